@@ -1,1 +1,1 @@
-
+"""Online: an HTTP service over one published artifact."""

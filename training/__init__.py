@@ -1,1 +1,1 @@
-
+"""Offline: from an interactions file to codes, metrics and an artifact."""

@@ -1,0 +1,64 @@
+# Everything a user or a contributor runs. Each target sets up what it needs first.
+VENV   ?= .venv
+PYTHON ?= python3
+PORT   ?= 8000
+DATA   ?= synthetic
+# Where torch comes from. The CPU index keeps several GB of CUDA packages away; on a machine with a
+# GPU the plain package is installed instead.
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+TORCH       := torch==2.13.0
+HAS_GPU     := $(shell command -v nvidia-smi >/dev/null 2>&1 && nvidia-smi -L >/dev/null 2>&1 && echo yes)
+PIP         := $(VENV)/bin/python -m pip --disable-pip-version-check
+
+.DEFAULT_GOAL := help
+.PHONY: help setup quickstart check test docker-test bench up down lock clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.torch: requirements/training.txt | $(VENV)/bin/python
+	$(PIP) install --quiet --require-hashes -r requirements/training.txt
+	$(PIP) install --quiet --no-deps $(if $(HAS_GPU),,--retries 1 --index-url $(TORCH_INDEX)) $(TORCH)
+	@touch $@
+
+$(VENV)/.setup: pyproject.toml $(VENV)/.torch
+	$(PIP) install --quiet --no-deps -e .
+	@touch $@
+
+$(VENV)/.development: requirements/development.txt $(VENV)/.setup
+	$(PIP) install --quiet --require-hashes -r requirements/development.txt
+	@touch $@
+
+setup: $(VENV)/.setup ## install hashrec for training and serving into .venv
+
+quickstart: setup ## train on DATA, publish, serve on PORT and print a first answer
+	$(VENV)/bin/hashrec quickstart --data $(DATA) --port $(PORT)
+
+check: $(VENV)/.development ## format, lint, types and import walls
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/pyright
+	$(VENV)/bin/lint-imports
+
+test: check ## run every check and test
+	$(VENV)/bin/coverage erase
+	$(VENV)/bin/coverage run -m pytest -n 2 tests
+	$(VENV)/bin/coverage combine --quiet
+	$(VENV)/bin/coverage report
+
+lock: ## write requirements/*.txt again from pyproject.toml
+	uvx uv pip compile --universal --generate-hashes --python-version 3.11 --custom-compile-command "make lock" --no-emit-package torch --output-file requirements/serving.txt pyproject.toml
+	uvx uv pip compile --universal --generate-hashes --python-version 3.11 --custom-compile-command "make lock" --no-emit-package torch --extra training --output-file requirements/training.txt pyproject.toml
+	uvx uv pip compile --universal --generate-hashes --python-version 3.11 --custom-compile-command "make lock" --no-emit-package torch --extra training --group dev --output-file requirements/development.txt pyproject.toml
+
+up: ## start the whole stack in Docker
+	docker compose up --detach --build --wait
+
+down: ## stop the stack; the published models stay
+	docker compose down
+
+clean: ## remove the environment and build leftovers
+	rm -rf $(VENV) dist .hashrec .coverage* htmlcov

@@ -1,0 +1,91 @@
+"""External ids (always strings) and internal rows (integers from 0)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+
+import numpy as np
+from numpy.typing import NDArray
+
+from index.errors import DataError, shorten
+from index.strings import StringArray
+
+
+def _hash(key: bytes) -> int:
+    return int.from_bytes(blake2b(key, digest_size=8).digest(), "little")
+
+
+@dataclass(frozen=True, eq=False)
+class IdMap:
+    """External id <-> row, both ways, without a Python object per id.
+
+    A row is found by binary search over sorted 64-bit hashes and confirmed on the id's bytes, so every
+    array can be a memory map that worker processes share.
+
+    Attributes:
+        strings: the UTF-8 ids in row order.
+        hashes: uint64, shape (n,), ascending.
+        rows: int32, shape (n,), the row of each hash.
+    """
+
+    strings: StringArray
+    hashes: NDArray[np.uint64]
+    rows: NDArray[np.int32]
+
+    @classmethod
+    def build(cls, ids: Iterable[str]) -> IdMap:
+        """Give the ids the rows 0, 1, 2, ... in the order they come.
+
+        Raises:
+            DataError: an id comes twice, or cannot be written as UTF-8.
+        """
+        try:
+            keys = [external_id.encode() for external_id in ids]
+        except UnicodeEncodeError as error:
+            raise DataError(f"an id is not valid Unicode: {error.reason}; mend the id") from error
+        if len(set(keys)) != len(keys):
+            raise DataError("an id comes twice where each must be there once")
+        hashes = np.fromiter(map(_hash, keys), dtype=np.uint64, count=len(keys))
+        order = np.argsort(hashes, kind="stable")
+        return cls(StringArray.build(keys), hashes[order], order.astype(np.int32))
+
+    def __len__(self) -> int:
+        return len(self.strings)
+
+    def id(self, row: int) -> str:
+        """Return the external id of a row."""
+        return self.strings[row].decode()
+
+    def ids(self, rows: Sequence[int] | NDArray[np.integer]) -> list[str]:
+        """Return the external ids of several rows."""
+        return [self.strings[int(row)].decode() for row in rows]
+
+    def row(self, external_id: str) -> int | None:
+        """Return the row of an id, or None for an id that is not here."""
+        try:
+            key = external_id.encode()
+        except UnicodeEncodeError:  # a lone surrogate is in no data set
+            return None
+        wanted = np.uint64(_hash(key))
+        position = int(self.hashes.searchsorted(wanted))
+        while position < len(self.hashes) and self.hashes[position] == wanted:
+            row = int(self.rows[position])
+            if self.strings[row] == key:
+                return row
+            position += 1
+        return None
+
+    def known_rows(self, external_ids: Iterable[str]) -> list[int]:
+        """Return the rows of those ids that are here, in the order given."""
+        found = (self.row(external_id) for external_id in external_ids)
+        return [row for row in found if row is not None]
+
+    def take(self, rows: NDArray[np.integer]) -> IdMap:
+        """Return a map whose row i is this map's ``rows[i]``."""
+        return IdMap.build(self.ids(rows))
+
+    def __repr__(self) -> str:
+        first = ", ".join(shorten(self.id(row), 16) for row in range(min(3, len(self))))
+        return f"IdMap({len(self)} ids: {first}{', ...' if len(self) > 3 else ''})"

@@ -1,0 +1,39 @@
+"""A memory-mapped array of byte strings: one blob and the offsets into it.
+
+A million ids as Python objects cost about 100 MB in every process; this costs their bytes once, shared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, eq=False)
+class StringArray:
+    """Byte strings by position.
+
+    Attributes:
+        blob: uint8, all strings one after the other.
+        offsets: int64, shape (n + 1,); string i is ``blob[offsets[i]:offsets[i + 1]]``.
+    """
+
+    blob: NDArray[np.uint8]
+    offsets: NDArray[np.int64]
+
+    @classmethod
+    def build(cls, strings: Iterable[bytes]) -> StringArray:
+        """Pack strings in the order given."""
+        parts = list(strings)
+        offsets = np.zeros(len(parts) + 1, dtype=np.int64)
+        np.cumsum(np.fromiter(map(len, parts), dtype=np.int64, count=len(parts)), out=offsets[1:])
+        return cls(np.frombuffer(b"".join(parts), dtype=np.uint8), offsets)
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def __getitem__(self, position: int) -> bytes:
+        return self.blob[self.offsets[position] : self.offsets[position + 1]].tobytes()

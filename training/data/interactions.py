@@ -1,0 +1,102 @@
+"""`Interactions`: the one data type that flows from the readers through every model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from index.ids import IdMap
+from index.seen import SeenItems
+
+
+@dataclass(frozen=True, eq=False)
+class Interactions:
+    """Distinct (user, item) pairs and the maps that name their rows.
+
+    Attributes:
+        user_rows: int32, shape (n,).
+        item_rows: int32, shape (n,).
+        users: external user ids by row; a user may have no pair (as in the test part of a split).
+        items: external item ids by row.
+        values: float32, shape (n,), the rating or weight of each pair, or None.
+        timestamps: int64, shape (n,), seconds since 1970 UTC, or None.
+    """
+
+    user_rows: NDArray[np.int32]
+    item_rows: NDArray[np.int32]
+    users: IdMap
+    items: IdMap
+    values: NDArray[np.float32] | None = None
+    timestamps: NDArray[np.int64] | None = None
+
+    def __len__(self) -> int:
+        return len(self.user_rows)
+
+    @property
+    def n_users(self) -> int:
+        """Rows of the user map, with or without interactions."""
+        return len(self.users)
+
+    @property
+    def n_items(self) -> int:
+        """Rows of the item map, with or without interactions."""
+        return len(self.items)
+
+    def matrix(self) -> sparse.csr_matrix[Any]:
+        """Return the binary users x items matrix, float32 CSR with sorted indices."""
+        ones = np.ones(len(self), dtype=np.float32)
+        matrix = sparse.csr_matrix(
+            (ones, (self.user_rows, self.item_rows)), shape=(self.n_users, self.n_items)
+        )
+        matrix.sort_indices()
+        return matrix
+
+    def seen(self) -> SeenItems:
+        """Return each user's item rows."""
+        return SeenItems.build(self.user_rows, self.item_rows, self.n_users)
+
+    def popularity(self) -> NDArray[np.int64]:
+        """Return the number of users of each item, int64, shape (n_items,)."""
+        return np.bincount(self.item_rows, minlength=self.n_items).astype(np.int64)
+
+    def where(self, keep: NDArray[np.bool_]) -> Interactions:
+        """Keep the pairs under a mask; the maps, and so the rows, stay as they are."""
+        return replace(
+            self,
+            user_rows=self.user_rows[keep],
+            item_rows=self.item_rows[keep],
+            values=None if self.values is None else self.values[keep],
+            timestamps=None if self.timestamps is None else self.timestamps[keep],
+        )
+
+    def renumbered(
+        self, user_order: NDArray[np.integer], item_order: NDArray[np.integer]
+    ) -> Interactions:
+        """Give rows new numbers: new row i is old row ``order[i]``; rows left out lose their pairs."""
+        new_user = np.full(self.n_users, -1, dtype=np.int32)
+        new_item = np.full(self.n_items, -1, dtype=np.int32)
+        new_user[user_order] = np.arange(len(user_order), dtype=np.int32)
+        new_item[item_order] = np.arange(len(item_order), dtype=np.int32)
+        kept = self.where((new_user[self.user_rows] >= 0) & (new_item[self.item_rows] >= 0))
+        return replace(
+            kept,
+            user_rows=new_user[kept.user_rows],
+            item_rows=new_item[kept.item_rows],
+            users=self.users.take(user_order),
+            items=self.items.take(item_order),
+        )
+
+    def data_hash(self) -> str:
+        """Return a SHA-256 over the pairs by external id, whatever their order and row numbers."""
+        user_ids = np.array(self.users.ids(range(self.n_users)), dtype=object)
+        item_ids = np.array(self.items.ids(range(self.n_items)), dtype=object)
+        lines = sorted(
+            f"{user}\t{item}\n"
+            for user, item in zip(user_ids[self.user_rows], item_ids[self.item_rows], strict=True)
+        )
+        return sha256("".join(lines).encode()).hexdigest()
