@@ -1,0 +1,39 @@
+"""Fixtures every part of the suite may ask for."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+PROJECT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Callable[[str], Path]:
+    """Find a real data set by name, e.g. ``shared_data("ml-100k")``.
+
+    The sets lie in the folder HASHREC_DATA names, or in ../shared/data beside the project. A test skips
+    when its set is absent; with HASHREC_REQUIRE_SHARED=1 it fails instead.
+    """
+    folder = Path(os.environ.get("HASHREC_DATA") or PROJECT.parent / "shared" / "data")
+
+    def find(name: str) -> Path:
+        path = folder / name
+        if not path.exists():
+            reason = f"{name}: not found; set HASHREC_DATA to the folder that holds it"
+            if os.environ.get("HASHREC_REQUIRE_SHARED") == "1":
+                pytest.fail(reason)
+            pytest.skip(reason)
+        return path
+
+    return find
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """A generator that starts at the same place in every test."""
+    return np.random.Generator(np.random.PCG64(7))
