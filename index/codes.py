@@ -1,13 +1,14 @@
 """Binary codes: the one place that says how signs become bits.
 
-A code is a vector in {-1, +1}^n_bits. It is stored packed, 8 signs a byte, +1 as a set bit, dimension
-``d`` in bit ``d % 8`` (least significant first) of byte ``d // 8``. For two such vectors
-``hamming = (n_bits - inner product) / 2``, so ranking by inner product is ranking by Hamming distance.
+A code is a vector in {-1, +1}^n_bits. It is stored packed, 8 signs a byte, +1 as a set bit,
+dimension ``d`` in bit ``d % 8`` (least significant first) of byte ``d // 8``. For two such vectors
+``hamming = (n_bits - inner product) / 2``: the largest inner product is the least Hamming distance.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,12 +41,13 @@ class BinaryCodes:
     def __post_init__(self) -> None:
         if self.packed.dtype != np.uint8 or self.packed.ndim != 2:
             raise ConfigError(
-                f"packed codes must be a 2-d uint8 array, got {self.packed.ndim}-d {self.packed.dtype}"
+                "packed codes must be a 2-d uint8 array, "
+                f"got {self.packed.ndim}-d {self.packed.dtype}"
             )
         require_code_width(self.n_bits)
 
     @classmethod
-    def from_signs(cls, signs: NDArray[np.generic]) -> BinaryCodes:
+    def from_signs(cls, signs: NDArray[np.number[Any]]) -> BinaryCodes:
         """Pack a real or integer matrix by sign; zero counts as +1.
 
         Args:

@@ -33,8 +33,8 @@ class UnknownFormatError(DataError):
 
     def __init__(self, path: Path | str, seen: str) -> None:
         super().__init__(
-            f"{path}: format not recognised ({seen}); name the columns with --map user=COLUMN,item=COLUMN "
-            "or the format with --preset"
+            f"{path}: format not recognised ({seen}); name the columns with "
+            "--map user=COLUMN,item=COLUMN or the format with --preset"
         )
 
 
@@ -64,21 +64,27 @@ class NoArtifactError(ArtifactError):
     """A store holds no published version."""
 
     def __init__(self, store: Path | str) -> None:
-        super().__init__(f"{store}: no published version; run `hashrec publish RUN --store {store}`")
+        super().__init__(
+            f"{store}: no published version; run `hashrec publish RUN --store {store}`"
+        )
 
 
 class UnknownVersionError(ArtifactError):
     """A store does not hold the version asked for."""
 
     def __init__(self, store: Path | str, version: str) -> None:
-        super().__init__(f"{store}: no version {version!r}; `hashrec versions --store {store}` lists them")
+        super().__init__(
+            f"{store}: no version {version!r}; `hashrec versions --store {store}` lists them"
+        )
 
 
 class StoreBusyError(ArtifactError):
     """Another job is writing to the store."""
 
     def __init__(self, store: Path | str, holder: str) -> None:
-        super().__init__(f"{store}: another job is publishing ({holder}); wait for it and run again")
+        super().__init__(
+            f"{store}: another job is publishing ({holder}); wait for it and run again"
+        )
 
 
 class QualityGateError(HashrecError):

@@ -21,8 +21,8 @@ def _hash(key: bytes) -> int:
 class IdMap:
     """External id <-> row, both ways, without a Python object per id.
 
-    A row is found by binary search over sorted 64-bit hashes and confirmed on the id's bytes, so every
-    array can be a memory map that worker processes share.
+    A row is found by binary search over sorted 64-bit hashes and confirmed on the id's bytes, so
+    every array can be a memory map that worker processes share.
 
     Attributes:
         strings: the UTF-8 ids in row order.
@@ -85,6 +85,21 @@ class IdMap:
     def take(self, rows: NDArray[np.integer]) -> IdMap:
         """Return a map whose row i is this map's ``rows[i]``."""
         return IdMap.build(self.ids(rows))
+
+    def check(self, name: str) -> None:
+        """Check that the lookup table is whole: ascending hashes, every row once.
+
+        Raises:
+            ValueError: it is not.
+        """
+        self.strings.check(name)
+        if not (
+            len(self.hashes) == len(self.rows) == len(self)
+            and (self.hashes[1:] >= self.hashes[:-1]).all()
+            and ((self.rows >= 0) & (self.rows < len(self))).all()
+            and (np.bincount(self.rows, minlength=len(self)) == 1).all()
+        ):
+            raise ValueError(f"{name}: the lookup table does not fit the ids")
 
     def __repr__(self) -> str:
         first = ", ".join(shorten(self.id(row), 16) for row in range(min(3, len(self))))

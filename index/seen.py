@@ -22,9 +22,7 @@ class RowLists:
     items: NDArray[np.int32]
 
     @classmethod
-    def build(
-        cls, owners: NDArray[np.integer], items: NDArray[np.integer], n_owners: int
-    ) -> Self:
+    def build(cls, owners: NDArray[np.integer], items: NDArray[np.integer], n_owners: int) -> Self:
         """Group pairs by owner; a pair that comes twice counts once.
 
         Args:
@@ -51,6 +49,29 @@ class RowLists:
     def counts(self) -> NDArray[np.int64]:
         """Return the length of each list, int64, shape (n,)."""
         return np.diff(self.indptr)
+
+    def check(self, name: str, n_lists: int, n_items: int) -> None:
+        """Check that the lists are whole, ascending and within the items.
+
+        Raises:
+            ValueError: they are not.
+        """
+        indptr, items = self.indptr, self.items
+        if not (
+            len(indptr) == n_lists + 1
+            and indptr[0] == 0
+            and indptr[-1] == len(items)
+            and (indptr[1:] >= indptr[:-1]).all()
+        ):
+            raise ValueError(f"{name}: the lists do not fit their items")
+        if not len(items):
+            return
+        if items.min() < 0 or items.max() >= n_items:
+            raise ValueError(f"{name}: an item row is out of range")
+        starts = np.zeros(len(items) + 1, dtype=bool)
+        starts[indptr] = True
+        if not (starts[1:-1] | (items[1:] > items[:-1])).all():
+            raise ValueError(f"{name}: a list is not ascending")
 
 
 class SeenItems(RowLists):

@@ -1,6 +1,7 @@
 """A memory-mapped array of byte strings: one blob and the offsets into it.
 
-A million ids as Python objects cost about 100 MB in every process; this costs their bytes once, shared.
+A million ids as Python objects cost about 100 MB in every process; these cost their bytes once,
+shared by all.
 """
 
 from __future__ import annotations
@@ -37,3 +38,18 @@ class StringArray:
 
     def __getitem__(self, position: int) -> bytes:
         return self.blob[self.offsets[position] : self.offsets[position + 1]].tobytes()
+
+    def check(self, name: str) -> None:
+        """Check that the offsets fit the bytes.
+
+        Raises:
+            ValueError: they do not.
+        """
+        offsets = self.offsets
+        if not (
+            len(offsets)
+            and offsets[0] == 0
+            and offsets[-1] == len(self.blob)
+            and (offsets[1:] >= offsets[:-1]).all()
+        ):
+            raise ValueError(f"{name}: offsets do not fit the bytes")

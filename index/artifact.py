@@ -1,0 +1,158 @@
+"""An artifact: the immutable folder that is all the training side hands to the serving side."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+from index import durable
+from index.backends import INDEX_TYPES, HammingIndex
+from index.codes import BinaryCodes
+from index.errors import ArtifactCorruptError, ConfigError
+from index.manifest import MANIFEST_FILE, SCHEMA_VERSION, DataInfo, FileEntry, Manifest, ModelInfo
+from index.model import Model
+
+INDEX_FILE = "index.bin"
+
+
+def write_artifact(
+    folder: Path,
+    model: Model,
+    *,
+    model_info: ModelInfo,
+    data_info: DataInfo,
+    metrics: Mapping[str, float],
+    index_type: str = "flat",
+    created_at: datetime | None = None,
+) -> Manifest:
+    """Write an artifact folder; it appears complete or not at all, replacing an earlier one.
+
+    Raises:
+        ConfigError: the index type is unknown, or the model's parts contradict each other.
+    """
+    if index_type not in INDEX_TYPES:
+        raise ConfigError(f"index {index_type!r} is not one of {', '.join(sorted(INDEX_TYPES))}")
+    try:
+        model.check()
+    except ValueError as error:
+        raise ConfigError(f"cannot write the model: {error}") from error
+    staging = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
+    shutil.rmtree(staging, ignore_errors=True)
+    staging.mkdir(parents=True)
+    try:
+        for stem, array in model.arrays().items():
+            np.save(staging / f"{stem}.npy", array, allow_pickle=False)
+        INDEX_TYPES[index_type].build(model.item_codes, seed=model_info.seed).save(
+            staging / INDEX_FILE
+        )
+        files = {
+            path.name: FileEntry(n_bytes=path.stat().st_size, sha256=_sha256(path))
+            for path in sorted(staging.iterdir())
+        }
+        created_at = (created_at or datetime.now(UTC)).replace(microsecond=0)
+        digest = hashlib.sha256("".join(entry.sha256 for entry in files.values()).encode())
+        manifest = Manifest(
+            schema_version=SCHEMA_VERSION,
+            version=f"{created_at:%Y%m%dT%H%M%SZ}-{digest.hexdigest()[:6]}",
+            created_at=created_at,
+            n_users=len(model.users),
+            n_items=len(model.items),
+            n_bits=model.item_codes.n_bits,
+            index_type=index_type,
+            model=model_info,
+            data=data_info,
+            metrics=dict(metrics),
+            files=files,
+        )
+        durable.write_bytes(
+            staging / MANIFEST_FILE, manifest.model_dump_json(indent=2).encode() + b"\n"
+        )
+        shutil.rmtree(folder, ignore_errors=True)
+        durable.rename_folder(staging, folder)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    return manifest
+
+
+@dataclass(frozen=True, eq=False)
+class Artifact:
+    """An opened artifact: every array is a read-only memory map, shared between processes."""
+
+    path: Path
+    manifest: Manifest
+    model: Model
+    index: HammingIndex
+
+    @classmethod
+    def open(cls, path: Path) -> Artifact:
+        """Verify an artifact against its manifest and map it into memory.
+
+        Raises:
+            ArtifactCorruptError: a file is missing, damaged, misshapen, or not a plain file.
+        """
+        manifest = Manifest.read(path)
+        _verify_files(path, manifest)
+        try:
+            model = Model.from_arrays(
+                lambda name: np.load(path / f"{name}.npy", mmap_mode="r", allow_pickle=False)
+            )
+            model.check()
+        except (ValueError, OSError, EOFError, TypeError, ConfigError) as error:
+            raise ArtifactCorruptError(path, str(error)) from error
+        counts = (len(model.users), len(model.items), model.item_codes.n_bits)
+        if counts != (manifest.n_users, manifest.n_items, manifest.n_bits):
+            raise ArtifactCorruptError(path, f"holds {counts}, the manifest says otherwise")
+        if manifest.index_type not in INDEX_TYPES:
+            raise ArtifactCorruptError(path, f"index type {manifest.index_type!r} is unknown here")
+        index = INDEX_TYPES[manifest.index_type].load(path / INDEX_FILE, manifest.n_bits)
+        _check_index(path, index, model.item_codes)
+        return cls(path, manifest, model, index)
+
+
+def _verify_files(path: Path, manifest: Manifest) -> None:
+    """Compare what is in the folder with the manifest, byte for byte."""
+    try:
+        present = {entry.name: entry for entry in os.scandir(path)}
+    except OSError as error:
+        raise ArtifactCorruptError(path, f"cannot be read: {error.strerror}") from error
+    present.pop(MANIFEST_FILE, None)
+    if missing := manifest.files.keys() - present.keys():
+        raise ArtifactCorruptError(path, f"{min(missing)} is missing")
+    if unknown := present.keys() - manifest.files.keys():
+        raise ArtifactCorruptError(path, f"{min(unknown)} is not in the manifest")
+    for name, entry in manifest.files.items():
+        if not present[name].is_file(follow_symlinks=False):
+            raise ArtifactCorruptError(path, f"{name} is not a plain file")
+        n_bytes = present[name].stat().st_size
+        if n_bytes != entry.n_bytes:
+            raise ArtifactCorruptError(path, f"{name} has {n_bytes} bytes, not {entry.n_bytes}")
+        if _sha256(path / name) != entry.sha256:
+            raise ArtifactCorruptError(path, f"{name} does not match its SHA-256")
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _check_index(path: Path, index: HammingIndex, codes: BinaryCodes) -> None:
+    """Search for a few of the items themselves and recompute the distances found.
+
+    An index can be whole by its digest and still belong to other codes.
+    """
+    if len(index) != len(codes):
+        raise ArtifactCorruptError(path, f"the index holds {len(index)} items, not {len(codes)}")
+    probes = codes[np.unique(np.linspace(0, len(codes) - 1, num=16).astype(np.int64))]
+    found = index.search(probes, min(8, len(codes)))
+    for position in range(len(probes)):
+        rows = found.rows[position][found.rows[position] >= 0]
+        expected = probes[position].hamming(codes[rows])[0]
+        if not len(rows) or not np.array_equal(found.distances[position][: len(rows)], expected):
+            raise ArtifactCorruptError(path, "the index does not belong to the item codes")

@@ -1,0 +1,34 @@
+"""Exact search by one scan over all codes: the default up to about a million items."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Self
+
+import faiss
+
+from index.backends.faiss_index import FaissIndex, padded_bytes
+from index.codes import BinaryCodes
+
+
+class FaissFlat(FaissIndex):
+    """`faiss.IndexBinaryFlat`.
+
+    Its results come in (distance, row) order on the pinned version. FAISS does not promise that, so
+    a property test holds it against the reference.
+    """
+
+    kind: ClassVar[type] = faiss.IndexBinaryFlat
+
+    @classmethod
+    def build(cls, codes: BinaryCodes, *, seed: int = 0) -> Self:
+        """See `HammingIndex.build`; nothing here is random."""
+        del seed
+        size = padded_bytes(codes.n_bits)
+        index = faiss.IndexBinaryFlat(8 * size)
+        index.add(codes.padded(size))
+        return cls(index, codes.n_bits)
+
+    @property
+    def n_bytes(self) -> int:
+        """See `HammingIndex.n_bytes`."""
+        return len(self) * int(self._index.code_size)

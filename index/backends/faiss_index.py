@@ -1,0 +1,87 @@
+"""What the FAISS indexes share: code width, memory mapping, tie order."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import faiss
+import numpy as np
+
+from index.backends.hamming_index import Neighbors
+from index.codes import BinaryCodes
+from index.errors import ArtifactCorruptError, CodeWidthError
+
+# FAISS has unrolled Hamming kernels for these code sizes only; any other width runs a byte loop,
+# two to three times slower. Zero bytes at the end change no distance, so codes are padded.
+FAST_CODE_BYTES = (4, 8, 16, 20, 32, 64)
+
+
+def padded_bytes(n_bits: int) -> int:
+    """Return the bytes a code takes inside an index."""
+    n_bytes = n_bits // 8
+    return next((size for size in FAST_CODE_BYTES if size >= n_bytes), n_bytes)
+
+
+class FaissIndex(ABC):
+    """A FAISS binary index over padded codes."""
+
+    kind: ClassVar[type]
+
+    def __init__(self, index: Any, n_bits: int) -> None:
+        self._index = index
+        self._n_bits = n_bits
+
+    @classmethod
+    @abstractmethod
+    def build(cls, codes: BinaryCodes, *, seed: int = 0) -> Self:
+        """See `HammingIndex.build`."""
+
+    @classmethod
+    def load(cls, path: Path, n_bits: int) -> Self:
+        """See `HammingIndex.load`."""
+        try:
+            # MMAP_IFC maps the codes of a flat index too, which plain MMAP silently does not.
+            index = faiss.read_index_binary(str(path), faiss.IO_FLAG_MMAP_IFC)
+        except RuntimeError as error:
+            reason = str(error).strip().splitlines()[-1]
+            raise ArtifactCorruptError(path, f"not a FAISS binary index: {reason}") from error
+        if not isinstance(index, cls.kind) or index.d != 8 * padded_bytes(n_bits):
+            raise ArtifactCorruptError(
+                path, f"a {type(index).__name__} of {index.d} bits is not the index expected"
+            )
+        return cls(index, n_bits)
+
+    def save(self, path: Path) -> None:
+        """See `HammingIndex.save`."""
+        faiss.write_index_binary(self._index, str(path))
+
+    def search(self, queries: BinaryCodes, k: int) -> Neighbors:
+        """See `HammingIndex.search`."""
+        if queries.n_bits != self._n_bits:  # inside FAISS this is an assert, off in release builds
+            raise CodeWidthError(self._n_bits, queries.n_bits)
+        distances, rows = self._index.search(queries.padded(self._index.code_size), k)
+        return Neighbors(rows, distances)
+
+    def __len__(self) -> int:
+        return int(self._index.ntotal)
+
+    @property
+    def n_bits(self) -> int:
+        """See `HammingIndex.n_bits`."""
+        return self._n_bits
+
+    @property
+    @abstractmethod
+    def n_bytes(self) -> int:
+        """See `HammingIndex.n_bytes`."""
+
+
+def by_distance_then_row(found: Neighbors) -> Neighbors:
+    """Sort each row of results by distance, ties by row."""
+    order = np.lexsort((found.rows, found.distances), axis=1)
+    return Neighbors(
+        np.take_along_axis(found.rows, order, axis=1),
+        np.take_along_axis(found.distances, order, axis=1),
+    )

@@ -1,0 +1,75 @@
+"""The protocol of an index: nearest codes by Hamming distance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from index.codes import BinaryCodes
+
+NO_ROW = -1
+NO_DISTANCE = 2**31 - 1
+
+
+@dataclass(frozen=True, eq=False)
+class Neighbors:
+    """The nearest item rows of each query, nearest first.
+
+    Order is (distance, row): rows stand in descending popularity, so a tie goes to the more popular
+    item. Where fewer than k were found, row is -1 and distance 2^31 - 1.
+
+    Attributes:
+        rows: int64, shape (n_queries, k).
+        distances: int32, shape (n_queries, k), in bits.
+    """
+
+    rows: NDArray[np.int64]
+    distances: NDArray[np.int32]
+
+
+class HammingIndex(Protocol):
+    """Searches a fixed set of codes. Immutable and safe to search from several threads."""
+
+    @classmethod
+    def build(cls, codes: BinaryCodes, *, seed: int = 0) -> Self:
+        """Index codes; the row of a code is its position."""
+        ...
+
+    @classmethod
+    def load(cls, path: Path, n_bits: int) -> Self:
+        """Map a saved index into memory, shared with every process that maps the same file.
+
+        Raises:
+            ArtifactCorruptError: the file is no index of this kind and width.
+        """
+        ...
+
+    def save(self, path: Path) -> None:
+        """Write the index to a file."""
+        ...
+
+    def search(self, queries: BinaryCodes, k: int) -> Neighbors:
+        """Return the k nearest codes of each query.
+
+        Raises:
+            CodeWidthError: the queries are of another width.
+        """
+        ...
+
+    def __len__(self) -> int:
+        """Return the number of codes."""
+        ...
+
+    @property
+    def n_bits(self) -> int:
+        """Dimensions of the indexed codes."""
+        ...
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes the index holds for its codes and lists."""
+        ...

@@ -1,0 +1,67 @@
+"""The reference: exact search in numpy, plainly right. Tests hold every index against it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+
+from index.backends.hamming_index import NO_DISTANCE, NO_ROW, Neighbors
+from index.codes import BinaryCodes
+from index.errors import ArtifactCorruptError, CodeWidthError
+
+
+class NumpyExact:
+    """All distances, then a stable sort."""
+
+    def __init__(self, codes: BinaryCodes) -> None:
+        self._codes = codes
+
+    @classmethod
+    def build(cls, codes: BinaryCodes, *, seed: int = 0) -> Self:
+        """See `HammingIndex.build`."""
+        del seed
+        return cls(codes)
+
+    @classmethod
+    def load(cls, path: Path, n_bits: int) -> Self:
+        """See `HammingIndex.load`."""
+        try:
+            with path.open("rb") as file:
+                codes = BinaryCodes(np.load(file, allow_pickle=False))
+        except (OSError, ValueError, EOFError) as error:
+            raise ArtifactCorruptError(path, f"not a code array: {error}") from error
+        if codes.n_bits != n_bits:
+            raise ArtifactCorruptError(path, f"{codes.n_bits} bits where {n_bits} are expected")
+        return cls(codes)
+
+    def save(self, path: Path) -> None:
+        """See `HammingIndex.save`."""
+        with path.open("wb") as file:
+            np.save(file, self._codes.packed, allow_pickle=False)
+
+    def search(self, queries: BinaryCodes, k: int) -> Neighbors:
+        """See `HammingIndex.search`."""
+        if queries.n_bits != self.n_bits:
+            raise CodeWidthError(self.n_bits, queries.n_bits)
+        distances = queries.hamming(self._codes)
+        order = np.argsort(distances, axis=1, kind="stable")[:, :k]
+        rows = np.full((len(queries), k), NO_ROW, dtype=np.int64)
+        nearest = np.full((len(queries), k), NO_DISTANCE, dtype=np.int32)
+        rows[:, : order.shape[1]] = order
+        nearest[:, : order.shape[1]] = np.take_along_axis(distances, order, axis=1)
+        return Neighbors(rows, nearest)
+
+    def __len__(self) -> int:
+        return len(self._codes)
+
+    @property
+    def n_bits(self) -> int:
+        """See `HammingIndex.n_bits`."""
+        return self._codes.n_bits
+
+    @property
+    def n_bytes(self) -> int:
+        """See `HammingIndex.n_bytes`."""
+        return self._codes.packed.nbytes

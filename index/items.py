@@ -1,0 +1,72 @@
+"""What is known of the items beside their codes: titles, categories, any other attribute."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from index.ids import IdMap
+from index.seen import RowLists
+from index.strings import StringArray
+
+
+@dataclass(frozen=True, eq=False)
+class ItemTable:
+    """Attributes by item row, and the items of each category.
+
+    Attributes:
+        attributes: a JSON object per item row, such as `{"title": ..., "categories": [...]}`.
+        categories: category names.
+        category_items: the item rows of each category, ascending.
+    """
+
+    attributes: StringArray
+    categories: IdMap
+    category_items: RowLists
+
+    @classmethod
+    def build(cls, attributes: Sequence[Mapping[str, Any]]) -> ItemTable:
+        """Pack one mapping per item row; its `categories`, a list of names, are indexed."""
+        names: dict[str, int] = {}
+        pairs: list[tuple[int, int]] = []
+        for row, item in enumerate(attributes):
+            pairs += [
+                (names.setdefault(category, len(names)), row)
+                for category in item.get("categories", ())
+            ]
+        owners, rows = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
+        return cls(
+            StringArray.build(
+                json.dumps(item, ensure_ascii=False, separators=(",", ":")).encode()
+                for item in attributes
+            ),
+            IdMap.build(names),
+            RowLists.build(owners, rows, len(names)),
+        )
+
+    def check(self, n_items: int) -> None:
+        """Check that the parts fit each other.
+
+        Raises:
+            ValueError: they do not.
+        """
+        self.attributes.check("item_attributes")
+        self.categories.check("categories")
+        self.category_items.check("category_items", len(self.categories), n_items)
+
+    def of(self, row: int) -> dict[str, Any]:
+        """Return an item's attributes."""
+        return json.loads(self.attributes[row])
+
+    def title(self, row: int) -> str | None:
+        """Return an item's title, or None where it has none."""
+        title = self.of(row).get("title")
+        return None if title is None else str(title)
+
+    def category_rows(self, names: Iterable[str]) -> list[int]:
+        """Return the rows of those categories that exist."""
+        return self.categories.known_rows(names)

@@ -1,0 +1,84 @@
+"""What an artifact says of itself: `manifest.json`."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+
+from index.codes import MAX_BITS
+from index.errors import ArtifactCorruptError
+
+MANIFEST_FILE = "manifest.json"
+SCHEMA_VERSION = 1
+
+Count = Annotated[int, Field(ge=0)]
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class FileEntry(_Record):
+    """Size and digest of one file of the artifact."""
+
+    n_bytes: Count
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class ModelInfo(_Record):
+    """How the codes were learned."""
+
+    name: str
+    seed: int
+    config: dict[str, JsonValue]
+
+
+class DataInfo(_Record):
+    """What the codes were learned from."""
+
+    source: str
+    sha256: str
+    n_interactions: Count
+
+
+class Manifest(_Record):
+    """Everything about an artifact but its arrays.
+
+    Attributes:
+        version: `YYYYMMDDTHHMMSSZ-` and six hex digits of the digest of all files.
+        metrics: figures measured offline, by name, such as `test/ndcg@100`.
+        files: every file beside the manifest, by name.
+    """
+
+    schema_version: Literal[1]
+    version: Annotated[str, Field(pattern=r"^[0-9]{8}T[0-9]{6}Z-[0-9a-f]{6}$")]
+    created_at: Annotated[datetime, Field(strict=False)]
+    n_users: Count
+    n_items: Annotated[int, Field(ge=1)]
+    n_bits: Annotated[int, Field(ge=8, le=MAX_BITS, multiple_of=8)]
+    index_type: str
+    model: ModelInfo
+    data: DataInfo
+    metrics: dict[str, float]
+    files: dict[str, FileEntry]
+
+    @classmethod
+    def read(cls, artifact: Path) -> Manifest:
+        """Read an artifact's manifest.
+
+        Raises:
+            ArtifactCorruptError: it is missing, unreadable, or of another schema.
+        """
+        try:
+            return cls.model_validate_json((artifact / MANIFEST_FILE).read_bytes())
+        except OSError as error:
+            raise ArtifactCorruptError(artifact, f"{MANIFEST_FILE}: {error.strerror}") from error
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            where = ".".join(map(str, first["loc"])) or "document"
+            raise ArtifactCorruptError(
+                artifact, f"{MANIFEST_FILE}: {where}: {first['msg']}"
+            ) from error

@@ -1,0 +1,138 @@
+"""`Model`: everything a training run learned that serving needs, as plain arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from index.codes import BinaryCodes
+from index.ids import IdMap
+from index.items import ItemTable
+from index.seen import RowLists, SeenItems
+from index.strings import StringArray
+
+Scalar = TypeVar("Scalar", bound=np.generic)
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """Codes, ids, seen items and attributes. Item rows are in descending popularity.
+
+    Attributes:
+        popularity: int64, shape (n_items,), users of each item, descending.
+    """
+
+    user_codes: BinaryCodes
+    item_codes: BinaryCodes
+    users: IdMap
+    items: IdMap
+    seen: SeenItems
+    popularity: NDArray[np.int64]
+    item_table: ItemTable
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return every array by name, the form in which an artifact stores a model."""
+        return {
+            "user_codes": self.user_codes.packed,
+            "item_codes": self.item_codes.packed,
+            "popularity": self.popularity,
+            **_id_arrays("user_ids", self.users),
+            **_id_arrays("item_ids", self.items),
+            **_list_arrays("seen", self.seen),
+            **_string_arrays("item_attributes", self.item_table.attributes),
+            **_id_arrays("categories", self.item_table.categories),
+            **_list_arrays("category_items", self.item_table.category_items),
+        }
+
+    @classmethod
+    def from_arrays(cls, load: Callable[[str], NDArray[Any]]) -> Model:
+        """Put a model together from its arrays.
+
+        Args:
+            load: returns the array of a name that `arrays` gives.
+
+        Raises:
+            ValueError: an array has another type or number of dimensions than it must.
+        """
+
+        def array(name: str, dtype: type[Scalar], ndim: int = 1) -> NDArray[Scalar]:
+            loaded = load(name)
+            _require(
+                loaded.dtype == dtype and loaded.ndim == ndim,
+                f"{name} is {loaded.ndim}-d {loaded.dtype}",
+            )
+            return loaded
+
+        def strings(name: str) -> StringArray:
+            return StringArray(array(f"{name}.blob", np.uint8), array(f"{name}.offsets", np.int64))
+
+        def ids(name: str) -> IdMap:
+            hashes, rows = array(f"{name}.hashes", np.uint64), array(f"{name}.rows", np.int32)
+            return IdMap(strings(name), hashes, rows)
+
+        def lists(name: str) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+            return array(f"{name}.indptr", np.int64), array(f"{name}.items", np.int32)
+
+        return cls(
+            user_codes=BinaryCodes(array("user_codes", np.uint8, 2)),
+            item_codes=BinaryCodes(array("item_codes", np.uint8, 2)),
+            users=ids("user_ids"),
+            items=ids("item_ids"),
+            seen=SeenItems(*lists("seen")),
+            popularity=array("popularity", np.int64),
+            item_table=ItemTable(
+                attributes=strings("item_attributes"),
+                categories=ids("categories"),
+                category_items=RowLists(*lists("category_items")),
+            ),
+        )
+
+    def check(self) -> None:
+        """Hold the parts against each other.
+
+        Raises:
+            ValueError: the first contradiction found, in words.
+        """
+        n_users, n_items = len(self.users), len(self.items)
+        _require(n_items > 0, "there is no item")
+        _require(len(self.user_codes) == n_users, "user codes and user ids differ in number")
+        _require(len(self.item_codes) == n_items, "item codes and item ids differ in number")
+        _require(self.user_codes.n_bits == self.item_codes.n_bits, "code widths differ")
+        _require(len(self.popularity) == n_items, "popularity and item ids differ in number")
+        _require(
+            bool((self.popularity[1:] <= self.popularity[:-1]).all()),
+            "item rows are not in descending popularity",
+        )
+        _require(
+            len(self.item_table.attributes) == n_items,
+            "item attributes and item ids differ in number",
+        )
+        self.users.check("user_ids")
+        self.items.check("item_ids")
+        self.seen.check("seen", n_users, n_items)
+        self.item_table.check(n_items)
+
+
+def _id_arrays(name: str, ids: IdMap) -> dict[str, NDArray[Any]]:
+    return {
+        **_string_arrays(name, ids.strings),
+        f"{name}.hashes": ids.hashes,
+        f"{name}.rows": ids.rows,
+    }
+
+
+def _string_arrays(name: str, strings: StringArray) -> dict[str, NDArray[Any]]:
+    return {f"{name}.blob": strings.blob, f"{name}.offsets": strings.offsets}
+
+
+def _list_arrays(name: str, lists: RowLists) -> dict[str, NDArray[Any]]:
+    return {f"{name}.indptr": lists.indptr, f"{name}.items": lists.items}
+
+
+def _require(condition: bool, otherwise: str) -> None:
+    if not condition:
+        raise ValueError(otherwise)

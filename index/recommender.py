@@ -1,0 +1,275 @@
+"""`Recommender`: from an external id to the items to show, over one artifact.
+
+This is the only ranking path. The service answers with it and the offline evaluation measures it,
+so a published figure describes what a user gets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from index.artifact import Artifact
+from index.backends import HammingIndex
+from index.codes import BinaryCodes
+from index.errors import ConfigError, UnknownItemError, UnknownUserError
+from index.subsets import Subset, Subsets
+
+MAX_K = 500
+BATCH = 256  # queries a search takes at once: bounds the memory of batch ranking
+
+Source = Literal["personal", "category_popular", "popular", "similar"]
+CategoryMode = Literal["any", "all"]
+Rows = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class RecommendedItem:
+    """One place in an answer.
+
+    Attributes:
+        score: `1 - hamming / n_bits`; for a popular item, its users over the most popular's.
+        hamming: distance in bits; None where the item was not found by distance.
+    """
+
+    item_id: str
+    rank: int
+    score: float
+    hamming: int | None
+    source: Source
+
+
+@dataclass(frozen=True, slots=True)
+class Recommendation:
+    """An answer: at most k items, best first, none twice."""
+
+    model_version: str
+    source: Source
+    items: tuple[RecommendedItem, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What an answer may hold.
+
+    Attributes:
+        exclude_seen: leave out what the user has interacted with.
+        exclude: item ids to leave out; ids the model does not know are ignored.
+        categories: if any, only items of these categories; a name that does not exist has no items.
+        category_mode: of several categories, an item needs `any` or `all`.
+    """
+
+    exclude_seen: bool = True
+    exclude: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
+    category_mode: CategoryMode = "any"
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """Item rows nearest first, and their distances in bits. Both int, shape (n,)."""
+
+    rows: Rows
+    hamming: NDArray[np.int32]
+
+
+class Recommender:
+    """Ranks items for users of one artifact. Immutable and safe to call from several threads."""
+
+    def __init__(self, artifact: Artifact) -> None:
+        self._model = artifact.model
+        self._subsets = Subsets(artifact.model.item_codes, artifact.model.item_table)
+        self._everything = Subset(artifact.index, None)
+        self.artifact = artifact
+        self.version = artifact.manifest.version
+        self.n_bits = artifact.manifest.n_bits
+
+    @property
+    def n_items(self) -> int:
+        """Items in the catalogue."""
+        return len(self._model.items)
+
+    @property
+    def index(self) -> HammingIndex:
+        """The index over the whole catalogue."""
+        return self._everything.index
+
+    def recommend(
+        self, user_id: str, k: int = 10, options: Options | None = None, *, strict: bool = False
+    ) -> Recommendation:
+        """Rank the items for a user; an unknown user gets the popular ones.
+
+        Args:
+            user_id: external id.
+            k: length of the list, 1 to 500.
+            options: what to leave out.
+            strict: refuse an unknown user.
+
+        Returns:
+            k items, or all that are allowed where those are fewer.
+
+        Raises:
+            ConfigError: k is out of range.
+            UnknownUserError: the user is unknown and `strict` is set.
+        """
+        options = options or Options()
+        _require_k(k)
+        user_row = self._model.users.row(user_id)
+        if user_row is None:
+            if strict:
+                raise UnknownUserError(user_id)
+            return self.popular(k, options)
+        subset = self._subset(options)
+        excluded = self._excluded(user_row, options)
+        found = _nearest(subset, self._model.user_codes[user_row], [excluded], k)[0]
+        items = self._items(found, "personal")
+        if len(items) < k:  # an approximate index can find fewer than there are
+            taken = np.union1d(excluded, found.rows)
+            items += self._popular_items(subset, taken, k - len(items), first_rank=len(items) + 1)
+        return Recommendation(self.version, "personal", tuple(items))
+
+    def popular(
+        self, k: int = 10, options: Options | None = None, *, user_id: str | None = None
+    ) -> Recommendation:
+        """Return the most popular items, less those that a known `user_id` has seen.
+
+        Raises:
+            ConfigError: k is out of range.
+        """
+        options = options or Options()
+        _require_k(k)
+        user_row = None if user_id is None else self._model.users.row(user_id)
+        excluded = self._excluded(user_row, options)
+        subset = self._subset(options)
+        items = self._popular_items(subset, excluded, k, first_rank=1)
+        return Recommendation(self.version, subset.popular_source, tuple(items))
+
+    def similar_items(self, item_id: str, k: int = 10) -> Recommendation:
+        """Return the items whose codes are nearest to an item's, without the item itself.
+
+        Raises:
+            ConfigError: k is out of range.
+            UnknownItemError: the item is not in the model.
+        """
+        _require_k(k)
+        row = self._model.items.row(item_id)
+        if row is None:
+            raise UnknownItemError(item_id)
+        itself = np.array([row], dtype=np.int64)
+        found = _nearest(self._everything, self._model.item_codes[row], [itself], k)[0]
+        return Recommendation(self.version, "similar", tuple(self._items(found, "similar")))
+
+    def rank_users(
+        self, user_rows: NDArray[np.integer], k: int, *, exclude_seen: bool = True
+    ) -> Iterator[Ranking]:
+        """Rank the whole catalogue for many users, in the order of `user_rows`.
+
+        Args:
+            user_rows: int, shape (n,).
+            k: length of each list; not bounded by the service's limit.
+            exclude_seen: leave out what each user has interacted with.
+        """
+        nothing = np.empty(0, dtype=np.int64)
+        for start in range(0, len(user_rows), BATCH):
+            batch = user_rows[start : start + BATCH]
+            excluded = [self._model.seen[int(row)] if exclude_seen else nothing for row in batch]
+            yield from _nearest(self._everything, self._model.user_codes[batch], excluded, k)
+
+    def rank_popular(
+        self, user_rows: NDArray[np.integer], k: int, *, exclude_seen: bool = True
+    ) -> Iterator[Rows]:
+        """Return the most popular rows for many users: the reference for every model."""
+        nothing = np.empty(0, dtype=np.int64)
+        for row in user_rows:
+            excluded = self._model.seen[int(row)] if exclude_seen else nothing
+            yield _most_popular(self.n_items, excluded, k)
+
+    def _subset(self, options: Options) -> Subset:
+        if not options.categories:
+            return self._everything
+        return self._subsets.get(options.categories, options.category_mode)
+
+    def _excluded(self, user_row: int | None, options: Options) -> NDArray[np.integer]:
+        """Return the rows to leave out, ascending and distinct."""
+        seen = (
+            self._model.seen[user_row]
+            if user_row is not None and options.exclude_seen
+            else np.empty(0, dtype=np.int64)
+        )
+        if not options.exclude:
+            return seen
+        return np.union1d(seen, self._model.items.known_rows(options.exclude)).astype(np.int64)
+
+    def _items(self, ranking: Ranking, source: Source) -> list[RecommendedItem]:
+        return [
+            RecommendedItem(item_id, rank, 1 - hamming / self.n_bits, hamming, source)
+            for rank, (item_id, hamming) in enumerate(
+                zip(self._model.items.ids(ranking.rows), ranking.hamming.tolist(), strict=True), 1
+            )
+        ]
+
+    def _popular_items(
+        self, subset: Subset, excluded: NDArray[np.integer], k: int, *, first_rank: int
+    ) -> list[RecommendedItem]:
+        if subset.rows is None:
+            rows = _most_popular(self.n_items, excluded, k)
+        else:
+            rows = subset.rows[~_contained(subset.rows, excluded)][:k]
+        most = max(1, int(self._model.popularity[0]))
+        return [
+            RecommendedItem(
+                self._model.items.id(row),
+                rank,
+                int(self._model.popularity[row]) / most,
+                None,
+                subset.popular_source,
+            )
+            for rank, row in enumerate(rows.tolist(), first_rank)
+        ]
+
+
+def _require_k(k: int) -> None:
+    if not 1 <= k <= MAX_K:
+        raise ConfigError(f"k must be from 1 to {MAX_K}, got {k}")
+
+
+def _nearest(
+    subset: Subset, queries: BinaryCodes, excluded: Sequence[NDArray[np.integer]], k: int
+) -> list[Ranking]:
+    """Search, drop each query's excluded rows, cut to k.
+
+    Fetching `k` plus the number of exclusions leaves k after the drop; it is faster than a selector
+    inside the index, which the approximate indexes refuse anyway.
+    """
+    fetch = min(k + max(map(len, excluded), default=0), len(subset.index))
+    if not fetch:
+        nothing = Ranking(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int32))
+        return [nothing] * len(queries)
+    found = subset.index.search(queries, fetch)
+    rankings: list[Ranking] = []
+    for position, dropped in enumerate(excluded):
+        rows, distances = found.rows[position], found.distances[position]
+        keep = rows >= 0
+        if subset.rows is not None:
+            rows = subset.rows[rows]
+        keep &= ~_contained(rows, dropped)
+        rankings.append(Ranking(rows[keep][:k], distances[keep][:k]))
+    return rankings
+
+
+def _contained(rows: Rows, ascending: NDArray[np.integer]) -> NDArray[np.bool_]:
+    """Tell which rows are in an ascending array; on short ones `np.isin` takes ten times longer."""
+    if not len(ascending):
+        return np.zeros(len(rows), dtype=bool)
+    positions = np.minimum(ascending.searchsorted(rows), len(ascending) - 1)
+    return ascending[positions] == rows
+
+
+def _most_popular(n_items: int, excluded: NDArray[np.integer], k: int) -> Rows:
+    """Return the first k rows not excluded: rows stand in descending popularity."""
+    rows = np.arange(min(n_items, k + len(excluded)), dtype=np.int64)
+    return rows[~_contained(rows, excluded)][:k]

@@ -1,0 +1,262 @@
+"""A store: published versions, and a pointer to the one that is served.
+
+    STORE/versions/20261123T060000Z-3f9a1c/   complete artifacts, never changed
+    STORE/CURRENT                             the served version and the ones before it
+    STORE/.lock                               held by the one job that writes
+
+A version folder gets its name when it is complete, and the pointer is replaced after that, so a job
+killed at any instant leaves the served version as it was.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from index import durable
+from index.artifact import Artifact
+from index.errors import (
+    ArtifactCorruptError,
+    ArtifactError,
+    NoArtifactError,
+    StoreBusyError,
+    UnknownVersionError,
+)
+from index.manifest import Manifest
+
+KEPT_VERSIONS = 5
+_STAGING = ".staging-"
+
+
+class Pointer(BaseModel):
+    """Which version is served.
+
+    Attributes:
+        current: the served version.
+        previous: the versions served before it, latest first; rollback returns to the first.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    current: str
+    previous: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class VersionInfo:
+    """One published version as `hashrec versions` lists it."""
+
+    version: str
+    is_current: bool
+    created_at: datetime
+    model: str
+    n_bits: int
+    n_users: int
+    n_items: int
+    metrics: dict[str, float]
+
+
+class Store:
+    """The versions under one folder. Reading needs no lock and writes nothing."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._versions = path / "versions"
+        self._pointer = path / "CURRENT"
+
+    def pointer(self) -> Pointer | None:
+        """Return the pointer, or None before the first publication.
+
+        Raises:
+            ArtifactCorruptError: the pointer file is not readable.
+        """
+        try:
+            return Pointer.model_validate_json(self._pointer.read_bytes())
+        except FileNotFoundError:
+            return None
+        except (OSError, ValidationError) as error:
+            raise ArtifactCorruptError(self._pointer, "not a version pointer") from error
+
+    def current(self) -> str:
+        """Return the served version.
+
+        Raises:
+            NoArtifactError: nothing was published yet.
+        """
+        pointer = self.pointer()
+        if pointer is None:
+            raise NoArtifactError(self.path)
+        return pointer.current
+
+    def folder(self, version: str) -> Path:
+        """Return a version's folder.
+
+        Raises:
+            UnknownVersionError: there is none of that name.
+        """
+        folder = self._versions / version
+        if folder.parent != self._versions or version.startswith(".") or not folder.is_dir():
+            raise UnknownVersionError(self.path, version)
+        return folder
+
+    def open(self, version: str | None = None) -> Artifact:
+        """Verify and open a version, the served one if none is named.
+
+        Raises:
+            NoArtifactError: nothing was published yet.
+            UnknownVersionError: there is no such version.
+            ArtifactCorruptError: it does not match its manifest.
+        """
+        artifact = Artifact.open(self.folder(version or self.current()))
+        if artifact.manifest.version != artifact.path.name:
+            raise ArtifactCorruptError(
+                artifact.path, f"the manifest names version {artifact.manifest.version}"
+            )
+        return artifact
+
+    def versions(self) -> list[VersionInfo]:
+        """List the published versions, latest first; one whose manifest is damaged is left out."""
+        pointer = self.pointer()
+        found: list[VersionInfo] = []
+        for folder in sorted(self._versions.glob("[0-9]*"), reverse=True):
+            try:
+                manifest = Manifest.read(folder)
+            except ArtifactCorruptError:
+                continue
+            found.append(
+                VersionInfo(
+                    version=folder.name,
+                    is_current=pointer is not None and folder.name == pointer.current,
+                    created_at=manifest.created_at,
+                    model=manifest.model.name,
+                    n_bits=manifest.n_bits,
+                    n_users=manifest.n_users,
+                    n_items=manifest.n_items,
+                    metrics=manifest.metrics,
+                )
+            )
+        return found
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Hold the store for one job that writes.
+
+        Raises:
+            StoreBusyError: another job holds it.
+            ArtifactError: the folder cannot be written.
+        """
+        try:
+            self._versions.mkdir(parents=True, exist_ok=True)
+            lock = (self.path / ".lock").open("a+")
+        except OSError as error:
+            raise ArtifactError(f"{self.path}: cannot be written: {error.strerror}") from error
+        with lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                lock.seek(0)
+                raise StoreBusyError(self.path, lock.read().strip() or "unknown") from None
+            lock.truncate(0)
+            lock.write(f"process {os.getpid()}\n")
+            lock.flush()
+            yield
+
+    def publish(self, artifact: Path) -> str:
+        """Verify an artifact folder, copy it into the store and serve it.
+
+        Publishing a version that is there already serves it again.
+
+        Returns:
+            The version.
+
+        Raises:
+            ArtifactCorruptError: the folder does not match its manifest; the store is as it was.
+            StoreBusyError: another job is writing to the store.
+            ArtifactError: the disk refused a write; the served version is as it was.
+        """
+        version = Artifact.open(artifact).manifest.version
+        with self.writing():
+            try:
+                self._sweep()
+                if not (self._versions / version).is_dir():
+                    staging = self._versions / f"{_STAGING}{version}"
+                    shutil.copytree(artifact, staging)
+                    Artifact.open(staging)  # what was copied, not what was meant to be
+                    durable.rename_folder(staging, self._versions / version)
+                self._serve(version)
+                self._prune()
+            except OSError as error:
+                raise ArtifactError(
+                    f"{self.path}: publication failed: {error.strerror or error}; "
+                    "the served version is unchanged"
+                ) from error
+        return version
+
+    def activate(self, version: str) -> None:
+        """Serve a published version.
+
+        Raises:
+            UnknownVersionError: there is no such version.
+            ArtifactCorruptError: it does not match its manifest; the served one stays.
+            StoreBusyError: another job is writing to the store.
+        """
+        with self.writing():
+            self.open(version)
+            self._serve(version)
+
+    def rollback(self) -> str:
+        """Serve the version that was served before this one.
+
+        Returns:
+            The version served now.
+
+        Raises:
+            NoArtifactError: nothing was published yet.
+            ArtifactError: there is no earlier version.
+            ArtifactCorruptError: the earlier one is damaged; the served one stays.
+            StoreBusyError: another job is writing to the store.
+        """
+        with self.writing():
+            pointer = self.pointer()
+            if pointer is None:
+                raise NoArtifactError(self.path)
+            if not pointer.previous:
+                raise ArtifactError(
+                    f"{self.path}: no version before {pointer.current} to return to"
+                )
+            version, *older = pointer.previous
+            self.open(version)
+            self._write_pointer(Pointer(current=version, previous=tuple(older)))
+        return version
+
+    def _serve(self, version: str) -> None:
+        pointer = self.pointer()
+        if pointer is None:
+            self._write_pointer(Pointer(current=version))
+        elif pointer.current != version:
+            earlier = (pointer.current, *(v for v in pointer.previous if v != version))
+            self._write_pointer(Pointer(current=version, previous=earlier[: KEPT_VERSIONS - 1]))
+
+    def _write_pointer(self, pointer: Pointer) -> None:
+        durable.write_bytes(self._pointer, pointer.model_dump_json().encode() + b"\n")
+
+    def _sweep(self) -> None:
+        """Remove what a killed publication left."""
+        for leftover in self._versions.glob(f"{_STAGING}*"):
+            shutil.rmtree(leftover, ignore_errors=True)
+
+    def _prune(self) -> None:
+        """Remove all but the served version, its predecessors and the latest few."""
+        pointer = self.pointer()
+        named = set() if pointer is None else {pointer.current, *pointer.previous}
+        for folder in sorted(self._versions.glob("[0-9]*"), reverse=True)[KEPT_VERSIONS:]:
+            if folder.name not in named:
+                shutil.rmtree(folder, ignore_errors=True)
