@@ -13,7 +13,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -146,7 +146,7 @@ class Store:
         return found
 
     @contextmanager
-    def writing(self) -> Iterator[None]:
+    def writing(self) -> Generator[None]:
         """Hold the store for one job that writes.
 
         Raises:
@@ -256,7 +256,7 @@ class Store:
     def _prune(self) -> None:
         """Remove all but the served version, its predecessors and the latest few."""
         pointer = self.pointer()
-        named = set() if pointer is None else {pointer.current, *pointer.previous}
+        named = {pointer.current, *pointer.previous} if pointer else set[str]()
         for folder in sorted(self._versions.glob("[0-9]*"), reverse=True)[KEPT_VERSIONS:]:
             if folder.name not in named:
                 shutil.rmtree(folder, ignore_errors=True)
