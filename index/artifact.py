@@ -28,7 +28,7 @@ def write_artifact(
     *,
     model_info: ModelInfo,
     data_info: DataInfo,
-    metrics: Mapping[str, float],
+    metrics: Mapping[str, float] | None = None,
     index_type: str = "flat",
     created_at: datetime | None = None,
 ) -> Manifest:
@@ -68,17 +68,28 @@ def write_artifact(
             index_type=index_type,
             model=model_info,
             data=data_info,
-            metrics=dict(metrics),
+            metrics=dict(metrics or {}),
             files=files,
         )
-        durable.write_bytes(
-            staging / MANIFEST_FILE, manifest.model_dump_json(indent=2).encode() + b"\n"
-        )
+        _write_manifest(staging, manifest)
         shutil.rmtree(folder, ignore_errors=True)
         durable.rename_folder(staging, folder)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     return manifest
+
+
+def record_metrics(folder: Path, metrics: Mapping[str, float]) -> Manifest:
+    """Add figures to the manifest of an artifact that is not published yet."""
+    manifest = Manifest.read(folder)
+    manifest = manifest.model_copy(update={"metrics": {**manifest.metrics, **metrics}})
+    _write_manifest(folder, manifest)
+    return manifest
+
+
+def _write_manifest(folder: Path, manifest: Manifest) -> None:
+    content = manifest.model_dump_json(indent=2).encode() + b"\n"
+    durable.write_bytes(folder / MANIFEST_FILE, content)
 
 
 @dataclass(frozen=True, eq=False)

@@ -76,3 +76,15 @@ class RowLists:
 
 class SeenItems(RowLists):
     """Item rows each user has interacted with."""
+
+
+def contained(rows: NDArray[np.integer], ascending: NDArray[np.integer]) -> NDArray[np.bool_]:
+    """Tell which rows are in an ascending array; on short ones `np.isin` takes ten times longer.
+
+    Returns:
+        bool, shape (len(rows),).
+    """
+    if not len(ascending):
+        return np.zeros(len(rows), dtype=bool)
+    positions = np.minimum(ascending.searchsorted(rows), len(ascending) - 1)
+    return ascending[positions] == rows
