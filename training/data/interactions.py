@@ -77,7 +77,7 @@ class Interactions:
     def renumbered(
         self, user_order: NDArray[np.integer], item_order: NDArray[np.integer]
     ) -> Interactions:
-        """Give rows new numbers: new row i is old row ``order[i]``; rows left out lose their pairs."""
+        """Give rows new numbers: new row i is old row ``order[i]``; others lose their pairs."""
         new_user = np.full(self.n_users, -1, dtype=np.int32)
         new_item = np.full(self.n_items, -1, dtype=np.int32)
         new_user[user_order] = np.arange(len(user_order), dtype=np.int32)

@@ -1,0 +1,30 @@
+"""File formats of interactions. A new one is a file here and a line in READERS.
+
+Formats are tried in this order, so the stricter ones come first.
+"""
+
+from training.data.readers.delimited import HeaderReader, RecBoleReader
+from training.data.readers.fixed import FixedReader
+from training.data.readers.jsonl import JsonLinesReader
+from training.data.readers.lists import ListReader
+from training.data.readers.parquet import ParquetReader
+from training.data.readers.reader import Reader
+
+READERS: dict[str, Reader] = {
+    "parquet": ParquetReader(),
+    "jsonl": JsonLinesReader(),
+    "movielens-dat": FixedReader(
+        "MovieLens ratings.dat", ("user", "item", "value", "timestamp"), "::"
+    ),
+    "movielens-100k": FixedReader("MovieLens u.data", ("user", "item", "value", "timestamp"), "\t"),
+    "recbole": RecBoleReader(),
+    "csv": HeaderReader(),
+    "lightgcn": ListReader(),
+    # The order of Amazon's columns changed between releases, so only the user can tell.
+    "amazon-2014": FixedReader(
+        "Amazon 2014 ratings", ("user", "item", "value", "timestamp"), ",", detect=False
+    ),
+    "amazon-2018": FixedReader(
+        "Amazon 2018 ratings", ("item", "user", "value", "timestamp"), ",", detect=False
+    ),
+}

@@ -1,0 +1,62 @@
+"""Parquet: one file, or a folder of them."""
+
+from __future__ import annotations
+
+import gzip
+import io
+from collections.abc import Mapping
+
+import polars as pl
+
+from index.errors import DataError
+from training.data.readers.columns import choose_columns, describe
+from training.data.readers.head import Head
+from training.data.readers.reader import Table
+from training.data.readers.text import collect
+
+
+class ParquetReader:
+    """Columns with types; ids may be strings or integers."""
+
+    def recognises(self, head: Head) -> bool:
+        """Tell by the first bytes, or for a folder by the names in it."""
+        return head.kind == "parquet"
+
+    def read(self, head: Head, columns: Mapping[str, str]) -> Table:
+        """Read the columns that play a role."""
+        if head.kind != "parquet":
+            raise DataError(
+                f"{head.path}: not a Parquet file; leave --preset out to detect the format"
+            )
+        source = head.path
+        if source.is_dir():
+            source = sorted(source.glob("**/*.parquet"))
+        elif head.gzipped:
+            source = io.BytesIO(gzip.decompress(source.read_bytes()))
+        try:
+            lazy = pl.scan_parquet(source, row_index_name="line", row_index_offset=1, glob=False)
+            schema = lazy.collect_schema()
+        except (pl.exceptions.PolarsError, OSError, EOFError) as error:
+            raise DataError(f"{head.path}: damaged Parquet; write or copy it again") from error
+        found = choose_columns(
+            head.path, [name for name in schema.names() if name != "line"], columns
+        )
+        for role in ("user", "item"):
+            if schema[found[role]].is_float() or schema[found[role]].is_nested():
+                raise DataError(
+                    f"{head.path}: column {found[role]!r} holds {schema[found[role]]}; "
+                    "store ids as strings or integers"
+                )
+        frame = collect(
+            head,
+            lazy.select(
+                "line",
+                *(
+                    pl.col(name).cast(pl.String).alias(role)
+                    if role in ("user", "item")
+                    else pl.col(name).alias(role)
+                    for role, name in found.items()
+                ),
+            ),
+        )
+        return Table(frame, f"Parquet: {describe(found)}", row_name="row")

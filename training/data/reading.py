@@ -1,0 +1,227 @@
+"""From a file to `Interactions`: detect the format, check every row, merge duplicates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from index.errors import (
+    ConfigError,
+    DataError,
+    EmptyDataError,
+    TooManyBadRowsError,
+    UnknownFormatError,
+    shorten,
+)
+from index.ids import IdMap
+from training.data.interactions import Interactions
+from training.data.readers import READERS
+from training.data.readers.head import Head, read_head
+from training.data.readers.reader import ROLES, Reader
+from training.data.timestamps import to_seconds
+
+MAX_ID_BYTES = 512
+EXAMPLES = 5
+
+
+@dataclass(frozen=True, eq=False)
+class ReadResult:
+    """What a file held and what became of it.
+
+    Attributes:
+        interactions: the distinct pairs; ids got their rows in the order of their first appearance.
+        path: the file.
+        description: format and columns, one line.
+        n_rows: rows in the file, bad ones included.
+        n_bad: rows left out because something in them is missing or makes no sense.
+        bad_examples: the first few of them, such as "line 7: no user id".
+        n_below: rows left out because their value is below `min_value`.
+        n_duplicates: rows merged into another row of the same user and item.
+        timestamp_unit: "seconds", "milliseconds", "microseconds", "nanoseconds", "ISO 8601" or
+            "datetimes"; None without timestamps.
+    """
+
+    interactions: Interactions
+    path: Path
+    description: str
+    n_rows: int
+    n_bad: int
+    bad_examples: tuple[str, ...]
+    n_below: int
+    n_duplicates: int
+    timestamp_unit: str | None
+
+    @cached_property
+    def data_hash(self) -> str:
+        """SHA-256 over the pairs, see `Interactions.data_hash`."""
+        return self.interactions.data_hash()
+
+    def summary(self) -> str:
+        """Describe the reading in one line."""
+        data = self.interactions
+        parts = [
+            f"{self.path}: {self.description}",
+            f"{self.n_rows:,} rows",
+            f"{data.n_users:,} users x {data.n_items:,} items",
+            f"{len(data):,} interactions",
+        ]
+        if self.timestamp_unit:
+            parts.append(f"timestamps in {self.timestamp_unit}")
+        for count, what in (
+            (self.n_duplicates, "duplicates merged"),
+            (self.n_below, "below the least value"),
+            (self.n_bad, f"bad rows left out ({'; '.join(self.bad_examples)})"),
+        ):
+            if count:
+                parts.append(f"{count:,} {what}")
+        return "; ".join(parts)
+
+
+def read_interactions(
+    path: Path | str,
+    *,
+    preset: str | None = None,
+    columns: Mapping[str, str] | None = None,
+    min_value: float | None = None,
+    max_bad: int = 0,
+) -> ReadResult:
+    """Read user-item interactions from a file of any known format.
+
+    A row is bad without a user or an item id, with an id over 512 bytes or with a line break in it,
+    with a value that is no finite number, with a timestamp that is none, and with too many fields.
+    Two rows of the same user and item become one with the later timestamp and the larger value.
+
+    Args:
+        path: a file, gzipped or not, or a folder of Parquet files.
+        preset: a name in `READERS`, in place of detection.
+        columns: role ("user", "item", "value", "timestamp") -> name of the column that plays it.
+        min_value: keep rows with at least this value.
+        max_bad: bad rows to leave out before the read fails. None is left out by default: to drop
+            what is not understood hides a broken export until the recommendations are odd.
+
+    Raises:
+        DataError: the file is missing, damaged, not of a known format, or has no usable row.
+        TooManyBadRowsError: it has more bad rows than `max_bad`.
+    """
+    path = Path(path)
+    columns = dict(columns or {})
+    if unknown := sorted(set(columns) - set(ROLES)):
+        raise ConfigError(f"no role {unknown[0]!r} for a column; the roles are {', '.join(ROLES)}")
+    head = read_head(path)
+    table = _reader(head, preset, columns).read(head, columns)
+    if not table.frame.height:
+        raise EmptyDataError(str(path), "no rows; give a file with interactions")
+    if min_value is not None and "value" not in table.frame.columns:
+        raise DataError(f"{path}: no value column to compare with; name it, or drop --min-value")
+
+    frame, timestamp_unit = _typed(table.frame)
+    good, examples = _checked(frame, table.row_name)
+    n_bad = frame.height - good.height
+    if n_bad > max_bad:
+        raise TooManyBadRowsError(path, n_bad, max_bad, list(examples))
+    positive = good if min_value is None else good.filter(pl.col("value") >= min_value)
+    if not positive.height:
+        reason = "every row is bad" if not good.height else f"no value reaches {min_value}"
+        raise EmptyDataError(str(path), f"{reason}; check the columns and the options")
+    interactions = _merged(positive)
+    return ReadResult(
+        interactions=interactions,
+        path=path,
+        description=table.description,
+        n_rows=frame.height,
+        n_bad=n_bad,
+        bad_examples=examples,
+        n_below=good.height - positive.height,
+        n_duplicates=positive.height - len(interactions),
+        timestamp_unit=timestamp_unit,
+    )
+
+
+def _reader(head: Head, preset: str | None, columns: Mapping[str, str]) -> Reader:
+    if preset is not None:
+        if preset not in READERS:
+            raise ConfigError(f"no preset {preset!r}; there are {', '.join(READERS)}")
+        return READERS[preset]
+    for name, reader in READERS.items():
+        # chosen columns need a format that names its columns
+        if reader.recognises(head) and (not columns or name in ("parquet", "jsonl", "recbole")):
+            return reader
+    if columns:
+        return READERS["csv"]
+    raise UnknownFormatError(head.path, f"it begins {shorten(head.lines[0])!r}")
+
+
+def _typed(frame: pl.DataFrame) -> tuple[pl.DataFrame, str | None]:
+    """Turn values into numbers and timestamps into seconds; what cannot be becomes null."""
+    timestamp_unit = None
+    if "value" in frame.columns:
+        number = pl.col("value").cast(pl.Float64, strict=False)
+        frame = frame.with_columns(value=pl.when(number.is_finite()).then(number))
+    if "timestamp" in frame.columns:
+        seconds, timestamp_unit = to_seconds(frame.get_column("timestamp"))
+        frame = frame.with_columns(timestamp=seconds)
+    return frame, timestamp_unit
+
+
+def _checked(frame: pl.DataFrame, row_name: str) -> tuple[pl.DataFrame, tuple[str, ...]]:
+    """Return the good rows, and the first bad ones in words."""
+    problems = [pl.col("problem")] if "problem" in frame.columns else []
+    for role in ("user", "item"):
+        text = pl.col(role)
+        missing = text.is_null() | (text.str.strip_chars() == "")
+        problems += [
+            pl.when(missing).then(pl.lit(f"no {role} id")),
+            pl.when(text.str.len_bytes() > MAX_ID_BYTES).then(
+                pl.lit(f"{role} id over {MAX_ID_BYTES} bytes")
+            ),
+            pl.when(text.str.contains("\n", literal=True)).then(
+                pl.lit(f"line break in the {role} id (a quote that is not closed?)")
+            ),
+        ]
+    if "value" in frame.columns:
+        problems.append(pl.when(pl.col("value").is_null()).then(pl.lit("value is no number")))
+    if "timestamp" in frame.columns:
+        problems.append(pl.when(pl.col("timestamp").is_null()).then(pl.lit("timestamp is none")))
+    frame = frame.with_columns(problem=pl.coalesce(problems))
+    good = frame.filter(pl.col("problem").is_null())
+    if good.height == frame.height:
+        return good, ()
+    bad = frame.filter(pl.col("problem").is_not_null()).head(EXAMPLES)
+    return good, tuple(
+        f"{row_name} {line}: {problem}"
+        for line, problem in bad.select("line", "problem").iter_rows()
+    )
+
+
+def _merged(frame: pl.DataFrame) -> Interactions:
+    """Number the ids in the order they appear and make one pair of each user and item."""
+    user_rows, users = _numbered(frame.get_column("user"))
+    item_rows, items = _numbered(frame.get_column("item"))
+    extra = [name for name in ("value", "timestamp") if name in frame.columns]
+    pairs = frame.select(extra).with_columns(
+        pl.Series("user", user_rows), pl.Series("item", item_rows)
+    )
+    key = user_rows.astype(np.int64) * len(items) + item_rows
+    if len(np.unique(key)) < len(key):
+        pairs = pairs.group_by("user", "item", maintain_order=True).max()
+    arrays = {name: pairs.get_column(name).to_numpy() for name in pairs.columns}
+    values = arrays.get("value")
+    return Interactions(
+        user_rows=arrays["user"],
+        item_rows=arrays["item"],
+        users=users,
+        items=items,
+        values=None if values is None else values.astype(np.float32),
+        timestamps=arrays.get("timestamp"),
+    )
+
+
+def _numbered(ids: pl.Series) -> tuple[np.ndarray, IdMap]:
+    encoded = ids.to_arrow().dictionary_encode()
+    rows = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int32)
+    return rows, IdMap.build(encoded.dictionary.to_pylist())

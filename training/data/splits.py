@@ -1,0 +1,244 @@
+"""Ways to hold interactions out of training. All parts of a split share their rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from index.errors import ConfigError, DataError, EmptyDataError
+from index.ids import IdMap
+from training.data.interactions import Interactions
+
+STRATEGIES = ("random", "temporal", "given", "none")
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Interactions to learn from, and to be judged by.
+
+    Attributes:
+        train: every user with an interaction has at least one here.
+        test: None when nothing is held out.
+        validation: held out of training to choose settings by; None when not asked for.
+        n_unknown: test pairs of a given split left out because training lacks their user or item.
+        n_known: test pairs of a given split left out because training holds them as well.
+    """
+
+    train: Interactions
+    test: Interactions | None = None
+    validation: Interactions | None = None
+    n_unknown: int = 0
+    n_known: int = 0
+
+    def by_popularity(self) -> Split:
+        """Renumber the items of all parts by the popularity in training, see `by_popularity`."""
+        held_out = [part for part in (self.test, self.validation) if part is not None]
+        train, *others = by_popularity(self.train, *held_out)
+        parts = iter(others)
+        return replace(
+            self,
+            train=train,
+            test=None if self.test is None else next(parts),
+            validation=None if self.validation is None else next(parts),
+        )
+
+    def with_validation(self, share: float, seed: int) -> Split:
+        """Carve a validation part from training, see `validation_part`."""
+        train, validation = validation_part(self.train, share, seed)
+        return replace(self, train=train, validation=validation)
+
+
+def make_split(
+    strategy: str,
+    interactions: Interactions,
+    *,
+    seed: int = 0,
+    test: Interactions | None = None,
+) -> Split:
+    """Split by the name of a strategy: random, temporal, given (takes `test`) or none.
+
+    Raises:
+        ConfigError: there is no such strategy, or `test` does not go with it.
+        DataError: the data do not allow it.
+    """
+    if (test is not None) != (strategy == "given"):
+        raise ConfigError("--split given and --test FILE go together")
+    match strategy:
+        case "random":
+            return random_split(interactions, seed)
+        case "temporal":
+            return temporal_split(interactions)
+        case "given" if test is not None:
+            return given_split(interactions, test)
+        case "none":
+            return Split(interactions)
+    raise ConfigError(f"no split {strategy!r}; there are {', '.join(STRATEGIES)}")
+
+
+def random_split(interactions: Interactions, seed: int, share: float = 0.5) -> Split:
+    """Keep a random share of each user's items for training.
+
+    Of n items, ``floor(n * share + 0.5)`` are training, and at least one.
+    """
+    _require_share(share)
+    counts = np.bincount(interactions.user_rows, minlength=interactions.n_users)
+    n_train = np.maximum(1, np.floor(counts * share + 0.5).astype(np.int64))
+    draws = _generator(seed).random(len(interactions))
+    in_train = _rank_within_user(interactions, draws) < n_train[interactions.user_rows]
+    return Split(interactions.where(in_train), interactions.where(~in_train))
+
+
+def temporal_split(interactions: Interactions, n_last: int = 1) -> Split:
+    """Hold out the last `n_last` items of each user by time; of equal times the later row is later.
+
+    A user with fewer items holds out fewer, so that one is left for training.
+
+    Raises:
+        DataError: the data have no timestamps.
+    """
+    if interactions.timestamps is None:
+        raise DataError(
+            "no timestamps to split by; choose --split random, or map a timestamp column"
+        )
+    counts = np.bincount(interactions.user_rows, minlength=interactions.n_users)
+    n_train = np.maximum(1, counts - n_last)
+    rank = _rank_within_user(interactions, interactions.timestamps)
+    in_train = rank < n_train[interactions.user_rows]
+    return Split(interactions.where(in_train), interactions.where(~in_train))
+
+
+def given_split(train: Interactions, test: Interactions) -> Split:
+    """Use a test set that comes with the data, on the rows of training.
+
+    Raises:
+        EmptyDataError: no test pair has a user and an item of training.
+    """
+    user_rows = _rows_in(train.users, test.users)[test.user_rows]
+    item_rows = _rows_in(train.items, test.items)[test.item_rows]
+    known = (user_rows >= 0) & (item_rows >= 0)
+    mapped = replace(
+        test.where(known),
+        user_rows=user_rows[known],
+        item_rows=item_rows[known],
+        users=train.users,
+        items=train.items,
+    )
+    repeated = np.isin(_pair_keys(mapped), _pair_keys(train))
+    mapped = mapped.where(~repeated)
+    if not len(mapped):
+        raise EmptyDataError("test file", "no pair of a user and an item that training knows")
+    return Split(train, mapped, n_unknown=int((~known).sum()), n_known=int(repeated.sum()))
+
+
+def validation_part(
+    train: Interactions, share: float = 0.1, seed: int = 0
+) -> tuple[Interactions, Interactions]:
+    """Carve a random share of each user's items out of training.
+
+    The number is rounded up or down at random, so that users with few items count for their share
+    too; one item of each user stays.
+
+    Returns:
+        What is left for training, and the validation part.
+    """
+    _require_share(share)
+    generator = _generator(seed)
+    counts = np.bincount(train.user_rows, minlength=train.n_users)
+    wanted = np.floor(counts * share + generator.random(train.n_users)).astype(np.int64)
+    n_held_out = np.minimum(wanted, np.maximum(counts - 1, 0))
+    rank = _rank_within_user(train, generator.random(len(train)))
+    held_out = rank < n_held_out[train.user_rows]
+    return train.where(~held_out), train.where(held_out)
+
+
+def stable_holdout(interactions: Interactions, share: float = 0.1) -> Split:
+    """Hold out pairs by a hash of their two ids, so that the same are held out on every later day.
+
+    Models trained on different days are then judged by pairs that none of them has seen. A pair
+    goes back to training only where a user, or an item, would be left without one there; it is the
+    pair with the largest hash.
+    """
+    _require_share(share)
+    users, items = interactions.user_rows, interactions.item_rows
+    hashes = _pair_hashes(interactions)
+    held_out = hashes < np.uint64(int(share * 2**64))
+    for owners, n_owners in ((users, interactions.n_users), (items, interactions.n_items)):
+        in_train = np.bincount(owners[~held_out], minlength=n_owners)
+        stranded = np.flatnonzero(held_out & (in_train[owners] == 0))
+        # the last of each owner in ascending order of hashes
+        stranded = stranded[np.lexsort((hashes[stranded], owners[stranded]))]
+        last = np.append(np.diff(owners[stranded]) != 0, True)[: len(stranded)]
+        held_out[stranded[last]] = False
+    return Split(interactions.where(~held_out), interactions.where(held_out))
+
+
+def by_popularity(train: Interactions, *others: Interactions) -> tuple[Interactions, ...]:
+    """Renumber items in descending popularity in training; of equals the earlier row comes first.
+
+    Flat search returns ties in row order, so these rows make popularity the tie-break everywhere.
+
+    Args:
+        train: decides the order.
+        others: parts on the same rows, which are renumbered alike.
+
+    Returns:
+        Training and the others, all on one `IdMap` of items.
+    """
+    order = np.argsort(-train.popularity(), kind="stable")
+    new_row = np.empty(len(order), dtype=np.int32)
+    new_row[order] = np.arange(len(order), dtype=np.int32)
+    items = train.items.take(order)
+    return tuple(
+        replace(part, item_rows=new_row[part.item_rows], items=items) for part in (train, *others)
+    )
+
+
+def _generator(seed: int) -> np.random.Generator:
+    return np.random.Generator(np.random.PCG64(seed))
+
+
+def _require_share(share: float) -> None:
+    if not 0 < share < 1:
+        raise ConfigError(f"a share to hold out or keep must lie between 0 and 1, got {share}")
+
+
+def _rank_within_user(interactions: Interactions, keys: NDArray[np.generic]) -> NDArray[np.int64]:
+    """Return the position of each pair among its user's by ascending key, int64, shape (n,)."""
+    order = np.lexsort((keys, interactions.user_rows))
+    counts = np.bincount(interactions.user_rows, minlength=interactions.n_users)
+    starts = np.cumsum(counts) - counts
+    ranks = np.empty(len(order), dtype=np.int64)
+    ranks[order] = np.arange(len(order)) - starts[interactions.user_rows[order]]
+    return ranks
+
+
+def _rows_in(target: IdMap, source: IdMap) -> NDArray[np.int32]:
+    """Return the row in `target` of each id of `source`, -1 where it has none."""
+    rows = (target.row(external_id) for external_id in source.ids(range(len(source))))
+    return np.fromiter(
+        (-1 if row is None else row for row in rows), dtype=np.int32, count=len(source)
+    )
+
+
+def _pair_keys(interactions: Interactions) -> NDArray[np.int64]:
+    return interactions.user_rows.astype(np.int64) * interactions.n_items + interactions.item_rows
+
+
+def _pair_hashes(interactions: Interactions) -> NDArray[np.uint64]:
+    """Mix the two ids of each pair into 64 bits that depend on nothing else."""
+    by_row = []
+    for ids in (interactions.users, interactions.items):
+        hashes = np.empty(len(ids), dtype=np.uint64)
+        hashes[ids.rows] = ids.hashes
+        by_row.append(hashes)
+    users, items = by_row
+    # Products wrap around on purpose; an odd factor keeps (user, item) apart from (item, user).
+    mixed = (
+        users[interactions.user_rows] * np.uint64(0x9E3779B97F4A7C15)
+        + items[interactions.item_rows]
+    )
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)
+    return mixed ^ (mixed >> np.uint64(31))
