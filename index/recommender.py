@@ -164,6 +164,11 @@ class Recommender:
         found = _nearest(self._everything, self._model.item_codes[row], [itself], k)[0]
         return Recommendation(self.version, "similar", tuple(self._items(found, "similar")))
 
+    def title(self, item_id: str) -> str | None:
+        """Return an item's title, or None where it or the item is unknown."""
+        row = self._model.items.row(item_id)
+        return None if row is None else self._model.item_table.title(row)
+
     def rank_users(
         self, user_rows: NDArray[np.integer], k: int, *, exclude_seen: bool = True
     ) -> Iterator[Ranking]:

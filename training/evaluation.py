@@ -1,7 +1,8 @@
 """Judge rankings by what was held out.
 
-Codes are ranked by the `Recommender` that serves them. Float teachers are ranked here by their scores,
-under the same rules: every item is a candidate, training items are left out, ties go to the lower row.
+Codes are ranked by the `Recommender` that serves them. Float teachers are ranked here by their
+scores under the same rules: every item is a candidate, training items are left out, ties go to the
+lower row.
 """
 
 from __future__ import annotations
@@ -47,26 +48,29 @@ class Metrics:
         }
 
 
-def evaluate_codes(recommender: Recommender, held_out: Interactions, k: int) -> Metrics:
-    """Judge the lists that the service would give."""
-    relevant = held_out.seen()
+def evaluate_codes(recommender: Recommender, relevant: SeenItems, k: int) -> Metrics:
+    """Judge the lists that the service would give.
+
+    Args:
+        recommender: leaves out what its own artifact says a user has seen.
+        relevant: the held-out items of each user row.
+        k: length of the lists.
+    """
     users = _judged(relevant)
     rankings = (ranking.rows for ranking in recommender.rank_users(users, k))
     return _mean(users, rankings, relevant, k, recommender.n_items)
 
 
-def evaluate_popularity(recommender: Recommender, held_out: Interactions, k: int) -> Metrics:
+def evaluate_popularity(recommender: Recommender, relevant: SeenItems, k: int) -> Metrics:
     """Judge the list of popular items, less each user's own."""
-    relevant = held_out.seen()
     users = _judged(relevant)
     return _mean(users, recommender.rank_popular(users, k), relevant, k, recommender.n_items)
 
 
 def evaluate_embeddings(
-    embeddings: Embeddings, train: Interactions, held_out: Interactions, k: int
+    embeddings: Embeddings, train: Interactions, relevant: SeenItems, k: int
 ) -> Metrics:
     """Judge a float model by its scores."""
-    relevant = held_out.seen()
     users = _judged(relevant)
     rankings = _by_score(embeddings, train.seen(), users, k)
     return _mean(users, rankings, relevant, k, train.n_items)

@@ -4,7 +4,7 @@ With k the length of the list, hits the held-out items in it and n the number of
 
     Recall@k = hits / n
     MAP@k    = sum over hits of (hits up to that rank / rank) / min(k, n)
-    NDCG@k   = sum over hits of 1 / log2(rank + 1), over the same sum for the best list of min(k, n) hits
+    NDCG@k   = sum over hits of 1 / log2(rank + 1), over that sum for min(k, n) hits at the top
 
 MAP's denominator differs between papers; with min(k, n) a perfect list scores 1.
 """

@@ -1,0 +1,131 @@
+"""`hashrec`: one command for the whole way from an interactions file to answers.
+
+Commands that only read or write a store are here. Those that train or serve are in packages with heavy
+libraries of their own; their modules are light, and load those libraries when a command runs.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from index.cli_options import DEFAULT_STORE, JsonOption, StoreOption, print_json, print_table, say
+from index.errors import HashrecError
+
+# Named as text: `index` imports neither package, and either may be left out of an installation.
+COMMAND_MODULES = ("training.cli", "service.cli", "index.quickstart")
+
+app = typer.Typer(
+    name="hashrec",
+    help="Recommendations from binary codes: train, publish, serve.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+@app.command()
+def publish(
+    run: Annotated[Path, typer.Argument(help="Folder that `hashrec train` wrote.")],
+    store: StoreOption = DEFAULT_STORE,
+) -> None:
+    """Verify a trained model, copy it into the store and serve it."""
+    from index.store import Store  # noqa: PLC0415
+
+    print(Store(store).publish(run / "artifact"))
+
+
+@app.command()
+def versions(store: StoreOption = DEFAULT_STORE, as_json: JsonOption = False) -> None:
+    """List the published versions, latest first."""
+    from index.store import Store  # noqa: PLC0415
+
+    found = Store(store).versions()
+    if as_json:
+        print_json([asdict(version) for version in found])
+        return
+    print_table(
+        ("", "version", "model", "bits", "users", "items", "metrics"),
+        [
+            (
+                "*" if version.is_current else "",
+                version.version,
+                version.model,
+                version.n_bits,
+                version.n_users,
+                version.n_items,
+                "  ".join(f"{name} {value:.4f}" for name, value in version.metrics.items()),
+            )
+            for version in found
+        ],
+    )
+
+
+@app.command()
+def rollback(store: StoreOption = DEFAULT_STORE) -> None:
+    """Serve the version that was served before this one."""
+    from index.store import Store  # noqa: PLC0415
+
+    print(Store(store).rollback())
+
+
+@app.command()
+def recommend(
+    user_id: Annotated[str, typer.Argument(metavar="USER", help="User id.")],
+    store: StoreOption = DEFAULT_STORE,
+    k: Annotated[int, typer.Option("-k", min=1, max=500, help="Length of the list.")] = 10,
+    strict: Annotated[bool, typer.Option(help="Fail for a user the model does not know.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Print a user's recommendations from the served version."""
+    from index.recommender import Recommender  # noqa: PLC0415
+    from index.store import Store  # noqa: PLC0415
+
+    recommender = Recommender(Store(store).open())
+    answer = recommender.recommend(user_id, k, strict=strict)
+    if as_json:
+        print_json({"user_id": user_id, **asdict(answer)})
+        return
+    say(f"{answer.source} recommendations of version {answer.model_version}")
+    print_table(
+        ("rank", "item", "title", "score", "hamming"),
+        [
+            (
+                item.rank,
+                item.item_id,
+                recommender.title(item.item_id) or "",
+                item.score,
+                "" if item.hamming is None else item.hamming,
+            )
+            for item in answer.items
+        ],
+    )
+
+
+def main() -> None:
+    """Run `hashrec`. Exit 0 when done, 1 when it failed, 2 for a wrong command line."""
+    for module in COMMAND_MODULES:
+        try:
+            app.add_typer(importlib.import_module(module).app)
+        except ModuleNotFoundError as error:
+            if error.name != module.partition(".")[0]:
+                raise
+    try:
+        app()
+    except HashrecError as error:
+        say(f"error: {error}")
+        sys.exit(1)
+    except ModuleNotFoundError as error:
+        say(f"error: this command needs {error.name}: pip install 'hashrec[training]'")
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()
