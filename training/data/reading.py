@@ -21,6 +21,7 @@ from index.errors import (
 from index.ids import IdMap
 from training.data.interactions import Interactions
 from training.data.readers import READERS
+from training.data.readers.delimited import SEPARATORS
 from training.data.readers.head import Head, read_head
 from training.data.readers.reader import ROLES, Reader
 from training.data.timestamps import to_seconds
@@ -92,8 +93,8 @@ def read_interactions(
 ) -> ReadResult:
     """Read user-item interactions from a file of any known format.
 
-    A row is bad without a user or an item id, with an id over 512 bytes or with a line break in it,
-    with a value that is no finite number, with a timestamp that is none, and with too many fields.
+    A row is bad without a user or an item id, with an id over 512 bytes or with control characters,
+    with a value that is no finite number, with a timestamp that is none, or with too many fields.
     Two rows of the same user and item become one with the later timestamp and the larger value.
 
     Args:
@@ -119,7 +120,9 @@ def read_interactions(
     if min_value is not None and "value" not in table.frame.columns:
         raise DataError(f"{path}: no value column to compare with; name it, or drop --min-value")
 
-    frame, timestamp_unit = _typed(table.frame)
+    # a column that is there for other rows than these, or for nobody, is no column
+    empty = [name for name in ("value", "timestamp") if _is_empty(table.frame, name)]
+    frame, timestamp_unit = _typed(table.frame.drop(empty))
     good, examples = _checked(frame, table.row_name)
     n_bad = frame.height - good.height
     if n_bad > max_bad:
@@ -153,7 +156,14 @@ def _reader(head: Head, preset: str | None, columns: Mapping[str, str]) -> Reade
             return reader
     if columns:
         return READERS["csv"]
-    raise UnknownFormatError(head.path, f"it begins {shorten(head.lines[0])!r}")
+    begins = f"it begins {shorten(head.lines[0])!r}"
+    if not any(separator in head.lines[0] for separator in SEPARATORS):
+        begins = f"one column, {begins}"
+    raise UnknownFormatError(head.path, begins)
+
+
+def _is_empty(frame: pl.DataFrame, name: str) -> bool:
+    return name in frame.columns and frame.get_column(name).null_count() == frame.height
 
 
 def _typed(frame: pl.DataFrame) -> tuple[pl.DataFrame, str | None]:
@@ -179,14 +189,18 @@ def _checked(frame: pl.DataFrame, row_name: str) -> tuple[pl.DataFrame, tuple[st
             pl.when(text.str.len_bytes() > MAX_ID_BYTES).then(
                 pl.lit(f"{role} id over {MAX_ID_BYTES} bytes")
             ),
-            pl.when(text.str.contains("\n", literal=True)).then(
-                pl.lit(f"line break in the {role} id (a quote that is not closed?)")
+            pl.when(text.str.contains(r"[\x00-\x1f\x7f]")).then(
+                pl.lit(f"control character in the {role} id (a quote that is not closed?)")
             ),
         ]
     if "value" in frame.columns:
         problems.append(pl.when(pl.col("value").is_null()).then(pl.lit("value is no number")))
     if "timestamp" in frame.columns:
-        problems.append(pl.when(pl.col("timestamp").is_null()).then(pl.lit("timestamp is none")))
+        problems.append(
+            pl.when(pl.col("timestamp").is_null()).then(
+                pl.lit("timestamp is neither a number nor ISO 8601")
+            )
+        )
     frame = frame.with_columns(problem=pl.coalesce(problems))
     good = frame.filter(pl.col("problem").is_null())
     if good.height == frame.height:
@@ -203,8 +217,8 @@ def _merged(frame: pl.DataFrame) -> Interactions:
     user_rows, users = _numbered(frame.get_column("user"))
     item_rows, items = _numbered(frame.get_column("item"))
     extra = [name for name in ("value", "timestamp") if name in frame.columns]
-    pairs = frame.select(extra).with_columns(
-        pl.Series("user", user_rows), pl.Series("item", item_rows)
+    pairs = pl.DataFrame(
+        {"user": user_rows, "item": item_rows} | {name: frame.get_column(name) for name in extra}
     )
     key = user_rows.astype(np.int64) * len(items) + item_rows
     if len(np.unique(key)) < len(key):

@@ -14,6 +14,8 @@ from training.data.readers.head import Head
 from training.data.readers.reader import Table
 from training.data.readers.text import collect
 
+ROW = "\0row"  # a name no column of a file has
+
 
 class ParquetReader:
     """Columns with types; ids may be strings or integers."""
@@ -34,13 +36,11 @@ class ParquetReader:
         elif head.gzipped:
             source = io.BytesIO(gzip.decompress(source.read_bytes()))
         try:
-            lazy = pl.scan_parquet(source, row_index_name="line", row_index_offset=1, glob=False)
+            lazy = pl.scan_parquet(source, row_index_name=ROW, row_index_offset=1, glob=False)
             schema = lazy.collect_schema()
         except (pl.exceptions.PolarsError, OSError, EOFError) as error:
             raise DataError(f"{head.path}: damaged Parquet; write or copy it again") from error
-        found = choose_columns(
-            head.path, [name for name in schema.names() if name != "line"], columns
-        )
+        found = choose_columns(head.path, [name for name in schema.names() if name != ROW], columns)
         for role in ("user", "item"):
             if schema[found[role]].is_float() or schema[found[role]].is_nested():
                 raise DataError(
@@ -50,7 +50,7 @@ class ParquetReader:
         frame = collect(
             head,
             lazy.select(
-                "line",
+                pl.col(ROW).alias("line"),
                 *(
                     pl.col(name).cast(pl.String).alias(role)
                     if role in ("user", "item")

@@ -68,6 +68,10 @@ def collect(head: Head, lazy: pl.LazyFrame) -> pl.DataFrame:
     except pl.exceptions.PolarsError as error:
         if "utf-8" in str(error).lower():
             raise not_utf8(head.path) from error
+        if "could not parse" in str(error):
+            raise DataError(
+                f"{head.path}: a quoted field never ends; close the quote or double it"
+            ) from error
         first_line = shorten(str(error).splitlines()[0], 120)
         raise DataError(f"{head.path}: cannot be read: {first_line}; mend the file") from error
     except OSError as error:
