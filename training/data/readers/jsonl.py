@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import polars as pl
 
@@ -11,6 +11,11 @@ from training.data.readers.columns import choose_columns, describe
 from training.data.readers.head import Head
 from training.data.readers.reader import Table
 from training.data.readers.text import read_lines
+
+# Python objects are made for this many lines at once, which bounds their memory.
+LINES_AT_ONCE = 100_000
+# A number is kept as it is written: as ids, 7 and 7.0 are two.
+DECODER = json.JSONDecoder(parse_int=str, parse_float=str)
 
 
 class JsonLinesReader:
@@ -25,28 +30,38 @@ class JsonLinesReader:
         return head.kind == "text" and head.lines[0].lstrip().startswith("{")
 
     def read(self, head: Head, columns: Mapping[str, str]) -> Table:
-        """Read the fields that play a role; numbers become strings as they are written."""
-        found = choose_columns(head.path, _fields(head), columns)
-        text = pl.col("text")
-        frame = read_lines(head).select(
-            "line",
-            *(
-                text.str.json_path_match(f"$[{json.dumps(name)}]").alias(r)
-                for r, name in found.items()
-            ),
-            problem=pl.when(text.str.json_path_match("$").is_null()).then(pl.lit("not JSON")),
-        )
+        """Read the fields that play a role; numbers become strings exactly as they are written."""
+        names = dict.fromkeys(name for line in head.lines[:100] for name in _parse(line) or ())
+        found = choose_columns(head.path, list(names), columns)
+        lines = read_lines(head)
+        parts = [
+            _fields(part.get_column("text"), found) for part in lines.iter_slices(LINES_AT_ONCE)
+        ]
+        frame = pl.concat([lines.select("line"), pl.concat(parts)], how="horizontal")
         return Table(frame, f"JSON lines: {describe(found)}")
 
 
-def _fields(head: Head) -> list[str]:
-    """Return the names that occur in the first objects."""
-    names: dict[str, None] = {}
-    for line in head.lines[:100]:
-        try:
-            record = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(record, dict):
-            names.update(dict.fromkeys(record))
-    return list(names)
+def _fields(lines: Iterable[str], found: Mapping[str, str]) -> pl.DataFrame:
+    """Return the roles' fields and ``problem``, all String, one row per line."""
+    fields: dict[str, list[str | None]] = {role: [] for role in found}
+    problems: list[str | None] = []
+    for line in lines:
+        record = _parse(line)
+        problem = "not a JSON object" if record is None else None
+        for role, name in found.items():
+            field = None if record is None else record.get(name)
+            if not isinstance(field, str | None):
+                problem = f"{name} is neither a string nor a number"
+                field = None
+            fields[role].append(field)
+        problems.append(problem)
+    schema = dict.fromkeys([*found, "problem"], pl.String)
+    return pl.DataFrame(fields | {"problem": problems}, schema=schema)
+
+
+def _parse(line: str) -> dict[str, object] | None:
+    try:
+        record = DECODER.decode(line)
+    except (ValueError, RecursionError):
+        return None
+    return record if isinstance(record, dict) else None
