@@ -1,7 +1,7 @@
 """`hashrec`: one command for the whole way from an interactions file to answers.
 
-Commands that only read or write a store are here. Those that train or serve are in packages with heavy
-libraries of their own; their modules are light, and load those libraries when a command runs.
+Commands that only read or write a store are here. Those that train or serve are in packages with
+heavy libraries; their modules are light, and load those libraries when a command runs.
 """
 
 from __future__ import annotations

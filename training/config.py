@@ -1,0 +1,97 @@
+"""The settings of a job: flags over a TOML file over the defaults written here."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, NonNegativeInt, PositiveInt
+
+from index.errors import ConfigError
+from training.hyperparameters import Hyperparameters
+
+PAPER_PROTOCOL = "paper"
+
+
+class DataConfig(Hyperparameters):
+    """Which interactions to learn from.
+
+    Attributes:
+        source: a named data set or a path.
+        preset: name of the file's format, in place of detection.
+        columns: role -> column name.
+        items: file with titles and categories, in place of the one found beside the data.
+        min_value: least value that counts as a positive.
+        max_bad: unreadable rows to leave out before the job fails.
+        k_core: drop users and items with fewer interactions, repeatedly; 0 keeps all.
+    """
+
+    source: str = "synthetic"
+    preset: str | None = None
+    columns: dict[str, str] = Field(default_factory=dict)
+    items: Path | None = None
+    min_value: float | None = None
+    max_bad: NonNegativeInt = 0
+    k_core: NonNegativeInt = 0
+
+
+class SplitConfig(Hyperparameters):
+    """What to hold out.
+
+    Attributes:
+        strategy: `random` half of each user's items, the last by time, a given file, or nothing.
+        test: the given file.
+    """
+
+    strategy: Literal["random", "temporal", "given", "none"] = "random"
+    test: Path | None = None
+
+
+class JobConfig(Hyperparameters):
+    """Everything that decides what a job produces.
+
+    Attributes:
+        teacher: `name` and settings; empty for the model's own choice.
+        model: `name` and settings.
+        index: type of the search index, a key of `INDEX_TYPES`.
+        k: length of the lists that are evaluated.
+        seed: of the split, of every initial weight and of every sample.
+    """
+
+    data: DataConfig = DataConfig()
+    split: SplitConfig = SplitConfig()
+    teacher: dict[str, Any] = Field(default_factory=dict)
+    model: dict[str, Any] = Field(default_factory=lambda: {"name": "dgcn-bincf"})
+    index: str = "flat"
+    k: Annotated[int, Field(ge=1)] = 100
+    seed: NonNegativeInt = 0
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    threads: PositiveInt | None = None
+
+
+def load_config(path: Path | None, flags: Mapping[str, Any]) -> JobConfig:
+    """Read a TOML file and lay the flags over it.
+
+    Args:
+        path: the file, or None for the defaults.
+        flags: dotted setting -> value, such as `data.k_core`; None means not given.
+
+    Raises:
+        ConfigError: the file is missing or not TOML, or a setting is unknown or out of range.
+    """
+    settings: dict[str, Any] = {}
+    if path is not None:
+        try:
+            settings = tomllib.loads(path.read_text())
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise ConfigError(f"{path}: cannot be read as TOML: {error}") from error
+    for name, value in flags.items():
+        if value is not None:
+            section = settings
+            *parents, last = name.split(".")
+            for parent in parents:
+                section = section.setdefault(parent, {})
+            section[last] = value
+    return JobConfig(**settings)
