@@ -20,6 +20,7 @@ class DataConfig(Hyperparameters):
 
     Attributes:
         source: a named data set or a path.
+        home: where fetched data sets lie.
         preset: name of the file's format, in place of detection.
         columns: role -> column name.
         items: file with titles and categories, in place of the one found beside the data.
@@ -29,6 +30,7 @@ class DataConfig(Hyperparameters):
     """
 
     source: str = "synthetic"
+    home: Path = Path(".hashrec/data")
     preset: str | None = None
     columns: dict[str, str] = Field(default_factory=dict)
     items: Path | None = None

@@ -1,0 +1,267 @@
+"""One training job, from a data source to a run's folder.
+
+RUN/artifact/       what serves
+RUN/held_out.npy    int32 (n, 2), user row and item row of each held-out pair; none with `--split none`
+RUN/report.json     figures, settings, seed, data hash
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from index.artifact import Artifact, record_metrics, write_artifact
+from index.errors import ConfigError, DataError
+from index.items import ItemTable
+from index.manifest import DataInfo, Manifest, ModelInfo
+from index.model import Model
+from index.recommender import Recommender
+from index.seen import SeenItems
+from training.config import DataConfig, JobConfig
+from training.data.catalogue import Dataset, resolve
+from training.data.filtering import k_core
+from training.data.interactions import Interactions
+from training.data.reading import read_interactions
+from training.data.splits import Split, make_split
+from training.device import resolve_device
+from training.embeddings import Embeddings
+from training.evaluation import evaluate_codes, evaluate_embeddings, evaluate_popularity
+from training.models import HASH_MODELS, HashCodes, HashModel
+from training.progress import Progress
+from training.report import Report, Stopwatch, environment, peak_memory_mb
+from training.teachers import TEACHERS, Teacher
+
+ARTIFACT_FOLDER = "artifact"
+HELD_OUT_FILE = "held_out.npy"
+
+Say = Callable[[str], None]
+Figures = dict[str, dict[str, float]]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Which teacher and model learn, with their settings, where."""
+
+    model_name: str
+    model: HashModel
+    teacher_name: str | None
+    teacher: Teacher | None
+    device: torch.device
+
+    @classmethod
+    def of(cls, config: JobConfig) -> Recipe:
+        """Resolve the names in a job's settings, before any data is read.
+
+        Raises:
+            ConfigError: a name or a setting is unknown, or the device is not there.
+        """
+        model_name, model = _build("model", HASH_MODELS, config.model)
+        teacher_name, teacher = None, None
+        if model.needs_teacher or config.teacher:
+            teacher_name, teacher = _build("teacher", TEACHERS, {"name": "gcn-cf"} | config.teacher)
+        return cls(model_name, model, teacher_name, teacher, resolve_device(config.device))
+
+    def settings(self) -> dict[str, Any]:
+        """Return names and settings, with the defaults written out."""
+        model = {"name": self.model_name, **self.model.model_dump()}
+        if self.teacher is None:
+            return {"model": model}
+        return {"model": model, "teacher": {"name": self.teacher_name, **self.teacher.model_dump()}}
+
+
+def train(config: JobConfig, run: Path, progress: Progress, say: Say) -> Report:
+    """Read, split, learn, write the artifact, evaluate, report.
+
+    Raises:
+        HashrecError: with the reason; an artifact that was in `run` before is replaced only by a
+            complete one.
+    """
+    recipe, clock = Recipe.of(config), Stopwatch()
+    with clock.stage("read"):
+        dataset = read(config.data, say)
+        split = split_data(dataset, config)
+    codes, embeddings = fit(
+        recipe, split.train, config.seed, progress=progress, clock=clock, say=say
+    )
+    artifact = run / ARTIFACT_FOLDER
+    with clock.stage("write"):
+        manifest = write(artifact, codes, split.train, dataset, recipe=recipe, config=config)
+    metrics: dict[str, Figures] = {}
+    if split.test is not None:
+        with clock.stage("evaluate"):
+            relevant = split.test.seen()
+            save_held_out(run, split.test)
+            metrics["test"] = judge(artifact, relevant, config.k)
+            if embeddings is not None:
+                judged = evaluate_embeddings(embeddings, split.train, relevant, config.k)
+                metrics["test"]["teacher"] = asdict(judged)
+            record_metrics(artifact, headline("test", metrics["test"]))
+    report = Report(
+        version=manifest.version,
+        config=config.model_dump(mode="json") | recipe.settings(),
+        data=manifest.data.model_dump() | sizes(split),
+        metrics=metrics,
+        seconds=clock.seconds | {"total": round(sum(clock.seconds.values()), 3)},
+        peak_memory_mb=round(peak_memory_mb(), 1),
+        curves=progress.history,
+        environment=environment(),
+    )
+    report.write(run)
+    return report
+
+
+def read(config: DataConfig, say: Say) -> Dataset:
+    """Read the data that a job names, and filter it."""
+    dataset = resolve(
+        config.source,
+        config.home,
+        items_path=config.items,
+        preset=config.preset,
+        columns=config.columns,
+        min_value=config.min_value,
+        max_bad=config.max_bad,
+    )
+    say(dataset.description)
+    return replace(dataset, interactions=k_core(dataset.interactions, config.k_core))
+
+
+def split_data(dataset: Dataset, config: JobConfig) -> Split:
+    """Hold out what the job says, item rows in descending popularity of what is left.
+
+    Raises:
+        ConfigError: a given test file is asked for and there is none.
+    """
+    test = None
+    if config.split.strategy == "given":
+        path = config.split.test or dataset.test_path
+        if path is None:
+            raise ConfigError("--split given needs --test FILE")
+        test = read_interactions(
+            path, preset=config.data.preset, columns=config.data.columns
+        ).interactions
+    split = make_split(config.split.strategy, dataset.interactions, seed=config.seed, test=test)
+    return split.by_popularity()
+
+
+def fit(
+    recipe: Recipe,
+    train: Interactions,
+    seed: int,
+    *,
+    progress: Progress,
+    clock: Stopwatch,
+    say: Say,
+) -> tuple[HashCodes, Embeddings | None]:
+    """Fit the teacher, if the recipe has one, then the hash model."""
+    say(
+        f"learning {recipe.model.n_bits}-bit codes ({recipe.model_name}) from {len(train):,} "
+        f"interactions of {train.n_users:,} users with {train.n_items:,} items on {recipe.device}"
+    )
+    embeddings = None
+    if recipe.teacher is not None:
+        with clock.stage("teacher"):
+            embeddings = recipe.teacher.fit(
+                train, seed=seed, device=recipe.device, progress=progress
+            )
+    with clock.stage("model"):
+        codes = recipe.model.fit(
+            train, embeddings, seed=seed, device=recipe.device, progress=progress
+        )
+    return codes, embeddings
+
+
+def write(
+    folder: Path,
+    codes: HashCodes,
+    train: Interactions,
+    dataset: Dataset,
+    *,
+    recipe: Recipe,
+    config: JobConfig,
+) -> Manifest:
+    """Write codes and all that serving needs as an artifact."""
+    model = Model(
+        user_codes=codes.users,
+        item_codes=codes.items,
+        users=train.users,
+        items=train.items,
+        seen=train.seen(),
+        popularity=train.popularity(),
+        item_table=ItemTable.build(dataset.attributes.by_row(train.items)),
+    )
+    return write_artifact(
+        folder,
+        model,
+        model_info=ModelInfo(name=recipe.model_name, seed=config.seed, config=recipe.settings()),
+        data_info=DataInfo(
+            source=config.data.source,
+            sha256=dataset.interactions.data_hash(),
+            n_interactions=len(train),
+        ),
+        index_type=config.index,
+    )
+
+
+def judge(artifact: Path, relevant: SeenItems, k: int) -> Figures:
+    """Rank held-out items with the code that serves, and by popularity."""
+    recommender = Recommender(Artifact.open(artifact))
+    return {
+        "codes": asdict(evaluate_codes(recommender, relevant, k)),
+        "popularity": asdict(evaluate_popularity(recommender, relevant, k)),
+    }
+
+
+def headline(part: str, figures: Figures) -> dict[str, float]:
+    """Return the codes' figures by the names a manifest gives them, such as `test/ndcg@100`."""
+    codes = figures["codes"]
+    return {f"{part}/{name}@{codes['k']}": codes[name] for name in ("recall", "map", "ndcg")}
+
+
+def sizes(split: Split) -> dict[str, int]:
+    """Return the numbers that say how large the problem was."""
+    return {
+        "n_users": split.train.n_users,
+        "n_items": split.train.n_items,
+        "n_train": len(split.train),
+        "n_test": 0 if split.test is None else len(split.test),
+    }
+
+
+def save_held_out(run: Path, held_out: Interactions) -> None:
+    """Keep the held-out pairs beside the artifact, for `hashrec evaluate`."""
+    np.save(
+        run / HELD_OUT_FILE,
+        np.column_stack([held_out.user_rows, held_out.item_rows]),
+        allow_pickle=False,
+    )
+
+
+def load_held_out(run: Path, n_users: int) -> SeenItems:
+    """Read the held-out pairs of a run.
+
+    Raises:
+        DataError: the run held nothing out, or is none.
+    """
+    path = run / HELD_OUT_FILE
+    try:
+        pairs = np.load(path, allow_pickle=False)
+        return SeenItems.build(pairs[:, 0], pairs[:, 1], n_users)
+    except FileNotFoundError:
+        raise DataError(
+            f"{run}: nothing was held out to evaluate by; train with --split random or temporal"
+        ) from None
+    except (ValueError, IndexError, OSError) as error:
+        raise DataError(f"{path}: not a table of held-out pairs; train again") from error
+
+
+def _build(kind: str, registry: dict[str, type[Any]], settings: dict[str, Any]) -> tuple[str, Any]:
+    settings = dict(settings)
+    name = settings.pop("name", None)
+    if name not in registry:
+        raise ConfigError(f"no {kind} {name!r}; there are {', '.join(sorted(registry))}")
+    return name, registry[name](**settings)
