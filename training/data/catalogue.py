@@ -1,0 +1,265 @@
+"""Data sets by name: one that is invented, and public ones that are fetched once."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
+
+from index.errors import ConfigError, DataError
+from training.data.download import Progress, download
+from training.data.interactions import Interactions
+from training.data.items import (
+    NO_ATTRIBUTES,
+    ItemAttributes,
+    find_item_attributes,
+    read_item_attributes,
+)
+from training.data.reading import ReadResult, read_interactions
+from training.data.synthetic import synthetic_catalogue
+
+SYNTHETIC = "synthetic"
+# Names of data files inside a folder, in order of preference; any may be gzipped.
+DATA_FILES = (
+    "u.data", "ratings.dat", "ratings.csv", "train.txt", "interactions.parquet",
+    "interactions.jsonl", "interactions.csv", "interactions.tsv",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class NamedDataset:
+    """A data set that has a name.
+
+    Attributes:
+        description: one line for `hashrec data list`.
+        url: a zip archive, or None for one that is made rather than fetched.
+        md5: the archive's checksum as its publisher gives it.
+    """
+
+    description: str
+    url: str | None = None
+    md5: str = ""
+
+
+GROUPLENS = "https://files.grouplens.org/datasets/movielens"
+DATASETS: dict[str, NamedDataset] = {
+    SYNTHETIC: NamedDataset(
+        "invented: 1,000 users x 600 items, 40,000 interactions with planted tastes"
+    ),
+    "ml-100k": NamedDataset(
+        "MovieLens: 943 users x 1,682 movies, 100,000 ratings (research use only)",
+        f"{GROUPLENS}/ml-100k.zip",
+        "0e33842e24a9c977be4e0107933c0723",
+    ),
+    "ml-1m": NamedDataset(
+        "MovieLens: 6,040 users x 3,706 movies, 1,000,209 ratings (research use only)",
+        f"{GROUPLENS}/ml-1m.zip",
+        "c4d9eecfca2ab87c1945afe126590906",
+    ),
+    "ml-10m": NamedDataset(
+        "MovieLens: 69,878 users x 10,677 movies, 10,000,054 ratings (research use only)",
+        f"{GROUPLENS}/ml-10m.zip",
+        "ce571fd55effeba0271552578f2648bd",
+    ),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Interactions and what comes with them.
+
+    Attributes:
+        name: the name or the path it was asked for by.
+        interactions: all of them; the training part where `test_path` is set.
+        attributes: titles and categories of the items, perhaps of none.
+        description: what was read, from where, one line.
+        reading: the reader's counts; None for the synthetic set.
+        test_path: a test file that lies beside the data, for ``--split given``.
+    """
+
+    name: str
+    interactions: Interactions
+    attributes: ItemAttributes = field(default=NO_ATTRIBUTES)
+    description: str = ""
+    reading: ReadResult | None = None
+    test_path: Path | None = None
+
+    def with_interactions(self, interactions: Interactions) -> Dataset:
+        """Return the same set with other interactions, such as a part of them."""
+        return replace(self, interactions=interactions)
+
+
+@dataclass(frozen=True)
+class Listing:
+    """A line of `hashrec data list`.
+
+    Attributes:
+        name: what ``--data`` takes.
+        description: one line.
+        is_here: whether it can be used without fetching.
+    """
+
+    name: str
+    description: str
+    is_here: bool
+
+
+def list_datasets(data_home: Path) -> list[Listing]:
+    """Return the named data sets, and whether they are here."""
+    return [
+        Listing(name, known.description, known.url is None or (data_home / name).is_dir())
+        for name, known in DATASETS.items()
+    ]
+
+
+def default_data_home() -> Path:
+    """Return where fetched sets lie unless the user says otherwise."""
+    return Path.home() / ".cache" / "hashrec"
+
+
+def load_dataset(
+    name_or_path: str,
+    *,
+    data_home: Path | None = None,
+    items: Path | None = None,
+    preset: str | None = None,
+    columns: Mapping[str, str] | None = None,
+    min_value: float | None = None,
+    max_bad: int = 0,
+    seed: int = 0,
+) -> Dataset:
+    """Load a data set by its name, or from a file or a folder.
+
+    A path that exists goes before a name.
+
+    Args:
+        name_or_path: a name in `DATASETS`, a file, or a folder that holds one.
+        data_home: where named sets lie, one folder for each; None for the default.
+        items: file of titles and categories; those beside a MovieLens file are found
+            without it.
+        preset: see `read_interactions`, as for the next three.
+        columns: role -> column.
+        min_value: least value of a positive.
+        max_bad: bad rows allowed.
+        seed: of the synthetic set.
+
+    Raises:
+        DataError: there is no such set here, or it cannot be read.
+    """
+    path = Path(name_or_path)
+    if name_or_path == SYNTHETIC and not path.exists():
+        made = synthetic_catalogue(seed=seed)
+        return Dataset(
+            name_or_path,
+            made.interactions,
+            made.attributes if items is None else read_item_attributes(items),
+            f"synthetic: invented data, {made.interactions.n_users:,} users x "
+            f"{made.interactions.n_items:,} items; {len(made.interactions):,} interactions",
+        )
+    path = find_data_file(name_or_path, data_home or default_data_home())
+    reading = read_interactions(
+        path, preset=preset, columns=columns, min_value=min_value, max_bad=max_bad
+    )
+    items = items or find_item_attributes(path)
+    attributes = NO_ATTRIBUTES if items is None else read_item_attributes(items)
+    description = reading.summary()
+    if items is not None:
+        description += f"; {len(attributes):,} items described in {items.name}"
+    return Dataset(
+        name_or_path,
+        reading.interactions,
+        attributes,
+        description,
+        reading,
+        _test_file(path),
+    )
+
+
+def find_data_file(name_or_path: str, data_home: Path) -> Path:
+    """Return the data file of a name, of a folder, or the file itself.
+
+    Raises:
+        DataError: nothing is there; says how to fetch it if it is a known name.
+    """
+    path = Path(name_or_path)
+    if not path.exists() and "/" not in name_or_path and (data_home / name_or_path).is_dir():
+        path = data_home / name_or_path
+    if path.is_dir():
+        candidates = (path / (name + end) for name in DATA_FILES for end in ("", ".gz"))
+        # a folder of Parquet files is itself the data
+        return next((file for file in candidates if file.is_file()), path)
+    if not path.exists():
+        if name_or_path in DATASETS:
+            raise DataError(
+                f"{name_or_path}: not in {data_home}; run `hashrec data fetch {name_or_path}`"
+            )
+        raise DataError(
+            f"{name_or_path}: no such file or data set; `hashrec data list` names the data sets"
+        )
+    return path
+
+
+def fetch(name: str, data_home: Path, progress: Progress = lambda _done, _total: None) -> Path:
+    """Download and unpack a named data set, unless it is there.
+
+    Returns:
+        The set's folder, ``data_home/name``.
+
+    Raises:
+        ConfigError: no set of that name can be fetched.
+        DataError: the download failed or the archive is damaged.
+    """
+    dataset = DATASETS.get(name)
+    if dataset is None or dataset.url is None:
+        names = ", ".join(name for name, known in DATASETS.items() if known.url)
+        raise ConfigError(f"no data set {name!r} to fetch; there are {names}")
+    folder = data_home / name
+    if folder.is_dir():
+        return folder
+    archive = download(dataset.url, data_home / f"{name}.zip", dataset.md5, progress)
+    unpack(archive, folder)
+    archive.unlink()
+    return folder
+
+
+def unpack(archive: Path, folder: Path) -> None:
+    """Unpack a zip archive's files into a new folder, without the folders inside the archive.
+
+    The folder appears at once, complete, or not at all. A flat folder leaves no way for a name in
+    the archive to lead out of it.
+
+    Raises:
+        DataError: the archive is damaged, or names two files alike.
+    """
+    unfinished = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        with zipfile.ZipFile(archive) as files:
+            for entry in files.infolist():
+                name = PurePosixPath(entry.filename).name
+                if entry.is_dir() or name.startswith(".") or "__MACOSX" in entry.filename:
+                    continue
+                target = unfinished / name
+                if target.exists():
+                    raise DataError(f"{archive}: two files named {name}; unpack it by hand")
+                with files.open(entry) as source, target.open("wb") as copy:
+                    shutil.copyfileobj(source, copy)
+        unfinished.chmod(0o755)
+        unfinished.replace(folder)
+    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+        raise DataError(
+            f"{archive}: a damaged zip archive; delete it and fetch it again"
+        ) from error
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def _test_file(path: Path) -> Path | None:
+    """Return test.txt beside train.txt, both gzipped or not."""
+    if not path.name.startswith("train."):
+        return None
+    beside = path.with_name(path.name.replace("train.", "test.", 1))
+    return beside if beside.is_file() else None

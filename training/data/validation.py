@@ -1,0 +1,116 @@
+"""What a data file holds, for `hashrec data validate`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+from training.data.reading import read_interactions
+
+# Above any file's number of rows: a report counts bad rows, however many.
+ANY_NUMBER = 2**62
+
+
+@dataclass(frozen=True)
+class ValidationReport:
+    """Counts of a data file; every field is plain JSON.
+
+    Attributes:
+        path: the file.
+        format: format and columns, one line.
+        rows: rows in the file.
+        bad_rows: rows that cannot be used.
+        bad_examples: the first few, with their line numbers and what is wrong.
+        duplicates: rows that repeat an earlier user and item.
+        below_min_value: rows whose value is below the least one asked for.
+        users: distinct users.
+        items: distinct items.
+        interactions: distinct pairs.
+        density: interactions / (users x items).
+        users_with_one_item: nothing can be held out of theirs.
+        items_with_one_user: hardly anything can be learned of them.
+        median_items_per_user: half of the users have fewer.
+        median_users_per_item: half of the items have fewer.
+        value_range: least and largest value; None without values.
+        timestamp_unit: how timestamps are written; None without.
+        first_timestamp: ISO 8601, UTC; None without timestamps.
+        last_timestamp: ISO 8601, UTC; None without timestamps.
+        data_hash: SHA-256 over the pairs.
+    """
+
+    path: str
+    format: str
+    rows: int
+    bad_rows: int
+    bad_examples: tuple[str, ...]
+    duplicates: int
+    below_min_value: int
+    users: int
+    items: int
+    interactions: int
+    density: float
+    users_with_one_item: int
+    items_with_one_user: int
+    median_items_per_user: float
+    median_users_per_item: float
+    value_range: tuple[float, float] | None
+    timestamp_unit: str | None
+    first_timestamp: str | None
+    last_timestamp: str | None
+    data_hash: str
+
+
+def validate(
+    path: Path | str,
+    *,
+    preset: str | None = None,
+    columns: Mapping[str, str] | None = None,
+    min_value: float | None = None,
+) -> ValidationReport:
+    """Read a file and count; bad rows are reported, however many.
+
+    Raises:
+        DataError: the file cannot be read at all.
+    """
+    reading = read_interactions(
+        path, preset=preset, columns=columns, min_value=min_value, max_bad=ANY_NUMBER
+    )
+    data = reading.interactions
+    per_user = np.bincount(data.user_rows, minlength=data.n_users)
+    per_item = data.popularity()
+    times = data.timestamps
+    return ValidationReport(
+        path=str(path),
+        format=reading.description,
+        rows=reading.n_rows,
+        bad_rows=reading.n_bad,
+        bad_examples=reading.bad_examples,
+        duplicates=reading.n_duplicates,
+        below_min_value=reading.n_below,
+        users=data.n_users,
+        items=data.n_items,
+        interactions=len(data),
+        density=len(data) / (data.n_users * data.n_items),
+        users_with_one_item=int((per_user == 1).sum()),
+        items_with_one_user=int((per_item == 1).sum()),
+        median_items_per_user=float(np.median(per_user)),
+        median_users_per_item=float(np.median(per_item)),
+        value_range=None
+        if data.values is None
+        else (float(data.values.min()), float(data.values.max())),
+        timestamp_unit=reading.timestamp_unit,
+        first_timestamp=None if times is None else _iso(int(times.min())),
+        last_timestamp=None if times is None else _iso(int(times.max())),
+        data_hash=reading.data_hash,
+    )
+
+
+def _iso(seconds: int) -> str:
+    try:
+        return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    except (ValueError, OverflowError, OSError):
+        return f"{seconds} seconds, which is no date"
