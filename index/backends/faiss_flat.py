@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Self
+from pathlib import Path
+from typing import Self
 
 import faiss
 
+from index.backends.faiss_file import check_flat_file
 from index.backends.faiss_index import FaissIndex, padded_bytes
 from index.codes import BinaryCodes
 
@@ -17,8 +19,6 @@ class FaissFlat(FaissIndex):
     a property test holds it against the reference.
     """
 
-    kind: ClassVar[type] = faiss.IndexBinaryFlat
-
     @classmethod
     def build(cls, codes: BinaryCodes, *, seed: int = 0) -> Self:
         """See `HammingIndex.build`; nothing here is random."""
@@ -27,6 +27,10 @@ class FaissFlat(FaissIndex):
         index = faiss.IndexBinaryFlat(8 * size)
         index.add(codes.padded(size))
         return cls(index, codes.n_bits)
+
+    @classmethod
+    def _check_file(cls, path: Path, code_size: int) -> None:
+        check_flat_file(path, code_size)
 
     @property
     def n_bytes(self) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import faiss
 import numpy as np
@@ -27,8 +27,6 @@ def padded_bytes(n_bits: int) -> int:
 class FaissIndex(ABC):
     """A FAISS binary index over padded codes."""
 
-    kind: ClassVar[type]
-
     def __init__(self, index: Any, n_bits: int) -> None:
         self._index = index
         self._n_bits = n_bits
@@ -42,20 +40,23 @@ class FaissIndex(ABC):
     def load(cls, path: Path, n_bits: int) -> Self:
         """See `HammingIndex.load`."""
         try:
+            cls._check_file(path, padded_bytes(n_bits))
             # MMAP_IFC maps the codes of a flat index too, which plain MMAP silently does not.
             index = faiss.read_index_binary(str(path), faiss.IO_FLAG_MMAP_IFC)
-        except RuntimeError as error:
+        except (ValueError, OSError, RuntimeError) as error:
             reason = str(error).strip().splitlines()[-1]
-            raise ArtifactCorruptError(path, f"not a FAISS binary index: {reason}") from error
-        if not isinstance(index, cls.kind) or index.d != 8 * padded_bytes(n_bits):
-            raise ArtifactCorruptError(
-                path, f"a {type(index).__name__} of {index.d} bits is not the index expected"
-            )
+            raise ArtifactCorruptError(path, f"not the index expected: {reason}") from error
         return cls(index, n_bits)
+
+    @classmethod
+    @abstractmethod
+    def _check_file(cls, path: Path, code_size: int) -> None:
+        """Raise ValueError for a file that FAISS must not be given."""
 
     def save(self, path: Path) -> None:
         """See `HammingIndex.save`."""
-        faiss.write_index_binary(self._index, str(path))
+        # FAISS's own writer does not notice a disk that is full when the file is closed.
+        path.write_bytes(faiss.serialize_index_binary(self._index).data)
 
     def search(self, queries: BinaryCodes, k: int) -> Neighbors:
         """See `HammingIndex.search`."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import Self
 
 import faiss
 import numpy as np
 
+from index.backends.faiss_file import check_ivf_file
 from index.backends.faiss_index import FaissIndex, by_distance_then_row, padded_bytes
 from index.backends.hamming_index import Neighbors
 from index.codes import BinaryCodes
@@ -24,8 +25,6 @@ class FaissIvf(FaissIndex):
     may be returned; what is returned is in (distance, row) order.
     """
 
-    kind: ClassVar[type] = faiss.IndexBinaryIVF
-
     @classmethod
     def build(cls, codes: BinaryCodes, *, seed: int = 0) -> Self:
         """See `HammingIndex.build`; `seed` draws the codes that k-means learns from."""
@@ -34,9 +33,8 @@ class FaissIvf(FaissIndex):
         n_lists = max(1, min(len(codes) // 39, round(math.sqrt(len(codes)))))
         index = faiss.IndexBinaryIVF(faiss.IndexBinaryFlat(8 * size), 8 * size, n_lists)
         index.cp.seed = seed + 1  # FAISS reads 0 as "no seed"
-        index.cp.min_points_per_centroid = (
-            1  # a small catalogue is no reason for a warning on stderr
-        )
+        # a small catalogue is no reason for a warning on stderr
+        index.cp.min_points_per_centroid = 1
         n_training = min(len(codes), TRAINING_CODES_PER_LIST * n_lists)
         sample = np.random.default_rng(seed).choice(len(codes), n_training, replace=False)
         index.train(vectors[np.sort(sample)])
@@ -47,6 +45,10 @@ class FaissIvf(FaissIndex):
     def load(cls, path: Path, n_bits: int) -> Self:
         """See `HammingIndex.load`."""
         return super().load(path, n_bits)._probing()
+
+    @classmethod
+    def _check_file(cls, path: Path, code_size: int) -> None:
+        check_ivf_file(path, code_size)
 
     def _probing(self) -> Self:
         self._index.nprobe = min(PROBES, int(self._index.nlist))

@@ -9,7 +9,8 @@ import numpy as np
 
 from index.backends.hamming_index import NO_DISTANCE, NO_ROW, Neighbors
 from index.codes import BinaryCodes
-from index.errors import ArtifactCorruptError, CodeWidthError
+from index.errors import ArtifactCorruptError, CodeWidthError, ConfigError
+from index.npy import map_array
 
 
 class NumpyExact:
@@ -28,9 +29,8 @@ class NumpyExact:
     def load(cls, path: Path, n_bits: int) -> Self:
         """See `HammingIndex.load`."""
         try:
-            with path.open("rb") as file:
-                codes = BinaryCodes(np.load(file, allow_pickle=False))
-        except (OSError, ValueError, EOFError) as error:
+            codes = BinaryCodes(map_array(path))
+        except (OSError, ValueError, ConfigError) as error:
             raise ArtifactCorruptError(path, f"not a code array: {error}") from error
         if codes.n_bits != n_bits:
             raise ArtifactCorruptError(path, f"{codes.n_bits} bits where {n_bits} are expected")
