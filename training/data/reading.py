@@ -120,7 +120,7 @@ def read_interactions(
     if min_value is not None and "value" not in table.frame.columns:
         raise DataError(f"{path}: no value column to compare with; name it, or drop --min-value")
 
-    # a column that is there for other rows than these, or for nobody, is no column
+    # a column without a single entry counts as absent, not as one bad row after the other
     empty = [name for name in ("value", "timestamp") if _is_empty(table.frame, name)]
     frame, timestamp_unit = _typed(table.frame.drop(empty))
     good, examples = _checked(frame, table.row_name)
@@ -149,6 +149,10 @@ def _reader(head: Head, preset: str | None, columns: Mapping[str, str]) -> Reade
     if preset is not None:
         if preset not in READERS:
             raise ConfigError(f"no preset {preset!r}; there are {', '.join(READERS)}")
+        if (head.kind == "parquet") != (preset == "parquet"):
+            raise DataError(
+                f"{head.path}: {head.kind}, which preset {preset!r} cannot read; leave --preset out"
+            )
         return READERS[preset]
     for name, reader in READERS.items():
         # chosen columns need a format that names its columns

@@ -153,7 +153,9 @@ def validation_part(
     return train.where(~held_out), train.where(held_out)
 
 
-def stable_holdout(interactions: Interactions, share: float = 0.1) -> Split:
+def stable_holdout(
+    interactions: Interactions, share: float = 0.1
+) -> tuple[Interactions, Interactions]:
     """Hold out pairs by a hash of their two ids, so that the same are held out on every later day.
 
     Models trained on different days are then judged by pairs that none of them has seen. A pair
@@ -171,7 +173,7 @@ def stable_holdout(interactions: Interactions, share: float = 0.1) -> Split:
         stranded = stranded[np.lexsort((hashes[stranded], owners[stranded]))]
         last = np.append(np.diff(owners[stranded]) != 0, True)[: len(stranded)]
         held_out[stranded[last]] = False
-    return Split(interactions.where(~held_out), interactions.where(held_out))
+    return interactions.where(~held_out), interactions.where(held_out)
 
 
 def by_popularity(train: Interactions, *others: Interactions) -> tuple[Interactions, ...]:

@@ -1,6 +1,6 @@
 """File formats of interactions. A new one is a file here and a line in READERS.
 
-Formats are tried in this order, so the stricter ones come first.
+Formats are tried in this order: a header that names the columns says more than the rows' looks.
 """
 
 from training.data.readers.delimited import HeaderReader, RecBoleReader
@@ -13,12 +13,12 @@ from training.data.readers.reader import Reader
 READERS: dict[str, Reader] = {
     "parquet": ParquetReader(),
     "jsonl": JsonLinesReader(),
+    "recbole": RecBoleReader(),
+    "csv": HeaderReader(),
     "movielens-dat": FixedReader(
         "MovieLens ratings.dat", ("user", "item", "value", "timestamp"), "::"
     ),
     "movielens-100k": FixedReader("MovieLens u.data", ("user", "item", "value", "timestamp"), "\t"),
-    "recbole": RecBoleReader(),
-    "csv": HeaderReader(),
     "lightgcn": ListReader(),
     # The order of Amazon's columns changed between releases, so only the user can tell.
     "amazon-2014": FixedReader(

@@ -26,10 +26,6 @@ class ParquetReader:
 
     def read(self, head: Head, columns: Mapping[str, str]) -> Table:
         """Read the columns that play a role."""
-        if head.kind != "parquet":
-            raise DataError(
-                f"{head.path}: not a Parquet file; leave --preset out to detect the format"
-            )
         source = head.path
         if source.is_dir():
             source = sorted(source.glob("**/*.parquet"))
