@@ -6,6 +6,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,9 +16,10 @@ import numpy as np
 from index import durable
 from index.backends import INDEX_TYPES, HammingIndex
 from index.codes import BinaryCodes
-from index.errors import ArtifactCorruptError, ConfigError
+from index.errors import ArtifactCorruptError, ArtifactError, ConfigError
 from index.manifest import MANIFEST_FILE, SCHEMA_VERSION, DataInfo, FileEntry, Manifest, ModelInfo
 from index.model import Model
+from index.npy import map_array
 
 INDEX_FILE = "index.bin"
 
@@ -36,6 +38,7 @@ def write_artifact(
 
     Raises:
         ConfigError: the index type is unknown, or the model's parts contradict each other.
+        ArtifactError: the disk refused a write; an earlier artifact is still there.
     """
     if index_type not in INDEX_TYPES:
         raise ConfigError(f"index {index_type!r} is not one of {', '.join(sorted(INDEX_TYPES))}")
@@ -43,10 +46,12 @@ def write_artifact(
         model.check()
     except ValueError as error:
         raise ConfigError(f"cannot write the model: {error}") from error
-    staging = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
-    shutil.rmtree(staging, ignore_errors=True)
-    staging.mkdir(parents=True)
+    staging, replaced = (
+        folder.with_name(f".{folder.name}.{os.getpid()}.{purpose}") for purpose in ("tmp", "old")
+    )
     try:
+        shutil.rmtree(staging, ignore_errors=True)
+        staging.mkdir(parents=True)
         for stem, array in model.arrays().items():
             np.save(staging / f"{stem}.npy", array, allow_pickle=False)
         INDEX_TYPES[index_type].build(model.item_codes, seed=model_info.seed).save(
@@ -72,10 +77,17 @@ def write_artifact(
             files=files,
         )
         _write_manifest(staging, manifest)
-        shutil.rmtree(folder, ignore_errors=True)
+        if folder.exists():
+            folder.rename(replaced)
         durable.rename_folder(staging, folder)
+    except OSError as error:
+        if replaced.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            replaced.rename(folder)
+        raise ArtifactError(f"{folder}: cannot be written: {error.strerror or error}") from error
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+    shutil.rmtree(replaced, ignore_errors=True)
     return manifest
 
 
@@ -109,17 +121,24 @@ class Artifact:
             ArtifactCorruptError: a file is missing, damaged, misshapen, or not a plain file.
         """
         manifest = Manifest.read(path)
-        _verify_files(path, manifest)
         try:
-            model = Model.from_arrays(
-                lambda name: np.load(path / f"{name}.npy", mmap_mode="r", allow_pickle=False)
-            )
+            _verify_files(path, manifest)
+        except OSError as error:
+            raise ArtifactCorruptError(path, f"cannot be read: {error.strerror}") from error
+        try:
+            model = Model.from_arrays(lambda name: map_array(path / f"{name}.npy"))
             model.check()
-        except (ValueError, OSError, EOFError, TypeError, ConfigError) as error:
+        except OSError as error:
+            raise ArtifactCorruptError(path, f"{error.filename}: {error.strerror}") from error
+        except (ValueError, ConfigError) as error:
             raise ArtifactCorruptError(path, str(error)) from error
         counts = (len(model.users), len(model.items), model.item_codes.n_bits)
         if counts != (manifest.n_users, manifest.n_items, manifest.n_bits):
-            raise ArtifactCorruptError(path, f"holds {counts}, the manifest says otherwise")
+            raise ArtifactCorruptError(
+                path,
+                f"holds {counts[0]} users and {counts[1]} items of {counts[2]} bits, "
+                f"which is not what {MANIFEST_FILE} says",
+            )
         if manifest.index_type not in INDEX_TYPES:
             raise ArtifactCorruptError(path, f"index type {manifest.index_type!r} is unknown here")
         index = INDEX_TYPES[manifest.index_type].load(path / INDEX_FILE, manifest.n_bits)
@@ -129,10 +148,8 @@ class Artifact:
 
 def _verify_files(path: Path, manifest: Manifest) -> None:
     """Compare what is in the folder with the manifest, byte for byte."""
-    try:
-        present = {entry.name: entry for entry in os.scandir(path)}
-    except OSError as error:
-        raise ArtifactCorruptError(path, f"cannot be read: {error.strerror}") from error
+    with os.scandir(path) as entries:
+        present = {entry.name: entry for entry in entries}
     present.pop(MANIFEST_FILE, None)
     if missing := manifest.files.keys() - present.keys():
         raise ArtifactCorruptError(path, f"{min(missing)} is missing")
@@ -144,8 +161,11 @@ def _verify_files(path: Path, manifest: Manifest) -> None:
         n_bytes = present[name].stat().st_size
         if n_bytes != entry.n_bytes:
             raise ArtifactCorruptError(path, f"{name} has {n_bytes} bytes, not {entry.n_bytes}")
-        if _sha256(path / name) != entry.sha256:
-            raise ArtifactCorruptError(path, f"{name} does not match its SHA-256")
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # hashing holds no lock
+        digests = pool.map(_sha256, (path / name for name in manifest.files))
+        for (name, entry), digest in zip(manifest.files.items(), digests, strict=True):
+            if digest != entry.sha256:
+                raise ArtifactCorruptError(path, f"{name} does not match its SHA-256")
 
 
 def _sha256(path: Path) -> str:

@@ -13,6 +13,11 @@ from index.errors import DataError, shorten
 from index.strings import StringArray
 
 
+def spread(n: int, samples: int = 64) -> list[int]:
+    """Return at most `samples` different rows from first to last of `n`, evenly spread."""
+    return np.unique(np.linspace(0, n - 1, num=min(n, samples)).astype(np.int64)).tolist()
+
+
 def _hash(key: bytes) -> int:
     return int.from_bytes(blake2b(key, digest_size=8).digest(), "little")
 
@@ -87,12 +92,16 @@ class IdMap:
         return IdMap.build(self.ids(rows))
 
     def check(self, name: str) -> None:
-        """Check that the lookup table is whole: ascending hashes, every row once.
+        """Check that ids are text and the lookup table is whole: ascending hashes, every row once.
+
+        That the hashes are those of the ids is checked on a few: computing a million would take
+        longer than all the rest of opening an artifact.
 
         Raises:
-            ValueError: it is not.
+            ValueError: they are not.
         """
         self.strings.check(name)
+        self.strings.check_text(name)
         if not (
             len(self.hashes) == len(self.rows) == len(self)
             and (self.hashes[1:] >= self.hashes[:-1]).all()
@@ -100,6 +109,11 @@ class IdMap:
             and (np.bincount(self.rows, minlength=len(self)) == 1).all()
         ):
             raise ValueError(f"{name}: the lookup table does not fit the ids")
+        if any(self.row(self.id(row)) is None for row in spread(len(self))):
+            raise ValueError(f"{name}: the lookup table is of other ids")
+        for twin in np.flatnonzero(self.hashes[1:] == self.hashes[:-1]).tolist():
+            if self.strings[int(self.rows[twin])] == self.strings[int(self.rows[twin + 1])]:
+                raise ValueError(f"{name}: an id comes twice")
 
     def __repr__(self) -> str:
         first = ", ".join(shorten(self.id(row), 16) for row in range(min(3, len(self))))

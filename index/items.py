@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from index.ids import IdMap
+from index.errors import DataError
+from index.ids import IdMap, spread
 from index.seen import RowLists
 from index.strings import StringArray
 
@@ -30,7 +31,11 @@ class ItemTable:
 
     @classmethod
     def build(cls, attributes: Sequence[Mapping[str, Any]]) -> ItemTable:
-        """Pack one mapping per item row; its `categories`, a list of names, are indexed."""
+        """Pack one mapping per item row; its `categories`, a list of names, are indexed.
+
+        Raises:
+            DataError: a text in it cannot be written as UTF-8.
+        """
         names: dict[str, int] = {}
         pairs: list[tuple[int, int]] = []
         for row, item in enumerate(attributes):
@@ -39,22 +44,32 @@ class ItemTable:
                 for category in item.get("categories", ())
             ]
         owners, rows = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
-        return cls(
-            StringArray.build(
+        try:
+            packed = StringArray.build(
                 json.dumps(item, ensure_ascii=False, separators=(",", ":")).encode()
                 for item in attributes
-            ),
+            )
+        except UnicodeEncodeError as error:
+            raise DataError(f"an item's attributes are not valid Unicode: {error.reason}") from error
+        return cls(
+            packed,
             IdMap.build(names),
             RowLists.build(owners, rows, len(names)),
         )
 
     def check(self, n_items: int) -> None:
-        """Check that the parts fit each other.
+        """Check that the parts fit each other, and a few items' attributes themselves.
 
         Raises:
             ValueError: they do not.
         """
         self.attributes.check("item_attributes")
+        try:
+            objects = [json.loads(self.attributes[row]) for row in spread(n_items)]
+        except (ValueError, RecursionError) as error:
+            raise ValueError("item_attributes: an item's are not JSON") from error
+        if not all(isinstance(item, dict) for item in objects):
+            raise ValueError("item_attributes: an item's are not a JSON object")
         self.categories.check("categories")
         self.category_items.check("category_items", len(self.categories), n_items)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Literal
@@ -12,7 +13,9 @@ from index.codes import MAX_BITS
 from index.errors import ArtifactCorruptError
 
 MANIFEST_FILE = "manifest.json"
+MAX_MANIFEST_BYTES = 4 << 20
 SCHEMA_VERSION = 1
+VERSION_PATTERN = r"^[0-9]{8}T[0-9]{6}Z-[0-9a-f]{6}$"
 
 Count = Annotated[int, Field(ge=0)]
 
@@ -54,7 +57,7 @@ class Manifest(_Record):
     """
 
     schema_version: Literal[1]
-    version: Annotated[str, Field(pattern=r"^[0-9]{8}T[0-9]{6}Z-[0-9a-f]{6}$")]
+    version: Annotated[str, Field(pattern=VERSION_PATTERN)]
     created_at: Annotated[datetime, Field(strict=False)]
     n_users: Count
     n_items: Annotated[int, Field(ge=1)]
@@ -72,8 +75,12 @@ class Manifest(_Record):
         Raises:
             ArtifactCorruptError: it is missing, unreadable, or of another schema.
         """
+        path = artifact / MANIFEST_FILE
         try:
-            return cls.model_validate_json((artifact / MANIFEST_FILE).read_bytes())
+            found = path.lstat()
+            if not stat.S_ISREG(found.st_mode) or found.st_size > MAX_MANIFEST_BYTES:
+                raise ArtifactCorruptError(artifact, f"{MANIFEST_FILE} is not a plain small file")
+            return cls.model_validate_json(path.read_bytes())
         except OSError as error:
             raise ArtifactCorruptError(artifact, f"{MANIFEST_FILE}: {error.strerror}") from error
         except ValidationError as error:

@@ -63,7 +63,7 @@ class Model:
             loaded = load(name)
             _require(
                 loaded.dtype == dtype and loaded.ndim == ndim,
-                f"{name} is {loaded.ndim}-d {loaded.dtype}",
+                f"{name} is {loaded.ndim}-d {loaded.dtype}, not {ndim}-d {np.dtype(dtype)}",
             )
             return loaded
 
@@ -107,6 +107,7 @@ class Model:
             bool((self.popularity[1:] <= self.popularity[:-1]).all()),
             "item rows are not in descending popularity",
         )
+        _require(int(self.popularity[-1]) >= 0, "an item's popularity is negative")
         _require(
             len(self.item_table.attributes) == n_items,
             "item attributes and item ids differ in number",

@@ -2,7 +2,7 @@
 
     STORE/versions/20261123T060000Z-3f9a1c/   complete artifacts, never changed
     STORE/CURRENT                             the served version and the ones before it
-    STORE/.lock                               held by the one job that writes
+    STORE/.publication.lock                   held by the one job that writes
 
 A version folder gets its name when it is complete, and the pointer is replaced after that, so a job
 killed at any instant leaves the served version as it was.
@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import shutil
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -30,7 +31,7 @@ from index.errors import (
     StoreBusyError,
     UnknownVersionError,
 )
-from index.manifest import Manifest
+from index.manifest import MANIFEST_FILE, VERSION_PATTERN, Manifest
 
 KEPT_VERSIONS = 5
 _STAGING = ".staging-"
@@ -102,10 +103,9 @@ class Store:
         Raises:
             UnknownVersionError: there is none of that name.
         """
-        folder = self._versions / version
-        if folder.parent != self._versions or version.startswith(".") or not folder.is_dir():
+        if not re.fullmatch(VERSION_PATTERN, version) or not (self._versions / version).is_dir():
             raise UnknownVersionError(self.path, version)
-        return folder
+        return self._versions / version
 
     def open(self, version: str | None = None) -> Artifact:
         """Verify and open a version, the served one if none is named.
@@ -146,33 +146,43 @@ class Store:
         return found
 
     @contextmanager
-    def writing(self) -> Generator[None]:
-        """Hold the store for one job that writes.
+    def writing(self, job: str = "publication") -> Generator[None]:
+        """Hold the store for one job of a kind.
+
+        Args:
+            job: the kind; a publication may take place within a retraining.
 
         Raises:
             StoreBusyError: another job holds it.
-            ArtifactError: the folder cannot be written.
+            ArtifactError: the disk refused a write, here or in the job.
         """
         try:
             self._versions.mkdir(parents=True, exist_ok=True)
-            lock = (self.path / ".lock").open("a+")
+            with (self.path / f".{job}.lock").open("ab+", buffering=0) as lock:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    lock.seek(0)
+                    holder = lock.read(64).decode(errors="replace").strip()
+                    raise StoreBusyError(self.path, job, holder or "unknown") from None
+                lock.truncate(0)
+                lock.write(f"process {os.getpid()}\n".encode())
+                yield
         except OSError as error:
-            raise ArtifactError(f"{self.path}: cannot be written: {error.strerror}") from error
-        with lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                lock.seek(0)
-                raise StoreBusyError(self.path, lock.read().strip() or "unknown") from None
-            lock.truncate(0)
-            lock.write(f"process {os.getpid()}\n")
-            lock.flush()
-            yield
+            raise ArtifactError(
+                f"{self.path}: cannot be written: {error.strerror or error}; {self._standing()}"
+            ) from error
+
+    def _standing(self) -> str:
+        try:
+            return f"{self.current()} is still served"
+        except ArtifactError:
+            return "no version is served"
 
     def publish(self, artifact: Path) -> str:
         """Verify an artifact folder, copy it into the store and serve it.
 
-        Publishing a version that is there already serves it again.
+        Publishing a version that is there already serves it again, and mends it if it is damaged.
 
         Returns:
             The version.
@@ -182,23 +192,15 @@ class Store:
             StoreBusyError: another job is writing to the store.
             ArtifactError: the disk refused a write; the served version is as it was.
         """
-        version = Artifact.open(artifact).manifest.version
+        manifest = Artifact.open(artifact).manifest
         with self.writing():
-            try:
-                self._sweep()
-                if not (self._versions / version).is_dir():
-                    staging = self._versions / f"{_STAGING}{version}"
-                    shutil.copytree(artifact, staging)
-                    Artifact.open(staging)  # what was copied, not what was meant to be
-                    durable.rename_folder(staging, self._versions / version)
-                self._serve(version)
-                self._prune()
-            except OSError as error:
-                raise ArtifactError(
-                    f"{self.path}: publication failed: {error.strerror or error}; "
-                    "the served version is unchanged"
-                ) from error
-        return version
+            self._sweep()
+            if not self._holds(manifest.version):
+                self._copy(artifact, manifest)
+            durable.fsync(self._versions)
+            self._serve(manifest.version)
+            self._prune()
+        return manifest.version
 
     def activate(self, version: str) -> None:
         """Serve a published version.
@@ -237,8 +239,29 @@ class Store:
             self._write_pointer(Pointer(current=version, previous=tuple(older)))
         return version
 
+    def _holds(self, version: str) -> bool:
+        """Tell whether a version is there and whole."""
+        try:
+            self.open(version)
+        except (UnknownVersionError, ArtifactCorruptError):
+            return False
+        return True
+
+    def _copy(self, artifact: Path, manifest: Manifest) -> None:
+        staging = self._versions / f"{_STAGING}{manifest.version}"
+        staging.mkdir()
+        for name in (*manifest.files, MANIFEST_FILE):
+            shutil.copyfile(artifact / name, staging / name, follow_symlinks=False)
+        Artifact.open(staging)  # what was copied, not what was meant to be
+        if (damaged := self._versions / manifest.version).exists():
+            self._discard(damaged)
+        durable.rename_folder(staging, self._versions / manifest.version)
+
     def _serve(self, version: str) -> None:
-        pointer = self.pointer()
+        try:
+            pointer = self.pointer()
+        except ArtifactCorruptError:  # what it said is lost; publishing is the way to mend it
+            pointer = None
         if pointer is None:
             self._write_pointer(Pointer(current=version))
         elif pointer.current != version:
@@ -246,12 +269,32 @@ class Store:
             self._write_pointer(Pointer(current=version, previous=earlier[: KEPT_VERSIONS - 1]))
 
     def _write_pointer(self, pointer: Pointer) -> None:
-        durable.write_bytes(self._pointer, pointer.model_dump_json().encode() + b"\n")
+        before = self._pointer.read_bytes() if self._pointer.exists() else None
+        try:
+            durable.write_bytes(self._pointer, pointer.model_dump_json().encode() + b"\n")
+        except OSError:
+            # The flush of the folder may have failed after the rename. A job that fails leaves the
+            # served version as it was, so the old pointer goes back, if the disk lets it.
+            if before is None:
+                self._pointer.unlink(missing_ok=True)
+            elif self._pointer.read_bytes() != before:
+                restored = self._pointer.with_name(f".{self._pointer.name}.restored.tmp")
+                restored.write_bytes(before)
+                restored.replace(self._pointer)
+            raise
 
     def _sweep(self) -> None:
-        """Remove what a killed publication left."""
+        """Remove what a killed job left."""
         for leftover in self._versions.glob(f"{_STAGING}*"):
             shutil.rmtree(leftover, ignore_errors=True)
+        for leftover in self.path.glob(f".{self._pointer.name}.*.tmp"):
+            leftover.unlink(missing_ok=True)
+
+    def _discard(self, folder: Path) -> None:
+        """Remove a version so that it is never seen half removed."""
+        leftover = self._versions / f"{_STAGING}discarded-{folder.name}"
+        folder.rename(leftover)
+        shutil.rmtree(leftover, ignore_errors=True)
 
     def _prune(self) -> None:
         """Remove all but the served version, its predecessors and the latest few."""
@@ -259,4 +302,5 @@ class Store:
         named = {pointer.current, *pointer.previous} if pointer else set[str]()
         for folder in sorted(self._versions.glob("[0-9]*"), reverse=True)[KEPT_VERSIONS:]:
             if folder.name not in named:
-                shutil.rmtree(folder, ignore_errors=True)
+                with suppress(OSError):  # the publication is done; the next one tries again
+                    self._discard(folder)

@@ -6,11 +6,14 @@ shared by all.
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+_PIECE = 1 << 20  # bytes checked at once, so that a check needs little memory
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,3 +56,21 @@ class StringArray:
             and (offsets[1:] >= offsets[:-1]).all()
         ):
             raise ValueError(f"{name}: offsets do not fit the bytes")
+
+    def check_text(self, name: str) -> None:
+        """Check that every string is UTF-8; the offsets must have been checked before.
+
+        Raises:
+            ValueError: one is not.
+        """
+        blob, starts = self.blob, self.offsets[:-1]
+        # Whole text, cut between characters only, is text in each part.
+        starts = starts[starts < len(blob)]
+        if ((blob[starts] & 0xC0) == 0x80).any():
+            raise ValueError(f"{name}: a string is not UTF-8")
+        decoder = codecs.getincrementaldecoder("utf-8")()
+        try:
+            for start in range(0, len(blob), _PIECE):
+                decoder.decode(blob[start : start + _PIECE].data, final=start + _PIECE >= len(blob))
+        except UnicodeDecodeError as error:
+            raise ValueError(f"{name}: a string is not UTF-8") from error

@@ -1,7 +1,7 @@
 """What must hold of a FAISS file before FAISS reads it.
 
-FAISS trusts its files: one wrong count and it reads past the end, allocates terabytes or answers
-with rows that do not exist, and the process dies. So every count is checked here first, to the byte.
+FAISS trusts its files: with one wrong count it reads past the end, allocates terabytes or answers
+with rows that do not exist. So every count is checked here first, to the byte.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def _read_flat(reader: _Reader, code_size: int) -> int:
 
 def _read_list_sizes(reader: _Reader) -> NDArray[np.uint64]:
     """Return the sizes of the lists that are written, empty ones in between or not."""
-    kind = reader.take(4)
+    kind = bytes(reader.take(4))
     sizes = reader.numbers(reader.number())
     if kind == b"sprs":  # pairs of (list, size) where most lists are empty
         lists, sizes = sizes[0::2], sizes[1::2]
@@ -114,7 +114,7 @@ class _Reader:
         return int(self.numbers(1)[0])
 
     def expect(self, expected: bytes) -> None:
-        if self.take(len(expected)) != expected:
+        if bytes(self.take(len(expected))) != expected:
             raise ValueError("its parts are not those of the index expected")
 
     def require_left(self, n_bytes: int) -> None:

@@ -1,0 +1,58 @@
+"""Random models of a given size, and artifacts of them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+
+from index.artifact import write_artifact
+from index.codes import BinaryCodes
+from index.ids import IdMap
+from index.items import ItemTable
+from index.manifest import DataInfo, Manifest, ModelInfo
+from index.model import Model
+from index.seen import SeenItems
+
+CATEGORIES = ("Comedy", "Drama", "Séance")
+MORNING = datetime(2026, 11, 23, 6, 0, 0, tzinfo=UTC)
+
+
+def model_of(n_users: int, n_items: int, n_bits: int, seed: int, seen_share: float = 0.2) -> Model:
+    """Draw a model: user ids `u0, u1, ...`, item ids `i0, i1, ...`, up to 3 categories an item."""
+    rng = np.random.default_rng(seed)
+    users, items = np.nonzero(rng.random((n_users, n_items)) < seen_share)
+    member = rng.random((n_items, len(CATEGORIES))) < 0.4
+    return Model(
+        user_codes=BinaryCodes(rng.integers(0, 256, (n_users, n_bits // 8), dtype=np.uint8)),
+        item_codes=BinaryCodes(rng.integers(0, 256, (n_items, n_bits // 8), dtype=np.uint8)),
+        users=IdMap.build(f"u{row}" for row in range(n_users)),
+        items=IdMap.build(f"i{row}" for row in range(n_items)),
+        seen=SeenItems.build(users, items, n_users),
+        popularity=np.sort(rng.integers(0, 5, n_items))[::-1].astype(np.int64),
+        item_table=ItemTable.build(
+            [
+                {
+                    "title": f"Item {row}",
+                    "categories": [CATEGORIES[c] for c in np.flatnonzero(member[row])],
+                }
+                for row in range(n_items)
+            ]
+        ),
+    )
+
+
+def write(
+    folder: Path, model: Model, *, index_type: str = "flat", day: int = 0, score: float = 0.25
+) -> Manifest:
+    """Write an artifact made on a given day of November 2026."""
+    return write_artifact(
+        folder,
+        model,
+        model_info=ModelInfo(name="random", seed=0, config={}),
+        data_info=DataInfo(source="none", sha256="0" * 64, n_interactions=len(model.seen.items)),
+        metrics={"test/ndcg@100": score},
+        index_type=index_type,
+        created_at=MORNING + timedelta(days=day),
+    )
