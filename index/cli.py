@@ -113,7 +113,7 @@ def main() -> None:
         try:
             app.add_typer(importlib.import_module(module).app)
         except ModuleNotFoundError as error:
-            if error.name != module.partition(".")[0]:
+            if error.name not in (module, module.partition(".")[0]):
                 raise
     try:
         app()

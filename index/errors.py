@@ -81,10 +81,8 @@ class UnknownVersionError(ArtifactError):
 class StoreBusyError(ArtifactError):
     """Another job is writing to the store."""
 
-    def __init__(self, store: Path | str, holder: str) -> None:
-        super().__init__(
-            f"{store}: another job is publishing ({holder}); wait for it and run again"
-        )
+    def __init__(self, store: Path | str, job: str, holder: str) -> None:
+        super().__init__(f"{store}: another {job} is under way ({holder}); wait for it to end")
 
 
 class QualityGateError(HashrecError):

@@ -12,7 +12,10 @@ from pydantic import Field, NonNegativeInt, PositiveInt
 from index.errors import ConfigError
 from training.hyperparameters import Hyperparameters
 
+# All ratings are positives; users and items with fewer than 20 go, repeatedly; half of each user's
+# items are held out (Wang, Lian and Ge, IJCAI 2019, section 5.1).
 PAPER_PROTOCOL = "paper"
+PAPER_SETTINGS: dict[str, Any] = {"data.k_core": 20, "split.strategy": "random", "k": 100}
 
 
 class DataConfig(Hyperparameters):
@@ -20,7 +23,7 @@ class DataConfig(Hyperparameters):
 
     Attributes:
         source: a named data set or a path.
-        home: where fetched data sets lie.
+        home: where fetched data sets lie; None for `~/.cache/hashrec`.
         preset: name of the file's format, in place of detection.
         columns: role -> column name.
         items: file with titles and categories, in place of the one found beside the data.
@@ -30,7 +33,7 @@ class DataConfig(Hyperparameters):
     """
 
     source: str = "synthetic"
-    home: Path = Path(".hashrec/data")
+    home: Path | None = None
     preset: str | None = None
     columns: dict[str, str] = Field(default_factory=dict)
     items: Path | None = None

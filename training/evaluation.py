@@ -48,16 +48,21 @@ class Metrics:
         }
 
 
-def evaluate_codes(recommender: Recommender, relevant: SeenItems, k: int) -> Metrics:
+def evaluate_codes(
+    recommender: Recommender, relevant: SeenItems, k: int, *, exclude_seen: bool = True
+) -> Metrics:
     """Judge the lists that the service would give.
 
     Args:
-        recommender: leaves out what its own artifact says a user has seen.
+        recommender: over the artifact to judge.
         relevant: the held-out items of each user row.
         k: length of the lists.
+        exclude_seen: leave out what the artifact says a user has seen.
     """
     users = _judged(relevant)
-    rankings = (ranking.rows for ranking in recommender.rank_users(users, k))
+    rankings = (
+        ranking.rows for ranking in recommender.rank_users(users, k, exclude_seen=exclude_seen)
+    )
     return _mean(users, rankings, relevant, k, recommender.n_items)
 
 

@@ -1,14 +1,14 @@
 """One training job, from a data source to a run's folder.
 
 RUN/artifact/       what serves
-RUN/held_out.npy    int32 (n, 2), user row and item row of each held-out pair; none with `--split none`
+RUN/held_out.npy    the held-out pairs, int32 (n, 2): user row, item row; none with `--split none`
 RUN/report.json     figures, settings, seed, data hash
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from index.model import Model
 from index.recommender import Recommender
 from index.seen import SeenItems
 from training.config import DataConfig, JobConfig
-from training.data.catalogue import Dataset, resolve
+from training.data.catalogue import Dataset, load_dataset
 from training.data.filtering import k_core
 from training.data.interactions import Interactions
 from training.data.reading import read_interactions
@@ -104,7 +104,7 @@ def train(config: JobConfig, run: Path, progress: Progress, say: Say) -> Report:
     report = Report(
         version=manifest.version,
         config=config.model_dump(mode="json") | recipe.settings(),
-        data=manifest.data.model_dump() | sizes(split),
+        data=manifest.data.model_dump() | sizes(split.train, split.test),
         metrics=metrics,
         seconds=clock.seconds | {"total": round(sum(clock.seconds.values()), 3)},
         peak_memory_mb=round(peak_memory_mb(), 1),
@@ -117,17 +117,17 @@ def train(config: JobConfig, run: Path, progress: Progress, say: Say) -> Report:
 
 def read(config: DataConfig, say: Say) -> Dataset:
     """Read the data that a job names, and filter it."""
-    dataset = resolve(
+    dataset = load_dataset(
         config.source,
-        config.home,
-        items_path=config.items,
+        data_home=config.home,
+        items=config.items,
         preset=config.preset,
         columns=config.columns,
         min_value=config.min_value,
         max_bad=config.max_bad,
     )
     say(dataset.description)
-    return replace(dataset, interactions=k_core(dataset.interactions, config.k_core))
+    return dataset.with_interactions(k_core(dataset.interactions, config.k_core))
 
 
 def split_data(dataset: Dataset, config: JobConfig) -> Split:
@@ -222,13 +222,13 @@ def headline(part: str, figures: Figures) -> dict[str, float]:
     return {f"{part}/{name}@{codes['k']}": codes[name] for name in ("recall", "map", "ndcg")}
 
 
-def sizes(split: Split) -> dict[str, int]:
+def sizes(train: Interactions, held_out: Interactions | None) -> dict[str, int]:
     """Return the numbers that say how large the problem was."""
     return {
-        "n_users": split.train.n_users,
-        "n_items": split.train.n_items,
-        "n_train": len(split.train),
-        "n_test": 0 if split.test is None else len(split.test),
+        "n_users": train.n_users,
+        "n_items": train.n_items,
+        "n_train": len(train),
+        "n_held_out": 0 if held_out is None else len(held_out),
     }
 
 

@@ -161,6 +161,9 @@ def stable_holdout(
     Models trained on different days are then judged by pairs that none of them has seen. A pair
     goes back to training only where a user, or an item, would be left without one there; it is the
     pair with the largest hash.
+
+    Returns:
+        What is left for training, and the part held out.
     """
     _require_share(share)
     users, items = interactions.user_rows, interactions.item_rows

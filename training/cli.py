@@ -1,0 +1,311 @@
+"""The `hashrec` commands that read data and train. torch and polars load when a command runs."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from index.cli_options import (
+    DEFAULT_STORE,
+    JsonOption,
+    QuietOption,
+    StoreOption,
+    print_json,
+    print_table,
+    say,
+)
+from index.errors import ConfigError
+
+if TYPE_CHECKING:
+    from training.config import JobConfig
+    from training.progress import Progress
+
+app = typer.Typer()
+data_app = typer.Typer(no_args_is_help=True)
+app.add_typer(data_app, name="data", help="Named data sets, and what a data file holds.")
+
+HomeOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--data-home",
+        envvar="HASHREC_DATA_HOME",
+        help="Folder of the fetched data sets; ~/.cache/hashrec by default.",
+    ),
+]
+DataOption = Annotated[str | None, typer.Option("--data", help="Named data set or path.")]
+PresetOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Format of the file, in place of detection; or `paper`, the protocol of the paper: "
+        "20-core, half of each user's items held out."
+    ),
+]
+MapOption = Annotated[
+    str | None, typer.Option("--map", help="Columns by role, such as user=uid,item=sku.")
+]
+MinValueOption = Annotated[
+    float | None, typer.Option(help="Least value that counts as a positive; all do by default.")
+]
+ConfigOption = Annotated[Path | None, typer.Option(help="TOML file; flags go before it.")]
+MaxBadOption = Annotated[int | None, typer.Option(min=0, help="Unreadable rows to leave out.")]
+ItemsOption = Annotated[Path | None, typer.Option(help="File with titles and categories.")]
+ModelOption = Annotated[str | None, typer.Option(help="Hash model.")]
+TeacherOption = Annotated[str | None, typer.Option(help="Teacher.")]
+BitsOption = Annotated[int | None, typer.Option(help="Width of the codes, a multiple of 8.")]
+SeedOption = Annotated[int | None, typer.Option(min=0, help="Of the split and the training.")]
+DeviceOption = Annotated[str | None, typer.Option(help="auto, cpu or cuda.")]
+IndexOption = Annotated[str | None, typer.Option(help="Search index: flat or ivf.")]
+KCoreOption = Annotated[
+    int | None,
+    typer.Option(min=0, help="Drop users and items with fewer interactions, until none is left."),
+]
+
+
+@app.command()
+def train(
+    out: Annotated[Path, typer.Option(help="Folder for the artifact and the report.")],
+    data: DataOption = None,
+    model: ModelOption = None,
+    teacher: TeacherOption = None,
+    config: ConfigOption = None,
+    bits: BitsOption = None,
+    preset: PresetOption = None,
+    split: Annotated[str | None, typer.Option(help="random, temporal, given or none.")] = None,
+    test: Annotated[Path | None, typer.Option(help="Test file of `--split given`.")] = None,
+    k_core: KCoreOption = None,
+    k: Annotated[int | None, typer.Option(help="Length of the evaluated lists.")] = None,
+    seed: SeedOption = None,
+    device: DeviceOption = None,
+    index: IndexOption = None,
+    columns: MapOption = None,
+    min_value: MinValueOption = None,
+    max_bad: MaxBadOption = None,
+    items: ItemsOption = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Learn codes from interactions; writes OUT/artifact and OUT/report.json."""
+    from training.job import train as run_job
+
+    job = _job_config(
+        config,
+        preset,
+        columns,
+        {
+            "data.source": data,
+            "data.home": home,
+            "data.k_core": k_core,
+            "data.min_value": min_value,
+            "data.max_bad": max_bad,
+            "data.items": items,
+            "split.strategy": split,
+            "split.test": test,
+            "teacher.name": teacher,
+            "model.name": model,
+            "model.n_bits": bits,
+            "index": index,
+            "k": k,
+            "seed": seed,
+            "device": device,
+        },
+    )
+    report = run_job(job, out, _progress(quiet), _narrator(quiet))
+    if as_json:
+        print_json(asdict(report))
+        return
+    _print_metrics(report.metrics.get("test", {}))
+    say(
+        f"{report.version}: {report.seconds['total']:.1f} s, peak {report.peak_memory_mb:,.0f} MB; "
+        f"report in {out / 'report.json'}"
+    )
+
+
+@app.command()
+def evaluate(
+    run: Annotated[Path, typer.Argument(help="Folder that `hashrec train` wrote.")],
+    k: Annotated[int, typer.Option(min=1, help="Length of the lists.")] = 100,
+    as_json: JsonOption = False,
+) -> None:
+    """Rank each user's held-out items with the code that serves, beside popularity."""
+    from index.manifest import Manifest
+    from training.job import ARTIFACT_FOLDER, judge, load_held_out
+
+    artifact = run / ARTIFACT_FOLDER
+    relevant = load_held_out(run, Manifest.read(artifact).n_users)
+    figures = judge(artifact, relevant, k)
+    if as_json:
+        print_json(figures)
+    else:
+        _print_metrics(figures)
+
+
+@app.command()
+def retrain(
+    store: StoreOption = DEFAULT_STORE,
+    data: DataOption = None,
+    model: ModelOption = None,
+    teacher: TeacherOption = None,
+    config: ConfigOption = None,
+    bits: BitsOption = None,
+    preset: PresetOption = None,
+    k_core: KCoreOption = None,
+    seed: SeedOption = None,
+    device: DeviceOption = None,
+    index: IndexOption = None,
+    columns: MapOption = None,
+    min_value: MinValueOption = None,
+    max_bad: MaxBadOption = None,
+    items: ItemsOption = None,
+    home: HomeOption = None,
+    max_drop: Annotated[
+        float, typer.Option(min=0, max=1, help="Share NDCG may fall below the served one.")
+    ] = 0.1,
+    once: Annotated[
+        bool, typer.Option("--once", help="Do nothing if the store serves a valid version already.")
+    ] = False,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Train on the current data; publish unless the model ranks worse than the served one."""
+    from training.retraining import retrain as run_job
+    from training.retraining import served_manifest
+
+    if once and (served := served_manifest(store)) is not None:
+        say(f"{store} serves {served.version} already")
+        return
+    job = _job_config(
+        config,
+        preset,
+        columns,
+        {
+            "data.source": data,
+            "data.home": home,
+            "data.k_core": k_core,
+            "data.min_value": min_value,
+            "data.max_bad": max_bad,
+            "data.items": items,
+            "split.strategy": "none",
+            "teacher.name": teacher,
+            "model.name": model,
+            "model.n_bits": bits,
+            "index": index,
+            "seed": seed,
+            "device": device,
+        },
+    )
+    report = run_job(job, store, max_drop, _progress(quiet), _narrator(quiet))
+    if as_json:
+        print_json(asdict(report))
+    else:
+        _print_metrics(report.metrics["validation"])
+        print(report.version)
+
+
+@data_app.command("list")
+def list_data(home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """List the named data sets and whether they are here."""
+    from training.data.catalogue import default_data_home, list_datasets
+
+    listed = list_datasets(home or default_data_home())
+    if as_json:
+        print_json([asdict(known) for known in listed])
+    else:
+        print_table(
+            ("name", "here", "description"),
+            [(known.name, "yes" if known.is_here else "no", known.description) for known in listed],
+        )
+
+
+@data_app.command()
+def fetch(
+    name: Annotated[str, typer.Argument(help="A name that `hashrec data list` gives.")],
+    home: HomeOption = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Download a public data set from its owner, verify and unpack it."""
+    from training.data.catalogue import default_data_home
+    from training.data.catalogue import fetch as fetch_dataset
+    from training.progress import byte_bar
+
+    with byte_bar(name, None if quiet else sys.stderr) as follow:
+        print(fetch_dataset(name, home or default_data_home(), follow))
+
+
+@data_app.command()
+def validate(
+    path: Annotated[str, typer.Argument(help="File or folder.")],
+    preset: PresetOption = None,
+    columns: MapOption = None,
+    min_value: MinValueOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Read a data file as training would, and say what it holds."""
+    from training.data.validation import validate as validate_file
+
+    report = asdict(
+        validate_file(path, preset=preset, columns=_columns(columns), min_value=min_value)
+    )
+    if as_json:
+        print_json(report)
+    else:
+        print_table(
+            ("", path), [(name.replace("_", " "), str(value)) for name, value in report.items()]
+        )
+
+
+def _job_config(
+    path: Path | None, preset: str | None, columns: str | None, flags: dict[str, Any]
+) -> JobConfig:
+    """Lay the flags over the file; the protocol preset stands for flags that are not given."""
+    from training.config import PAPER_PROTOCOL, PAPER_SETTINGS, load_config
+
+    if preset == PAPER_PROTOCOL:
+        given = {name for name, value in flags.items() if value is not None}
+        flags |= {name: value for name, value in PAPER_SETTINGS.items() if name not in given}
+    else:
+        flags["data.preset"] = preset
+    flags["data.columns"] = _columns(columns)
+    return load_config(path, flags)
+
+
+def _columns(text: str | None) -> dict[str, str] | None:
+    """Parse `user=uid,item=sku`.
+
+    Raises:
+        ConfigError: it is not of that form.
+    """
+    if text is None:
+        return None
+    pairs = [part.partition("=") for part in text.split(",")]
+    if not all(role and column for role, _, column in pairs):
+        raise ConfigError(f"--map {text!r} is not of the form user=COLUMN,item=COLUMN")
+    return {role.strip(): column.strip() for role, _, column in pairs}
+
+
+def _progress(quiet: bool) -> Progress:
+    from training.progress import BarProgress, QuietProgress
+
+    return QuietProgress() if quiet else BarProgress(sys.stderr)
+
+
+def _narrator(quiet: bool) -> Any:
+    return (lambda _message: None) if quiet else say
+
+
+def _print_metrics(figures: dict[str, dict[str, Any]]) -> None:
+    if not figures:
+        return
+    k = next(iter(figures.values()))["k"]
+    names = ("recall", "map", "ndcg", "coverage")
+    print_table(
+        ("ranked by", "users", *(name if name == "coverage" else f"{name}@{k}" for name in names)),
+        [
+            (what, judged["n_users"], *(judged[name] for name in names))
+            for what, judged in figures.items()
+        ],
+    )

@@ -1,0 +1,157 @@
+"""The nightly job: learn from the current data, judge, publish.
+
+The gate needs figures that mean the same every night. A pair is held out by a hash of its two ids,
+so tonight's candidate and the served model were judged by the same pairs as far as the data are the
+same, and neither had seen them. What is published has then learned from everything. That it ranks
+the held-out pairs, now part of its data, no worse than the candidate did shows that the second fit
+went as well as the first.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from index.artifact import Artifact, record_metrics
+from index.errors import ArtifactError, QualityGateError
+from index.manifest import Manifest
+from index.recommender import Recommender
+from index.seen import SeenItems
+from index.store import Store
+from training.config import JobConfig
+from training.data.interactions import Interactions
+from training.data.splits import by_popularity, stable_holdout
+from training.evaluation import evaluate_codes
+from training.job import Figures, Recipe, Say, fit, headline, judge, read, sizes, write
+from training.progress import Progress
+from training.report import Report, Stopwatch, environment, peak_memory_mb
+
+VALIDATION_SHARE = 0.1
+REPORT_FOLDER = "last-retraining"
+_WORK_FOLDER = ".retraining"
+
+
+def served_manifest(store: Path) -> Manifest | None:
+    """Return the manifest of the served version; None where nothing valid is served."""
+    try:
+        return Store(store).open().manifest
+    except ArtifactError:
+        return None
+
+
+def retrain(
+    config: JobConfig, store_path: Path, max_drop: float, progress: Progress, say: Say
+) -> Report:
+    """Train a candidate, hold it against the served version, train on everything, publish.
+
+    Args:
+        config: the job's settings; its split is not used.
+        store_path: where the served version is and the new one goes.
+        max_drop: share by which NDCG@k may fall below the served version's, 0 to 1.
+        progress: follows the training loops.
+        say: takes one-line messages.
+
+    Raises:
+        QualityGateError: the candidate ranks too badly; the served version stays.
+        StoreBusyError: another retraining is under way on this store.
+        HashrecError: anything else that went wrong; the served version stays.
+    """
+    recipe, store = Recipe.of(config), Store(store_path)
+    work = store_path / _WORK_FOLDER
+    with store.writing(job="retraining"):
+        shutil.rmtree(work, ignore_errors=True)
+        try:
+            report = _retrain(config, recipe, store, work, max_drop, progress=progress, say=say)
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+    folder = store_path / REPORT_FOLDER
+    folder.mkdir(exist_ok=True)
+    report.write(folder)
+    return report
+
+
+def _retrain(
+    config: JobConfig,
+    recipe: Recipe,
+    store: Store,
+    work: Path,
+    max_drop: float,
+    *,
+    progress: Progress,
+    say: Say,
+) -> Report:
+    clock = Stopwatch()
+    with clock.stage("read"):
+        dataset = read(config.data, say)
+        part, held_out = stable_holdout(dataset.interactions, VALIDATION_SHARE)
+        part, held_out_of_part = by_popularity(part, held_out)
+        full, held_out_of_full = by_popularity(dataset.interactions, held_out)
+
+    def learn(train: Interactions, folder: Path) -> Manifest:
+        codes, _ = fit(recipe, train, config.seed, progress=progress, clock=clock, say=say)
+        with clock.stage("write"):
+            return write(folder, codes, train, dataset, recipe=recipe, config=config)
+
+    candidate, everything = work / "candidate", work / "everything"
+    learn(part, candidate)
+    with clock.stage("evaluate"):
+        figures = judge(candidate, held_out_of_part.seen(), config.k)
+    served = served_manifest(store.path)
+    require_no_drop(figures, served, max_drop, say)
+
+    manifest = learn(full, everything)
+    with clock.stage("evaluate"):
+        require_same_fit(
+            _ndcg_among_all(candidate, held_out_of_part.seen(), config.k),
+            _ndcg_among_all(everything, held_out_of_full.seen(), config.k),
+            config.k,
+            max_drop,
+        )
+    record_metrics(everything, headline("validation", figures))
+    with clock.stage("publish"):
+        store.publish(everything)
+    say(f"published {manifest.version}")
+    return Report(
+        version=manifest.version,
+        config=config.model_dump(mode="json") | recipe.settings(),
+        data=manifest.data.model_dump() | sizes(full, held_out),
+        metrics={"validation": figures},
+        seconds=clock.seconds | {"total": round(sum(clock.seconds.values()), 3)},
+        peak_memory_mb=round(peak_memory_mb(), 1),
+        curves=progress.history,
+        environment=environment(),
+    )
+
+
+def require_no_drop(figures: Figures, served: Manifest | None, max_drop: float, say: Say) -> None:
+    """Hold a candidate's NDCG against the figure in the served version's manifest.
+
+    Raises:
+        QualityGateError: it is more than `max_drop` below.
+    """
+    codes, popularity = figures["codes"], figures["popularity"]
+    name = f"ndcg@{codes['k']}"
+    say(f"candidate: {name} {codes['ndcg']:.4f}; popularity has {popularity['ndcg']:.4f}")
+    before = None if served is None else served.metrics.get(f"validation/{name}")
+    if before is None:
+        say("no served version with a validation figure to compare with")
+    elif codes["ndcg"] < (1 - max_drop) * before:
+        raise QualityGateError(name, codes["ndcg"], before, max_drop)
+    else:
+        say(f"served version: {name} {before:.4f}")
+
+
+def require_same_fit(candidate: float, everything: float, k: int, max_drop: float) -> None:
+    """Hold the model that learned from everything against the candidate.
+
+    Raises:
+        QualityGateError: it ranks pairs it learned from worse than the candidate, which did not.
+    """
+    if everything < (1 - max_drop) * candidate:
+        raise QualityGateError(f"the final fit's ndcg@{k}", everything, candidate, max_drop)
+
+
+def _ndcg_among_all(artifact: Path, relevant: SeenItems, k: int) -> float:
+    """Rank without leaving anything out: only then do two models with other seen items compare."""
+    recommender = Recommender(Artifact.open(artifact))
+    return evaluate_codes(recommender, relevant, k, exclude_seen=False).ndcg
