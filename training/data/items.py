@@ -165,9 +165,11 @@ def _json_lines(path: Path, text: str) -> Iterator[Record]:
             continue
         try:
             row = json.loads(line, parse_int=str, parse_float=str)
-            columns = _columns(path, row)
-        except (ValueError, TypeError) as error:
-            raise DataError(f"{path}: line {number} is no JSON object; mend it") from error
+        except (ValueError, RecursionError):
+            row = None
+        if not isinstance(row, dict):
+            raise DataError(f"{path}: line {number} is no JSON object; mend it")
+        columns = _columns(path, row)
         names = row.get(columns["categories"]) or ()
         if isinstance(names, str):
             names = names.split("|")
