@@ -235,6 +235,7 @@ def unpack(archive: Path, folder: Path) -> None:
     Raises:
         DataError: the archive is damaged, or names two files alike.
     """
+    folder.parent.mkdir(parents=True, exist_ok=True)
     unfinished = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
         with zipfile.ZipFile(archive) as files:
