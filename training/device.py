@@ -1,0 +1,60 @@
+"""Where tensors live, and what makes a run repeat bit for bit."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal
+
+import numpy as np
+import torch
+
+from index.errors import ConfigError
+
+DeviceName = Literal["auto", "cpu", "cuda"]
+
+
+def resolve_device(name: str) -> torch.device:
+    """Turn ``auto``, ``cpu`` or ``cuda`` into a device; ``auto`` takes a GPU when there is one.
+
+    Raises:
+        ConfigError: the name is none of these, or it asks for a GPU that is not there.
+    """
+    if name not in ("auto", "cpu", "cuda"):
+        raise ConfigError(f"device must be auto, cpu or cuda, got {name!r}")
+    has_gpu = torch.cuda.is_available()
+    if name == "cuda" and not has_gpu:
+        raise ConfigError("device cuda: this PyTorch sees no GPU; use --device cpu")
+    return torch.device("cuda" if has_gpu and name != "cpu" else "cpu")
+
+
+@contextmanager
+def deterministic(device: torch.device) -> Iterator[None]:
+    """Let PyTorch use only algorithms that repeat bit for bit, until the block ends.
+
+    A run repeats on the same machine, device and number of threads. Every random number must come
+    from `generator`: the global random state is left alone.
+    """
+    if device.type == "cuda":
+        # cuBLAS reads this when it starts; without it its reductions have no fixed order.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    before = torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)
+
+
+def generator(device: torch.device, seed: int, *stream: int) -> torch.Generator:
+    """Return a random generator on a device, independent of those of other seeds and streams.
+
+    Args:
+        device: where the random tensors are to be made.
+        seed: the run's seed, not negative.
+        stream: what the numbers are for, for instance a stage and an epoch. A generator an epoch,
+            instead of one that runs through, lets training go on from any epoch.
+    """
+    mixed = np.random.SeedSequence([seed, *stream]).generate_state(1, np.uint64)
+    return torch.Generator(device=device).manual_seed(int(mixed[0]) >> 1)

@@ -1,0 +1,45 @@
+"""Initial factors of a hash model, of any width, from a teacher's."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.embeddings import Embeddings
+
+
+def factors_of_width(teacher: Embeddings, width: int, seed: int) -> Embeddings:
+    """Return the teacher's factors, or factors of another width with (nearly) the same scores.
+
+    The paper takes codes as wide as the teacher's factors. For another width the score matrix is
+    factored anew, cut to its `width` largest singular values when it has more, and turned by a
+    random frame of orthonormal rows, which keeps every inner product and shares the information
+    between all bits.
+
+    Args:
+        teacher: factors of width d.
+        width: number of columns wanted.
+        seed: of the random frame.
+    """
+    if width == teacher.dim:
+        return teacher
+    users, items = _balanced(teacher)
+    users, items = users[:, :width], items[:, :width]
+    square = np.random.default_rng(seed).standard_normal((width, width))
+    frame = np.linalg.qr(square)[0][: users.shape[1]]
+    return Embeddings(
+        users=(users @ frame).astype(np.float32), items=(items @ frame).astype(np.float32)
+    )
+
+
+def _balanced(teacher: Embeddings) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+    """Write U V^T as (A sqrt S) (B sqrt S)^T, its singular value decomposition, largest first.
+
+    Two thin QR decompositions leave a d x d matrix to decompose: the score matrix is never formed.
+    """
+    user_basis, user_weights = np.linalg.qr(teacher.users.astype(np.float64))
+    item_basis, item_weights = np.linalg.qr(teacher.items.astype(np.float64))
+    left, singular, right = np.linalg.svd(user_weights @ item_weights.T)
+    root = np.sqrt(singular)
+    n = len(singular)
+    return user_basis @ (left[:, :n] * root), item_basis @ (right[:n].T * root)

@@ -1,0 +1,15 @@
+"""Teachers: float recommenders whose rankings hash models learn from.
+
+To add one, write its file and add its line here; the contract tests then cover it.
+"""
+
+from __future__ import annotations
+
+from training.teachers.gcn_cf import GcnCf
+from training.teachers.teacher import Teacher
+
+__all__ = ["TEACHERS", "Teacher"]
+
+TEACHERS: dict[str, type[Teacher]] = {
+    "gcn-cf": GcnCf,
+}
