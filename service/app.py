@@ -1,0 +1,162 @@
+"""The ASGI application, put together."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.metadata
+import signal
+import threading
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import faiss
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.responses import HTMLResponse
+from starlette.types import ASGIApp
+
+from index.store import Store
+from service import logs
+from service.cached_recommender import CachedRecommender
+from service.caches import CACHES, LocalCache
+from service.dependencies import Draining, Services, State
+from service.error_handlers import add_error_handlers
+from service.fast_path import FastPath
+from service.live_model import LiveModel
+from service.observability import Metrics, RequestObserver
+from service.routes import ROUTERS
+from service.settings import Settings, multiprocess_metrics_folder
+
+MAX_BODY_BYTES = 1_048_576
+FIRST_MODEL_WAIT_S = 10.0  # a larger model is loaded while the process already says it lives
+DOCS_PAGE = Path(__file__).with_name("docs.html")
+
+log = structlog.stdlib.get_logger("service")
+
+
+class _Application(FastAPI):
+    """FastAPI with layers in front of all its own: there a request that needs no routing ends."""
+
+    def __init__(self, in_front: Callable[[ASGIApp], ASGIApp], **options: Any) -> None:
+        super().__init__(**options)
+        self._in_front = in_front
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """See Starlette."""
+        return self._in_front(super().build_middleware_stack())
+
+
+def create_app(settings: Settings, *, fast_path: bool = True) -> FastAPI:
+    """Make the application. It opens nothing before its lifespan starts, in the worker process.
+
+    Args:
+        settings: the settings in force.
+        fast_path: False sends every request through FastAPI, to compare the two.
+    """
+    logs.configure(settings.log_level)
+    metrics = Metrics(multiprocess_metrics_folder())
+
+    def in_front(app: ASGIApp) -> ASGIApp:
+        observer = RequestObserver(app, metrics, settings.log_requests)
+        return FastPath(observer) if fast_path else observer
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncGenerator[State]:
+        del app
+        faiss.omp_set_num_threads(1)  # requests are what runs side by side
+        services = _services(settings, metrics)
+        if services.shared_cache is not None:
+            await services.shared_cache.start()
+        looked = asyncio.Event()
+        watch = asyncio.create_task(_watch(services, settings.poll_interval_s, looked))
+        with suppress(TimeoutError):
+            async with asyncio.timeout(FIRST_MODEL_WAIT_S):
+                await looked.wait()
+        with _drain_on_sigterm(services.draining, settings.drain_s):
+            yield {"services": services}
+        watch.cancel()
+        with suppress(asyncio.CancelledError):
+            await watch
+        if services.shared_cache is not None:
+            await services.shared_cache.close()
+
+    app = _Application(
+        in_front,
+        title="hashrec",
+        summary="Recommendations by Hamming distance between binary codes.",
+        version=importlib.metadata.version("hashrec"),
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        max_body_size=MAX_BODY_BYTES,
+    )
+    add_error_handlers(app)
+    for prefix in ("", "/v1"):
+        for router in ROUTERS.values():
+            app.include_router(router, prefix=prefix, include_in_schema=not prefix)
+    page = DOCS_PAGE.read_text()
+
+    @app.get("/docs", include_in_schema=False)
+    async def docs(request: Request) -> HTMLResponse:  # pyright: ignore[reportUnusedFunction]
+        """Serve the reference, which reads /openapi.json and nothing else."""
+        del request
+        return HTMLResponse(page)
+
+    return app
+
+
+def from_environment() -> FastAPI:
+    """Make the application as the environment says: for `uvicorn --factory`."""
+    return create_app(Settings.load())
+
+
+def _services(settings: Settings, metrics: Metrics) -> Services:
+    def report(tier: str) -> Callable[[str], None]:
+        return lambda outcome: metrics.cache_operations(tier, outcome).inc()
+
+    live = LiveModel(Store(settings.store), metrics)
+    local = LocalCache.create(settings, report("local"))
+    shared = CACHES["redis"].create(settings, report("redis")) if settings.redis.url else None
+    recommendations = CachedRecommender(live, local, shared, metrics, settings.cache)
+    return Services(live, recommendations, shared, metrics)
+
+
+async def _watch(services: Services, interval_s: float, looked: asyncio.Event) -> None:
+    """Follow the store's pointer for as long as the process serves."""
+    while True:
+        try:
+            await services.live.look()
+        except Exception:
+            log.exception("could not look for a new version")
+        looked.set()
+        services.report_health()
+        await asyncio.sleep(interval_s)
+
+
+@contextmanager
+def _drain_on_sigterm(draining: Draining, seconds: float) -> Generator[None]:
+    """Fail /readyz on SIGTERM, and only `seconds` later let the server begin to end.
+
+    In between load balancers notice and go elsewhere, while whoever still comes is served. A second
+    SIGTERM ends the wait.
+    """
+    end = signal.getsignal(signal.SIGTERM)
+    if threading.current_thread() is not threading.main_thread() or not callable(end):
+        yield
+        return
+    loop = asyncio.get_running_loop()
+
+    def drain(number: int, frame: FrameType | None) -> None:
+        if draining.begun:
+            end(number, frame)
+            return
+        draining.begun = True
+        log.info("draining", seconds=seconds)
+        loop.call_soon_threadsafe(loop.call_later, seconds, end, number, frame)
+
+    signal.signal(signal.SIGTERM, drain)
+    yield

@@ -1,0 +1,56 @@
+"""What a worker process holds while it serves, and how a route gets at it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Annotated, TypedDict
+
+from fastapi import Depends, Request
+
+from service.cached_recommender import CachedRecommender
+from service.caches import Cache
+from service.live_model import LiveModel
+from service.observability import Metrics
+
+
+@dataclass(slots=True)
+class Draining:
+    """Whether the process was asked to end and only finishes what it has."""
+
+    begun: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Everything the routes use."""
+
+    live: LiveModel
+    recommendations: CachedRecommender
+    shared_cache: Cache | None
+    metrics: Metrics
+    draining: Draining = field(default_factory=Draining)
+
+    def away(self) -> str | None:
+        """Name what is configured and cannot be reached."""
+        cache = self.shared_cache
+        return None if cache is None or cache.available else cache.name
+
+    def report_health(self) -> bool:
+        """Bring the gauge up to date, and tell whether the service is degraded."""
+        degraded = self.away() is not None or self.live.refusal is not None
+        self.metrics.degraded.set(degraded)
+        return degraded
+
+
+class State(TypedDict):
+    """State of the application's lifespan; the server hands it to every request."""
+
+    services: Services
+
+
+def get_services(request: Request) -> Services:
+    """Return the services of the process."""
+    return request.state.services
+
+
+ServicesDependency = Annotated[Services, Depends(get_services)]

@@ -1,0 +1,140 @@
+"""Errors as RFC 9457 problem details: the classes of `index.errors` get their HTTP status here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from index.errors import (
+    ArtifactError,
+    ConfigError,
+    HashrecError,
+    UnknownItemError,
+    UnknownUserError,
+    shorten,
+)
+from service.live_model import NotReadyError
+
+MEDIA_TYPE = "application/problem+json"
+RETRY_AFTER_S = "1"
+BLANK = "about:blank"
+
+# The nearest class in an error's ancestry decides.
+STATUS_AND_TYPE: dict[type[Exception], tuple[int, str]] = {
+    UnknownUserError: (404, "urn:hashrec:unknown-user"),
+    UnknownItemError: (404, "urn:hashrec:unknown-item"),
+    ConfigError: (422, "urn:hashrec:invalid-request"),
+    NotReadyError: (503, "urn:hashrec:not-ready"),
+    ArtifactError: (503, "urn:hashrec:not-ready"),
+    HashrecError: (500, BLANK),
+}
+
+
+def problem_of(error: HashrecError) -> dict[str, Any]:
+    """Describe an error of our own."""
+    found = (STATUS_AND_TYPE.get(ancestor) for ancestor in type(error).__mro__)
+    status, kind = next(entry for entry in found if entry is not None)
+    return _problem(status, str(error) if status < 500 or kind != BLANK else _FAILED, kind)
+
+
+def problem_response(
+    request: Request,
+    problem: dict[str, Any],
+    *,
+    headers: Mapping[str, str] | None = None,
+    extra: Mapping[str, Any] | None = None,
+) -> Response:
+    """Turn a problem into the reply to a request."""
+    headers = dict(headers or {})
+    if problem["status"] in (429, 503):
+        headers.setdefault("retry-after", RETRY_AFTER_S)
+    raw_path: bytes = request.scope.get("raw_path") or b""
+    content = {
+        **problem,
+        "instance": shorten(raw_path.decode("ascii", "replace"), 256),
+        "request_id": getattr(request.state, "request_id", None),
+        **(extra or {}),
+    }
+    return Response(
+        orjson.dumps(content),
+        status_code=problem["status"],
+        headers=headers,
+        media_type=MEDIA_TYPE,
+    )
+
+
+def add_error_handlers(app: FastAPI) -> None:
+    """Make every error of the application a problem."""
+    app.add_exception_handler(HashrecError, _on_hashrec_error)
+    app.add_exception_handler(HTTPException, _on_http_exception)
+    app.add_exception_handler(RequestValidationError, _on_invalid_request)
+    app.add_exception_handler(Exception, _on_bug)
+
+
+def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return the OpenAPI entries of the errors a route can answer with."""
+    return {
+        status: {
+            "description": HTTPStatus(status).phrase,
+            "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        }
+        for status in statuses
+    }
+
+
+_FAILED = "the service failed on this request; report it with the request id"
+
+
+def _problem(
+    status: int, detail: str, kind: str = BLANK, errors: Sequence[Mapping[str, str]] = ()
+) -> dict[str, Any]:
+    problem: dict[str, Any] = {
+        "type": kind,
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+    }
+    if errors:
+        problem["errors"] = list(errors)
+    return problem
+
+
+async def _on_hashrec_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HashrecError)
+    return problem_response(request, problem_of(error))
+
+
+async def _on_http_exception(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    details = {
+        404: "nothing is at this path; /docs lists what there is",
+        405: "this path does not take this method",
+    }
+    detail = details.get(error.status_code, error.detail)
+    return problem_response(request, _problem(error.status_code, detail), headers=error.headers)
+
+
+async def _on_invalid_request(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    errors = [
+        {
+            "location": shorten(".".join(map(str, entry["loc"])), 128),
+            "message": entry["msg"].removeprefix("Value error, "),
+        }
+        for entry in error.errors()[:20]
+    ]
+    detail = "; ".join(f"{entry['location']}: {entry['message']}" for entry in errors[:3])
+    problem = _problem(422, detail, "urn:hashrec:invalid-request", errors)
+    return problem_response(request, problem)
+
+
+async def _on_bug(request: Request, error: Exception) -> Response:
+    del error  # logged by the request observer, and nothing about it goes out
+    return problem_response(request, _problem(500, _FAILED))

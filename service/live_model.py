@@ -1,0 +1,161 @@
+"""The model that is served now, and how a newly published one takes its place."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import blake2b
+from time import monotonic
+from typing import Self
+
+import structlog
+
+from index.errors import ArtifactCorruptError, HashrecError
+from index.recommender import Recommender
+from index.store import Pointer, Store
+from service.observability import Metrics
+
+KEPT_TITLES = 65_536
+RETRY_REFUSED_S = 60.0
+
+log = structlog.stdlib.get_logger("service.live_model")
+
+
+class NotReadyError(HashrecError):
+    """No verified model is in memory yet."""
+
+    def __init__(self) -> None:
+        super().__init__("no model is loaded yet; /readyz?verbose says why")
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A published version that is not served, and what is wrong with it."""
+
+    version: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LoadedModel:
+    """One version, verified and warm. A request holds on to the one it began with.
+
+    Attributes:
+        key: 32 bytes that only those who can read the artifact know; seals cached answers.
+        title: returns an item's title, or None; remembers those asked for most recently.
+    """
+
+    recommender: Recommender
+    key: bytes
+    title: Callable[[str], str | None]
+    activated_at: datetime
+
+    @classmethod
+    def load(cls, store: Store, version: str) -> Self:
+        """Verify and open a version, then search once in each way, so that its pages are in memory.
+
+        Raises:
+            ArtifactError: it is missing or damaged.
+        """
+        artifact = store.open(version)
+        recommender = Recommender(artifact)
+        model = artifact.model
+        if len(model.users):
+            recommender.recommend(model.users.id(0))
+        recommender.popular()
+        recommender.similar_items(model.items.id(0))
+        return cls(
+            recommender,
+            blake2b(artifact.manifest.model_dump_json().encode(), digest_size=32).digest(),
+            functools.lru_cache(KEPT_TITLES)(recommender.title),
+            datetime.now(UTC),
+        )
+
+    @property
+    def version(self) -> str:
+        """The version's name."""
+        return self.recommender.version
+
+
+class LiveModel:
+    """Follows the store's pointer: loads a new version beside the served one, then swaps.
+
+    A version that fails verification is refused and the served one stays. It is tried again when
+    the pointer changes, and otherwise once a minute, for a fault that has passed by then.
+
+    Attributes:
+        current: the served model, None before the first.
+        refusal: the published version that is not served, None while all is well.
+    """
+
+    def __init__(self, store: Store, metrics: Metrics) -> None:
+        self._store = store
+        self._metrics = metrics
+        self._followed: Pointer | None = None
+        self._retry_at = 0.0
+        self.current: LoadedModel | None = None
+        self.refusal: Refusal | None = None
+
+    def get(self) -> LoadedModel:
+        """Return the served model.
+
+        Raises:
+            NotReadyError: there is none yet.
+        """
+        if self.current is None:
+            raise NotReadyError
+        return self.current
+
+    async def look(self) -> None:
+        """Look at the pointer once, and follow it if it changed."""
+        try:
+            pointer = await asyncio.to_thread(self._store.pointer)
+        except ArtifactCorruptError as error:
+            self._refuse("CURRENT", error)
+            self._followed = None
+            return
+        retry = self.refusal is not None and monotonic() >= self._retry_at
+        if pointer is None or (pointer == self._followed and not retry):
+            return
+        self._followed = pointer
+        await self._follow(pointer)
+
+    async def _follow(self, pointer: Pointer) -> None:
+        # A process that starts on a damaged version falls back on the ones served before it.
+        candidates = (pointer.current, *(() if self.current else pointer.previous))
+        for version in candidates:
+            if self.current is None or version != self.current.version:
+                try:
+                    model = await asyncio.to_thread(LoadedModel.load, self._store, version)
+                except Exception as error:  # noqa: BLE001  whatever is wrong with it, do not serve it
+                    if version == pointer.current:
+                        self._refuse(version, error)
+                    continue
+                self._serve(model)
+            if version == pointer.current:
+                self.refusal = None
+            return
+
+    def _serve(self, model: LoadedModel) -> None:
+        self.current = model
+        recommender = model.recommender
+        self._metrics.model_served(
+            model.version,
+            recommender.n_bits,
+            recommender.n_items,
+            recommender.index.n_bytes,
+            model.activated_at.timestamp(),
+        )
+        log.info("model served", version=model.version, items=recommender.n_items)
+
+    def _refuse(self, version: str, error: Exception) -> None:
+        reason = error.reason if isinstance(error, ArtifactCorruptError) else type(error).__name__
+        refusal = Refusal(version, reason)
+        self._retry_at = monotonic() + RETRY_REFUSED_S
+        if refusal != self.refusal:
+            self.refusal = refusal
+            self._metrics.models_refused.inc()
+            log.error("model refused", version=version, reason=str(error))

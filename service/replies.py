@@ -1,0 +1,88 @@
+"""The bytes and headers of a reply that holds a list of items."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+
+from index.recommender import Recommendation
+from service.answer import Answer
+
+
+def body(
+    recommendation: Recommendation,
+    subject: dict[str, str],
+    recommendation_id: str,
+    title: Callable[[str], str | None],
+) -> bytes:
+    """Build a reply's JSON.
+
+    Args:
+        recommendation: the list.
+        subject: whom or what it is for, such as `{"user_id": "42"}`.
+        recommendation_id: quoted by events that follow from the list.
+        title: returns an item's title, or None.
+    """
+    items: list[dict[str, Any]] = []
+    for item in recommendation.items:
+        entry: dict[str, Any] = {
+            "item_id": item.item_id,
+            "rank": item.rank,
+            "score": item.score,
+            "hamming": item.hamming,
+            "source": item.source,
+        }
+        name = title(item.item_id)
+        if name is not None:
+            entry["title"] = name
+        items.append(entry)
+    return orjson.dumps(
+        {
+            **subject,
+            "model_version": recommendation.model_version,
+            "recommendation_id": recommendation_id,
+            "source": recommendation.source,
+            "items": items,
+            "count": len(items),
+        }
+    )
+
+
+def etag(recommendation_id: str) -> str:
+    """Return the entity tag of a reply: its bytes depend only on what the id is made from."""
+    return f'"{recommendation_id}"'
+
+
+def matches(if_none_match: str, tag: str) -> bool:
+    """Tell whether an `If-None-Match` header names an entity tag (RFC 9110, weak comparison)."""
+    candidates = (candidate.strip().removeprefix("W/") for candidate in if_none_match.split(","))
+    return if_none_match.strip() == "*" or tag in candidates
+
+
+def status_and_body(answer: Answer, if_none_match: str | None) -> tuple[int, bytes]:
+    """Return 200 and the bytes, or 304 and none where the client has them."""
+    if if_none_match is not None and matches(if_none_match, etag(answer.recommendation_id)):
+        return 304, b""
+    return 200, answer.body
+
+
+def headers(answer: Answer, body: bytes, away: str | None) -> list[tuple[bytes, bytes]]:
+    """Return a list reply's headers, but for those that every reply has.
+
+    Args:
+        answer: what is replied.
+        body: the bytes that are sent; none for 304.
+        away: what the service works without at the moment, if anything.
+    """
+    found = [
+        (b"etag", etag(answer.recommendation_id).encode()),
+        (b"x-model-version", answer.model_version.encode()),
+        (b"x-cache", answer.cache.encode()),
+    ]
+    if body:
+        found += [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+    if away is not None:
+        found.append((b"x-degraded", away.encode()))
+    return found

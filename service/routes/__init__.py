@@ -1,0 +1,15 @@
+"""The routes. A new group is a file here and a line in `ROUTERS`."""
+
+from fastapi import APIRouter
+
+from service.routes import health, items, metrics, popular, recommend
+
+ROUTERS: dict[str, APIRouter] = {
+    "recommend": recommend.router,
+    "items": items.router,
+    "popular": popular.router,
+    "health": health.router,
+    "metrics": metrics.router,
+}
+
+__all__ = ["ROUTERS"]

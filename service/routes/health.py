@@ -1,0 +1,64 @@
+"""Whether the process lives, and whether it should get requests."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from starlette.responses import JSONResponse, Response
+
+from service.dependencies import Services, ServicesDependency
+from service.error_handlers import documented, problem_of, problem_response
+from service.live_model import NotReadyError
+from service.schemas import HealthReply
+
+router = APIRouter(tags=["operation"])
+
+
+@router.get("/livez", responses={200: {"model": HealthReply}}, response_class=Response)
+async def livez() -> Response:
+    """Answer whenever the process can."""
+    return JSONResponse({"status": "alive"})
+
+
+@router.get(
+    "/readyz",
+    responses={200: {"model": HealthReply}, **documented(422, 503)},
+    response_class=Response,
+)
+async def readyz(
+    request: Request,
+    services: ServicesDependency,
+    verbose: Annotated[
+        str | None, Query(description="Say what is served, what is away and what was refused.")
+    ] = None,
+) -> Response:
+    """Answer 200 once a verified model is in memory, until the process is asked to end."""
+    degraded = services.report_health()
+    details = {} if verbose is None else _details(services)
+    if services.draining.begun or services.live.current is None:
+        problem = problem_of(NotReadyError())
+        if services.draining.begun:
+            problem["detail"] = "the service is ending"
+        return problem_response(request, problem, extra=details)
+    return JSONResponse({"status": "degraded" if degraded else "ready", **details})
+
+
+def _details(services: Services) -> dict[str, Any]:
+    model, refusal, cache = services.live.current, services.live.refusal, services.shared_cache
+    details: dict[str, Any] = {"model": None, "refused": None, "redis": "not configured"}
+    if model is not None:
+        manifest = model.recommender.artifact.manifest
+        details["model"] = {
+            "version": model.version,
+            "name": manifest.model.name,
+            "bits": manifest.n_bits,
+            "users": manifest.n_users,
+            "items": manifest.n_items,
+            "activated_at": model.activated_at.isoformat(timespec="seconds"),
+        }
+    if refusal is not None:
+        details["refused"] = {"version": refusal.version, "reason": refusal.reason}
+    if cache is not None:
+        details[cache.name] = "available" if cache.available else "unavailable"
+    return details

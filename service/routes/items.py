@@ -1,0 +1,30 @@
+"""Items like an item."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query, Request
+from starlette.responses import Response
+
+from service.dependencies import ServicesDependency
+from service.routes.list_response import ListResponse, list_responses
+from service.schemas import ExternalId, SimilarQuery, SimilarReply
+
+router = APIRouter(tags=["items"])
+
+
+@router.get(
+    "/items/{item_id:path}/similar",
+    responses=list_responses(SimilarReply, 404),
+    response_class=Response,
+)
+async def similar_items(
+    request: Request,
+    services: ServicesDependency,
+    item_id: Annotated[ExternalId, Path(description="An item of the model.")],
+    query: Annotated[SimilarQuery, Query()],
+) -> Response:
+    """List the items whose codes are nearest to an item's code."""
+    answer = await services.recommendations.get(query.wanted(item_id))
+    return ListResponse(request, answer, services)

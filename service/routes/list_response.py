@@ -1,0 +1,33 @@
+"""The response that holds a list: bytes that are ready, and headers that tell about them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from service import replies
+from service.answer import Answer
+from service.dependencies import Services
+from service.error_handlers import documented
+from service.schemas import ListReply
+
+
+class ListResponse(Response):
+    """Sends an answer's bytes, or 304 where the client has them."""
+
+    def __init__(self, request: Request, answer: Answer, services: Services) -> None:
+        if_none_match = request.headers.get("if-none-match")
+        status, body = replies.status_and_body(answer, if_none_match)
+        super().__init__(body, status)
+        self.raw_headers = replies.headers(answer, body, services.away())
+
+
+def list_responses(reply: type[ListReply], *errors: int) -> dict[int | str, dict[str, Any]]:
+    """Return the OpenAPI entries of a route that answers with a list."""
+    return {
+        200: {"model": reply, "description": "The list."},
+        304: {"description": "The client has the list already: its `If-None-Match` names it."},
+        **documented(*errors, 422, 500, 503),
+    }

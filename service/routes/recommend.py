@@ -1,0 +1,80 @@
+"""A user's recommendations, for one user or for many."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import orjson
+from fastapi import APIRouter, Path, Query, Request
+from starlette.responses import Response
+
+from index.errors import ConfigError, HashrecError
+from service.answer import Answer
+from service.dependencies import ServicesDependency
+from service.error_handlers import documented, problem_of
+from service.routes.list_response import ListResponse, list_responses
+from service.schemas import (
+    BatchReply,
+    BatchRequest,
+    ExternalId,
+    RecommendQuery,
+    RecommendReply,
+    require_id,
+)
+
+router = APIRouter(tags=["recommendations"])
+
+
+@router.get(
+    "/recommend/{user_id:path}",
+    responses=list_responses(RecommendReply, 404),
+    response_class=Response,
+)
+async def recommend(
+    request: Request,
+    services: ServicesDependency,
+    user_id: Annotated[ExternalId, Path(description="Any id; an unknown one gets popular items.")],
+    query: Annotated[RecommendQuery, Query()],
+) -> Response:
+    """Recommend items to a user: the ones whose codes are nearest to the user's code."""
+    answer = await services.recommendations.get(query.wanted(user_id), strict=query.strict)
+    return ListResponse(request, answer, services)
+
+
+@router.post(
+    "/recommend/batch",
+    responses={
+        200: {"model": BatchReply, "description": "One result for each user, in order."},
+        **documented(400, 413, 422, 500, 503),
+    },
+    response_class=Response,
+)
+async def recommend_batch(services: ServicesDependency, batch: BatchRequest) -> Response:
+    """Recommend items to up to 1,000 users, all from one model."""
+    model = services.live.get()
+    checked = [_check(user_id, position) for position, user_id in enumerate(batch.user_ids)]
+    wanted = [
+        batch.wanted(user_id)
+        for user_id, error in zip(batch.user_ids, checked, strict=True)
+        if error is None
+    ]
+    answers = iter(await services.recommendations.get_many(model, wanted, strict=batch.strict))
+    results = [_result(next(answers) if error is None else error) for error in checked]
+    headers = {"x-model-version": model.version}
+    if (away := services.away()) is not None:
+        headers["x-degraded"] = away
+    return Response(
+        b'{"results":[' + b",".join(results) + b"]}", headers=headers, media_type="application/json"
+    )
+
+
+def _check(user_id: str, position: int) -> HashrecError | None:
+    try:
+        require_id(user_id)
+    except ValueError as error:
+        return ConfigError(f"body.user_ids.{position}: {error}")
+    return None
+
+
+def _result(result: Answer | HashrecError) -> bytes:
+    return result.body if isinstance(result, Answer) else orjson.dumps(problem_of(result))

@@ -1,0 +1,272 @@
+"""What requests may say and what replies look like. The limits of both live here."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
+
+from index.recommender import MAX_K, Options
+from service.cached_recommender import Wanted
+
+DEFAULT_K = 10
+MAX_ID_BYTES = 512
+MAX_BATCH = 1000
+MAX_EXCLUDED = 1000
+MAX_CATEGORIES = 50
+
+
+def require_id(value: str) -> str:
+    """Check an external id.
+
+    Raises:
+        ValueError: it is empty, or longer than 512 bytes in UTF-8.
+    """
+    if not value:
+        raise ValueError("must not be empty")
+    # A character takes at least one byte, so most ids need no encoding to be counted.
+    if len(value) > MAX_ID_BYTES or len(value.encode(errors="replace")) > MAX_ID_BYTES:
+        raise ValueError(f"must have at most {MAX_ID_BYTES} bytes")
+    return value
+
+
+ExternalId = Annotated[
+    str,
+    AfterValidator(require_id),
+    Field(json_schema_extra={"minLength": 1, "maxLength": MAX_ID_BYTES}),
+]
+
+
+class LengthQuery(BaseModel):
+    """How many items to return."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    k: Annotated[
+        int, Field(ge=1, le=MAX_K, description="Number of items. Out of range is an error.")
+    ] = DEFAULT_K
+    n: Annotated[
+        int | None, Field(ge=1, le=MAX_K, description="Another name for `k`.", exclude=True)
+    ] = None
+
+    @model_validator(mode="after")
+    def _one_length(self) -> Self:
+        if self.n is not None and "k" in self.model_fields_set and self.n != self.k:
+            raise ValueError("k and n are the same option and differ; give one of them")
+        return self
+
+    @property
+    def length(self) -> int:
+        """Number of items wanted."""
+        return self.k if self.n is None else self.n
+
+
+class FilterQuery(LengthQuery):
+    """Which items a list may hold."""
+
+    exclude: Annotated[
+        list[ExternalId],
+        Field(max_length=MAX_EXCLUDED, description="Item ids to leave out; repeat for several."),
+    ] = []
+    category: Annotated[
+        list[ExternalId],
+        Field(max_length=MAX_CATEGORIES, description="Only items of these categories."),
+    ] = []
+    category_mode: Annotated[
+        Literal["any", "all"],
+        Field(description="Of several categories, an item needs any one or all."),
+    ] = "any"
+
+
+class RecommendQuery(FilterQuery):
+    """Options of a user's recommendations."""
+
+    exclude_seen: Annotated[
+        bool, Field(description="Leave out what the user has interacted with.")
+    ] = True
+    strict: Annotated[
+        bool, Field(description="Answer 404 for an unknown user instead of popular items.")
+    ] = False
+
+    def wanted(self, user_id: str) -> Wanted:
+        """Return the request for a user's list."""
+        return Wanted("recommend", user_id, self.length, self._options())
+
+    def _options(self) -> Options:
+        return Options(
+            self.exclude_seen, tuple(self.exclude), tuple(self.category), self.category_mode
+        )
+
+
+class PopularQuery(FilterQuery):
+    """Options of the popular items."""
+
+    user_id: Annotated[
+        ExternalId | None, Field(description="Leave out what this user has interacted with.")
+    ] = None
+
+    def wanted(self) -> Wanted:
+        """Return the request for the list."""
+        options = Options(True, tuple(self.exclude), tuple(self.category), self.category_mode)
+        return Wanted("popular", self.user_id, self.length, options)
+
+
+class SimilarQuery(LengthQuery):
+    """Options of the items similar to one."""
+
+    def wanted(self, item_id: str) -> Wanted:
+        """Return the request for an item's list."""
+        return Wanted("similar", item_id, self.length)
+
+
+class BatchRequest(RecommendQuery):
+    """Users whose lists are wanted, with the options of them all."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"user_ids": ["42", "new-user"], "k": 10}]}
+    )
+
+    user_ids: Annotated[list[str], Field(min_length=1, max_length=MAX_BATCH)]
+
+
+class ItemReply(BaseModel):
+    """One place in a list."""
+
+    item_id: str
+    rank: Annotated[int, Field(ge=1, description="1 for the first.")]
+    score: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=1,
+            description="`1 - hamming / bits`; of a popular item, its users over the most "
+            "popular's.",
+        ),
+    ]
+    hamming: Annotated[
+        int | None,
+        Field(ge=0, description="Bits in which the codes differ; null for a popular item."),
+    ]
+    source: Literal["personal", "category_popular", "popular", "similar"]
+    title: Annotated[str | None, Field(description="Left out where it is unknown.")] = None
+
+
+_PERSONAL_ITEM: dict[str, JsonValue] = {
+    "item_id": "1193",
+    "rank": 1,
+    "score": 0.84375,
+    "hamming": 30,
+    "source": "personal",
+    "title": "One Flew Over the Cuckoo's Nest (1975)",
+}
+
+
+def _example(subject: dict[str, JsonValue], source: str) -> dict[str, JsonValue]:
+    item: dict[str, JsonValue] = {**_PERSONAL_ITEM, "source": source}
+    if source == "popular":
+        item |= {"score": 1.0, "hamming": None}
+    return {
+        **subject,
+        "model_version": "20261123T060000Z-3f9a1c",
+        "recommendation_id": "9b1f4c0d7a52e8366c1be4a1f0d95b27",
+        "source": source,
+        "items": [item],
+        "count": 1,
+    }
+
+
+class ListReply(BaseModel):
+    """A list of items, best first, none twice."""
+
+    model_version: Annotated[str, Field(description="The model that ranked the list.")]
+    recommendation_id: Annotated[
+        str, Field(description="Names this list: the same list has the same id.")
+    ]
+    source: Literal["personal", "category_popular", "popular", "similar"]
+    items: list[ItemReply]
+    count: Annotated[int, Field(ge=0, description="Number of items, at most `k`.")]
+
+
+class RecommendReply(ListReply):
+    """A user's recommendations."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [_example({"user_id": "42"}, "personal")]}
+    )
+
+    user_id: str
+
+
+class SimilarReply(ListReply):
+    """The items nearest to an item."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [_example({"item_id": "1207"}, "similar")]}
+    )
+
+    item_id: str
+
+
+class PopularReply(ListReply):
+    """The most popular items."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_example({}, "popular")]})
+
+    user_id: Annotated[str | None, Field(description="Left out where none was given.")] = None
+
+
+class FieldProblem(BaseModel):
+    """One thing that is wrong with a request."""
+
+    location: Annotated[str, Field(description="Where, such as `query.k`.")]
+    message: str
+
+
+class Problem(BaseModel):
+    """An error, as RFC 9457 describes it."""
+
+    model_config = ConfigDict(
+        extra="allow",
+        json_schema_extra={
+            "examples": [
+                {
+                    "type": "urn:hashrec:invalid-request",
+                    "title": "Unprocessable Entity",
+                    "status": 422,
+                    "detail": "query.k: Input should be less than or equal to 500",
+                    "instance": "/recommend/42",
+                    "request_id": "5f0c1c9a2b7d-17",
+                    "errors": [
+                        {
+                            "location": "query.k",
+                            "message": "Input should be less than or equal to 500",
+                        }
+                    ],
+                }
+            ]
+        },
+    )
+
+    type: Annotated[str, Field(description="The kind of error; `about:blank` for plain HTTP.")]
+    title: str
+    status: Annotated[int, Field(ge=400, le=599)]
+    detail: Annotated[str, Field(description="What is wrong, and what to do.")]
+    instance: Annotated[str | None, Field(description="The path asked for.")] = None
+    request_id: Annotated[str | None, Field(description="Quote it when you report this.")] = None
+    errors: Annotated[
+        list[FieldProblem] | None, Field(description="Each invalid part of the request.")
+    ] = None
+
+
+class BatchReply(BaseModel):
+    """For each user in the order asked, a list or the problem in its place."""
+
+    results: list[RecommendReply | Problem]
+
+
+class HealthReply(BaseModel):
+    """Whether the service should get requests."""
+
+    model_config = ConfigDict(extra="allow")
+
+    status: Literal["alive", "ready", "degraded"]

@@ -1,0 +1,95 @@
+"""Runs the application: one process, or several that share a socket."""
+
+from __future__ import annotations
+
+import functools
+import os
+import signal
+import socket
+import tempfile
+from types import FrameType
+
+import structlog
+import uvicorn
+from uvicorn.supervisors import Multiprocess
+
+from index.errors import ArtifactError, ConfigError
+from service import logs
+from service.app import create_app
+from service.settings import METRICS_FOLDER, Settings
+
+BACKLOG = 2048
+
+log = structlog.stdlib.get_logger("service")
+
+
+def serve(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT, then finish the requests that are under way.
+
+    Raises:
+        ArtifactError: the store is not there.
+        ConfigError: the address cannot be listened on.
+    """
+    logs.configure(settings.log_level)
+    if not settings.store.is_dir():
+        raise ArtifactError(
+            f"{settings.store}: there is no such folder; name the store with --store, or publish "
+            "a model first"
+        )
+    listener = listen(settings.host, settings.port)
+    host, port = listener.getsockname()[:2]
+    log.info("serving", url=f"http://{host}:{port}", workers=settings.workers)
+    config = server_config(settings)
+    # Once it has ended, the server sends itself the signal again; without this, exit is not 0.
+    signal.signal(signal.SIGTERM, _end)
+    if settings.workers == 1:
+        uvicorn.Server(config).run([listener])
+        return
+    with tempfile.TemporaryDirectory(prefix="hashrec-metrics-") as folder:
+        os.environ[METRICS_FOLDER] = folder  # read when a worker imports its metrics
+        Multiprocess(config, [listener]).run()
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    """Do nothing: the server has ended already."""
+
+
+def server_config(settings: Settings) -> uvicorn.Config:
+    """Return the server's configuration. It can be sent to worker processes."""
+    return uvicorn.Config(
+        functools.partial(create_app, settings),
+        factory=True,
+        workers=settings.workers,
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        ws="none",
+        backlog=BACKLOG,
+    )
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Bind a socket, before anything that takes time.
+
+    Raises:
+        ConfigError: the port is taken, or the address is not this machine's.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise ConfigError(f"cannot listen on {host}: {error.strerror}") from error
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise ConfigError(
+            f"cannot listen on {host}:{port}: {error.strerror}; end what uses it, or pass --port"
+        ) from error
+    listener.set_inheritable(True)
+    return listener

@@ -1,0 +1,211 @@
+"""Settings of the service: flags, then the environment, then secret files, then defaults.
+
+This is the only module of the service that reads the environment.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from index.errors import ConfigError, shorten
+
+PREFIX = "HASHREC_"
+# Variables with the prefix that other commands read.
+FOREIGN = frozenset({"HASHREC_DATA", "HASHREC_DATA_HOME", "HASHREC_REQUIRE_SHARED"})
+METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+
+
+def _require_redis_url(url: SecretStr) -> SecretStr:
+    if not url.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
+        raise ValueError("must start with redis://, rediss:// or unix://")
+    return url
+
+
+class CacheSettings(BaseModel):
+    """How long answers are kept, and how many in each process."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    lifetime_s: Annotated[
+        float, Field(gt=0, le=604_800, description="Seconds for which an answer is kept.")
+    ] = 300.0
+    jitter: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=1,
+            description="Share of the lifetime by which it is shortened at random, "
+            "so that answers made together do not expire together.",
+        ),
+    ] = 0.1
+    local_entries: Annotated[
+        int, Field(ge=1, description="Answers that each worker process keeps in its memory.")
+    ] = 20_000
+    local_bytes: Annotated[
+        int, Field(ge=1, description="Bytes of answers that each worker process keeps.")
+    ] = 33_554_432
+
+
+class RedisSettings(BaseModel):
+    """The cache that processes share; without a URL there is none."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    url: Annotated[
+        Annotated[SecretStr, AfterValidator(_require_redis_url)] | None,
+        Field(description="Redis server, such as `redis://cache:6379/0`. It may be away."),
+    ] = None
+    timeout_ms: Annotated[
+        int,
+        Field(ge=1, le=10_000, description="Milliseconds to wait for a connection, or a reply."),
+    ] = 50
+
+
+class Settings(BaseSettings):
+    """Everything an operator can set. Immutable; see `load`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_nested_delimiter="__",
+        env_ignore_empty=True,
+        frozen=True,
+        extra="forbid",
+    )
+
+    store: Annotated[Path, Field(description="Folder of the published versions.")] = Path(
+        ".hashrec/store"
+    )
+    host: Annotated[str, Field(description="Address to listen on.")] = "127.0.0.1"
+    port: Annotated[
+        int, Field(ge=0, le=65_535, description="Port to listen on; 0 takes a free one.")
+    ] = 8000
+    workers: Annotated[int, Field(ge=1, le=256, description="Number of worker processes.")] = 1
+    cache: CacheSettings = CacheSettings()
+    redis: RedisSettings = RedisSettings()
+    poll_interval_s: Annotated[
+        float, Field(gt=0, description="Seconds between looks for a newly published version.")
+    ] = 1.0
+    drain_s: Annotated[
+        float,
+        Field(
+            ge=0,
+            description="Seconds for which the service still accepts requests after SIGTERM, "
+            "while /readyz tells load balancers to go elsewhere.",
+        ),
+    ] = 1.0
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"], Field(description="Least level logged.")
+    ] = "info"
+    log_requests: Annotated[
+        Literal["all", "failed"],
+        Field(description="Requests to log: all, or those that failed with a 5xx status."),
+    ] = "failed"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read flags, then the environment, then the files that it names for secrets."""
+        del dotenv_settings, file_secret_settings
+        return init_settings, env_settings, _SecretFiles(settings_cls)
+
+    @classmethod
+    def load(cls, **flags: Any) -> Settings:
+        """Read the settings in force.
+
+        Args:
+            flags: settings given on the command line, by name; nested ones as mappings.
+
+        Raises:
+            ConfigError: a value is not valid, or the environment holds a key that does not exist.
+        """
+        _reject_unknown_keys()
+        try:
+            return cls(**flags)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            name = PREFIX + "__".join(map(str, first["loc"])).upper()
+            raise ConfigError(f"{name}: {first['msg']}") from None
+
+
+class _SecretFiles(PydanticBaseSettingsSource):
+    """Reads `HASHREC_REDIS__URL` from the file that `HASHREC_REDIS__URL_FILE` names."""
+
+    suffix: ClassVar[str] = "_FILE"
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        """See the parent; this source gives whole mappings instead."""
+        raise NotImplementedError
+
+    def __call__(self) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for path, field in _leaves(self.settings_cls):
+            key = environment_key(path) + self.suffix
+            file = os.environ.get(key)
+            if not file or not is_secret(field):
+                continue
+            if os.environ.get(environment_key(path)):
+                raise ConfigError(f"{key} and {environment_key(path)} are both set; unset one")
+            try:
+                value = Path(file).read_text().strip()
+            except (OSError, UnicodeDecodeError) as error:
+                raise ConfigError(f"{key}: {shorten(file)} cannot be read: {error}") from None
+            inner = found
+            for name in path[:-1]:
+                inner = inner.setdefault(name, {})
+            inner[path[-1]] = value
+        return found
+
+
+def environment_key(path: tuple[str, ...]) -> str:
+    """Return the environment variable of a setting, `HASHREC_CACHE__JITTER` for cache, jitter."""
+    return PREFIX + "__".join(path).upper()
+
+
+def is_secret(field: FieldInfo) -> bool:
+    """Tell whether a setting holds a secret, which a file may give and nothing may print."""
+    return "SecretStr" in repr(field.annotation)
+
+
+def multiprocess_metrics_folder() -> Path | None:
+    """Return the folder in which worker processes share their metrics, if there is one."""
+    folder = os.environ.get(METRICS_FOLDER)
+    return Path(folder) if folder else None
+
+
+def _leaves(
+    model: type[BaseModel], above: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], FieldInfo]]:
+    """Yield every setting that is not a group, with its path from the top."""
+    for name, field in model.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from _leaves(field.annotation, (*above, name))
+        else:
+            yield (*above, name), field
+
+
+def _reject_unknown_keys() -> None:
+    known = set(FOREIGN)
+    for path, field in _leaves(Settings):
+        known.add(environment_key(path))
+        known.add(environment_key(path[:1]))
+        if is_secret(field):
+            known.add(environment_key(path) + _SecretFiles.suffix)
+    for key in sorted(os.environ):
+        if key.upper().startswith(PREFIX) and key.upper() not in known:
+            near = difflib.get_close_matches(key.upper(), known, n=1)
+            hint = f"did you mean {near[0]}?" if near else "unset it"
+            raise ConfigError(f"{shorten(key)}: there is no such setting; {hint}")
