@@ -1,0 +1,51 @@
+"""Jobs that end in a second or two."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from training.config import JobConfig, load_config
+from training.data.interactions import Interactions
+from training.data.synthetic import synthetic_catalogue
+
+QUICK_TOML = """
+[teacher]
+name = "gcn-cf"
+factor_dim = 16
+epochs = 6
+batches_per_epoch = 8
+
+[model]
+name = "dgcn-bincf"
+n_bits = 64
+epochs = 8
+batches_per_epoch = 8
+"""
+
+
+def quick_toml(folder: Path) -> Path:
+    """Write a configuration file with few epochs."""
+    path = folder / "quick.toml"
+    path.write_text(QUICK_TOML)
+    return path
+
+
+def quick_config(folder: Path, source: Path | str, **flags: Any) -> JobConfig:
+    """Return a job of few epochs on one thread; flags use `__` for dots."""
+    dotted = {name.replace("__", "."): value for name, value in flags.items()}
+    return load_config(quick_toml(folder), {"data.source": str(source), **dotted})
+
+
+def small_interactions() -> Interactions:
+    """Return invented interactions of 120 users with 80 items."""
+    return synthetic_catalogue(n_users=120, n_items=80, n_interactions=2_400, seed=3).interactions
+
+
+def write_csv(path: Path, interactions: Interactions) -> Path:
+    """Write the pairs as a file that the readers understand."""
+    users = interactions.users.ids(interactions.user_rows)
+    items = interactions.items.ids(interactions.item_rows)
+    lines = (f"{user},{item}\n" for user, item in zip(users, items, strict=True))
+    path.write_text("user_id,item_id\n" + "".join(lines))
+    return path

@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from index.artifact import Artifact
+from index.errors import ConfigError, DataError
+from tests.training.small_jobs import quick_config, small_interactions, write_csv
+from training.job import load_held_out, train
+from training.progress import QuietProgress
+from training.report import Report, read_report
+
+
+def run_job(run: Path, source: Path | str, **flags: object) -> Report:
+    return train(quick_config(run.parent, source, **flags), run, QuietProgress(), lambda _: None)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_csv(tmp_path_factory.mktemp("data") / "clicks.csv", small_interactions())
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory, data: Path) -> Path:
+    run = tmp_path_factory.mktemp("job") / "run"
+    run_job(run, data, k=10)
+    return run
+
+
+def test_a_run_leaves_an_artifact_that_opens_and_a_report_that_explains_it(
+    run: Path, data: Path
+) -> None:
+    artifact = Artifact.open(run / "artifact")
+    report = read_report(run)
+    assert report["version"] == artifact.manifest.version
+    assert report["config"]["seed"] == 0
+    assert report["config"]["data"]["source"] == str(data)
+    assert report["config"]["teacher"]["factor_dim"] == 16
+    assert report["config"]["model"]["alpha"] == 10.0, "defaults are written out"
+    assert report["data"]["sha256"] == small_interactions().data_hash()
+    assert report["data"]["n_train"] + report["data"]["n_held_out"] == len(small_interactions())
+    assert set(report["seconds"]) == {"read", "teacher", "model", "write", "evaluate", "total"}
+    assert report["peak_memory_mb"] > 50
+    assert len(next(iter(report["curves"].values()))["loss"]) > 1
+
+
+def test_published_figures_are_those_of_a_brute_force_ranking(run: Path) -> None:
+    model = Artifact.open(run / "artifact").model
+    held_out = load_held_out(run, len(model.users))
+    distances = model.user_codes.hamming(model.item_codes)
+    k, found = 10, []
+    for user in range(len(model.users)):
+        if not len(held_out[user]):
+            continue
+        allowed = [row for row in range(len(model.items)) if row not in model.seen[user]]
+        ranked = sorted(allowed, key=lambda row: (distances[user, row], row))[:k]  # noqa: B023
+        gains = [1 / np.log2(place + 2) for place, row in enumerate(ranked) if row in held_out[user]]
+        best = sum(1 / np.log2(place + 2) for place in range(min(k, len(held_out[user]))))
+        found.append(sum(gains) / best)
+    figures = read_report(run)["metrics"]["test"]
+    assert figures["codes"]["ndcg"] == pytest.approx(np.mean(found))
+    assert figures["codes"]["n_users"] == len(found)
+    assert {"codes", "popularity", "teacher"} == set(figures)
+
+
+def test_the_manifest_carries_the_figures(run: Path) -> None:
+    metrics = Artifact.open(run / "artifact").manifest.metrics
+    assert metrics["test/ndcg@10"] == read_report(run)["metrics"]["test"]["codes"]["ndcg"]
+
+
+def test_items_stand_in_descending_popularity_of_training(run: Path) -> None:
+    model = Artifact.open(run / "artifact").model
+    counted = np.bincount(model.seen.items, minlength=len(model.items))
+    assert (np.diff(model.popularity) <= 0).all()
+    assert (counted == model.popularity).all()
+
+
+def test_the_same_seed_gives_the_same_codes_and_another_seed_others(
+    tmp_path: Path, data: Path, run: Path
+) -> None:
+    run_job(tmp_path / "again", data, k=10)
+    run_job(tmp_path / "other", data, k=10, seed=1)
+    for name in ("user_codes.npy", "item_codes.npy"):
+        first = (run / "artifact" / name).read_bytes()
+        assert (tmp_path / "again" / "artifact" / name).read_bytes() == first
+        assert (tmp_path / "other" / "artifact" / name).read_bytes() != first
+
+
+def test_split_none_keeps_every_user_and_holds_nothing_out(tmp_path: Path, data: Path) -> None:
+    report = run_job(tmp_path / "run", data, split__strategy="none")
+    assert report.metrics == {}
+    assert report.data["n_train"] == len(small_interactions())
+    with pytest.raises(DataError, match="nothing was held out"):
+        load_held_out(tmp_path / "run", 120)
+
+
+def test_a_given_test_file_is_what_is_held_out(tmp_path: Path) -> None:
+    train_file, test_file = tmp_path / "train.txt", tmp_path / "test.txt"
+    train_file.write_text("".join(f"{u} {u % 5} {5 + u % 7} {12 + u % 3}\n" for u in range(40)))
+    test_file.write_text("".join(f"{u} {(u + 1) % 5}\n" for u in range(40)))
+    report = run_job(tmp_path / "run", train_file, split__strategy="given", k=5)
+    assert report.data["n_held_out"] == 40
+
+
+def test_more_places_than_items_is_no_error(tmp_path: Path, data: Path) -> None:
+    report = run_job(tmp_path / "run", data, k=5_000)
+    assert report.metrics["test"]["codes"]["recall"] == 1
+    assert report.metrics["test"]["popularity"]["coverage"] == 1
+
+
+@pytest.mark.parametrize(
+    ("flags", "says"),
+    [
+        ({"model__name": "nonsense"}, "no model 'nonsense'; there are .*dgcn-bincf"),
+        ({"teacher__name": "nonsense"}, "no teacher 'nonsense'; there are .*gcn-cf"),
+        ({"model__n_bits": 63}, "multiple of 8"),
+        ({"model__speed": 3}, "no setting 'speed'"),
+        ({"nonsense": 3}, "no setting 'nonsense'"),
+        ({"index": "nonsense"}, "index 'nonsense' is not one of flat"),
+        ({"split__strategy": "given"}, "--split given needs --test FILE"),
+        ({"split__strategy": "temporal"}, "no timestamps"),
+        ({"data__k_core": 500}, "lower --k-core"),
+    ],
+)
+def test_a_wrong_setting_says_what_is_right_and_writes_nothing(
+    tmp_path: Path, data: Path, flags: dict[str, object], says: str
+) -> None:
+    with pytest.raises((ConfigError, DataError), match=says):
+        run_job(tmp_path / "run", data, **flags)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_failed_run_leaves_the_earlier_one(tmp_path: Path, data: Path) -> None:
+    run_job(tmp_path / "run", data)
+    before = (tmp_path / "run" / "report.json").read_bytes()
+    with pytest.raises(ConfigError):
+        run_job(tmp_path / "run", data, model__n_bits=60)
+    assert (tmp_path / "run" / "report.json").read_bytes() == before
+    assert Artifact.open(tmp_path / "run" / "artifact").manifest.n_bits == 64
+
+
+def test_a_report_is_plain_json(run: Path) -> None:
+    assert json.loads((run / "report.json").read_text())["environment"]["torch"].startswith("2.")
+
+
+def test_a_folder_without_a_report_is_no_run(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="not a finished run"):
+        read_report(tmp_path)

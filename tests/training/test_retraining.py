@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from index.errors import QualityGateError, StoreBusyError
+from index.store import Store
+from tests.training.small_jobs import quick_config, small_interactions, write_csv
+from training.data.interactions import Interactions
+from training.progress import QuietProgress
+from training.report import Report
+from training.retraining import REPORT_FOLDER, require_same_fit, retrain, served_manifest
+
+
+class Night:
+    """One store, and the job that runs on it every night."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.path = folder / "store"
+        self.store = Store(self.path)
+        self.said: list[str] = []
+
+    def run(self, interactions: Interactions, *, max_drop: float = 0.1, **flags: object) -> Report:
+        source = write_csv(self.folder / "clicks.csv", interactions)
+        config = quick_config(self.folder, source, **{"k": 10, **flags})
+        return retrain(config, self.path, max_drop, QuietProgress(), self.said.append)
+
+
+def shuffled(interactions: Interactions) -> Interactions:
+    """Give every interaction a user at random: as many as before, nothing to learn from."""
+    users = np.random.default_rng(0).permutation(interactions.user_rows)
+    return dataclasses.replace(interactions, user_rows=users, timestamps=None)
+
+
+@pytest.fixture(scope="module")
+def second_night(tmp_path_factory: pytest.TempPathFactory) -> tuple[Night, list[Report]]:
+    night = Night(tmp_path_factory.mktemp("nights"))
+    return night, [night.run(small_interactions()), night.run(small_interactions(), seed=1)]
+
+
+def test_each_night_serves_a_model_of_all_the_data(
+    second_night: tuple[Night, list[Report]],
+) -> None:
+    night, (first, second) = second_night
+    assert night.store.current() == second.version != first.version
+    artifact = night.store.open()
+    assert len(artifact.model.seen.items) == len(small_interactions())
+    assert len(artifact.model.users) == small_interactions().n_users
+
+
+def test_the_served_version_carries_the_figure_it_was_let_through_by(
+    second_night: tuple[Night, list[Report]],
+) -> None:
+    night, (_, second) = second_night
+    figures = second.metrics["validation"]
+    assert night.store.open().manifest.metrics["validation/ndcg@10"] == figures["codes"]["ndcg"]
+    assert 0 < figures["codes"]["n_users"] <= small_interactions().n_users
+    assert any("no served version with a validation figure" in line for line in night.said)
+    assert any(line.startswith("served version: ndcg@10") for line in night.said)
+    assert (night.path / REPORT_FOLDER / "report.json").is_file()
+    assert not list(night.path.glob(".retraining/*"))
+
+
+def test_both_nights_are_judged_by_the_same_pairs(
+    second_night: tuple[Night, list[Report]],
+) -> None:
+    _, (first, second) = second_night
+    popularity = "popularity"
+    assert first.metrics["validation"][popularity] == second.metrics["validation"][popularity]
+
+
+def test_data_with_nothing_to_learn_from_are_not_published(tmp_path: Path) -> None:
+    night = Night(tmp_path)
+    served = night.run(small_interactions()).version
+    with pytest.raises(QualityGateError, match=r"not published: ndcg@10 .* below the served"):
+        night.run(shuffled(small_interactions()))
+    assert night.store.current() == served
+    assert [version.version for version in night.store.versions()] == [served]
+
+
+def test_a_wider_gate_lets_the_same_model_through(tmp_path: Path) -> None:
+    night = Night(tmp_path)
+    night.run(small_interactions())
+    version = night.run(shuffled(small_interactions()), max_drop=1.0).version
+    assert night.store.current() == version
+
+
+def test_one_retraining_at_a_time(tmp_path: Path) -> None:
+    night = Night(tmp_path)
+    with (
+        night.store.writing("retraining"),
+        pytest.raises(StoreBusyError, match="another retraining is under way"),
+    ):
+        night.run(small_interactions())
+
+
+def test_a_final_fit_that_forgot_what_it_learned_is_refused() -> None:
+    require_same_fit(0.5, 0.46, 10, max_drop=0.1)
+    with pytest.raises(QualityGateError, match="final fit"):
+        require_same_fit(0.5, 0.44, 10, max_drop=0.1)
+
+
+def test_an_empty_store_serves_nothing(tmp_path: Path) -> None:
+    assert served_manifest(tmp_path) is None
