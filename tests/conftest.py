@@ -6,8 +6,11 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
-import pytest
+# Several test processes share the cores: threads that wait for each other would make all of them slow.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import numpy as np  # noqa: E402
+import pytest  # noqa: E402
 
 PROJECT = Path(__file__).resolve().parents[1]
 

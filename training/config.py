@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, NonNegativeInt, PositiveInt
+from pydantic import Field, NonNegativeInt
 
 from index.errors import ConfigError
 from training.hyperparameters import Hyperparameters
@@ -73,7 +73,6 @@ class JobConfig(Hyperparameters):
     k: Annotated[int, Field(ge=1)] = 100
     seed: NonNegativeInt = 0
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    threads: PositiveInt | None = None
 
 
 def load_config(path: Path | None, flags: Mapping[str, Any]) -> JobConfig:
