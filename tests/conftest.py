@@ -6,11 +6,11 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-# Several test processes share the cores: threads that wait for each other would make all of them slow.
+# Several test processes share the cores: threads that wait for each other would slow all of them.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-import numpy as np  # noqa: E402
-import pytest  # noqa: E402
+import numpy as np
+import pytest
 
 PROJECT = Path(__file__).resolve().parents[1]
 
@@ -19,8 +19,8 @@ PROJECT = Path(__file__).resolve().parents[1]
 def shared_data() -> Callable[[str], Path]:
     """Find a real data set by name, e.g. ``shared_data("ml-100k")``.
 
-    The sets lie in the folder HASHREC_DATA names, or in ../shared/data beside the project. A test skips
-    when its set is absent; with HASHREC_REQUIRE_SHARED=1 it fails instead.
+    The sets lie in the folder HASHREC_DATA names, or in ../shared/data beside the project. A test
+    skips when its set is absent; with HASHREC_REQUIRE_SHARED=1 it fails instead.
     """
     folder = Path(os.environ.get("HASHREC_DATA") or PROJECT.parent / "shared" / "data")
 

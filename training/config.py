@@ -58,8 +58,8 @@ class JobConfig(Hyperparameters):
     """Everything that decides what a job produces.
 
     Attributes:
-        teacher: `name` and settings; empty for the model's own choice.
-        model: `name` and settings.
+        teacher: `name` and settings, by default GCN-CF where the model needs a teacher.
+        model: `name` and settings, by default DGCN-BinCF.
         index: type of the search index, a key of `INDEX_TYPES`.
         k: length of the lists that are evaluated.
         seed: of the split, of every initial weight and of every sample.
@@ -68,7 +68,7 @@ class JobConfig(Hyperparameters):
     data: DataConfig = DataConfig()
     split: SplitConfig = SplitConfig()
     teacher: dict[str, Any] = Field(default_factory=dict)
-    model: dict[str, Any] = Field(default_factory=lambda: {"name": "dgcn-bincf"})
+    model: dict[str, Any] = Field(default_factory=dict)
     index: str = "flat"
     k: Annotated[int, Field(ge=1)] = 100
     seed: NonNegativeInt = 0

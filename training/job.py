@@ -38,6 +38,8 @@ from training.teachers import TEACHERS, Teacher
 
 ARTIFACT_FOLDER = "artifact"
 HELD_OUT_FILE = "held_out.npy"
+DEFAULT_MODEL = "dgcn-bincf"
+DEFAULT_TEACHER = "gcn-cf"
 
 Say = Callable[[str], None]
 Figures = dict[str, dict[str, float]]
@@ -60,10 +62,12 @@ class Recipe:
         Raises:
             ConfigError: a name or a setting is unknown, or the device is not there.
         """
-        model_name, model = _build("model", HASH_MODELS, config.model)
+        model_name, model = _build("model", HASH_MODELS, {"name": DEFAULT_MODEL} | config.model)
         teacher_name, teacher = None, None
         if model.needs_teacher or config.teacher:
-            teacher_name, teacher = _build("teacher", TEACHERS, {"name": "gcn-cf"} | config.teacher)
+            teacher_name, teacher = _build(
+                "teacher", TEACHERS, {"name": DEFAULT_TEACHER} | config.teacher
+            )
         return cls(model_name, model, teacher_name, teacher, resolve_device(config.device))
 
     def settings(self) -> dict[str, Any]:
@@ -260,8 +264,7 @@ def load_held_out(run: Path, n_users: int) -> SeenItems:
 
 
 def _build(kind: str, registry: dict[str, type[Any]], settings: dict[str, Any]) -> tuple[str, Any]:
-    settings = dict(settings)
-    name = settings.pop("name", None)
+    name = settings["name"]
     if name not in registry:
         raise ConfigError(f"no {kind} {name!r}; there are {', '.join(sorted(registry))}")
-    return name, registry[name](**settings)
+    return name, registry[name](**{key: settings[key] for key in settings if key != "name"})

@@ -1,0 +1,200 @@
+"""The commands as a shell runs them: exit codes, stdout for data, stderr for people."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.training.small_jobs import quick_toml, small_interactions, write_csv
+
+HASHREC = (sys.executable, "-m", "index.cli")
+
+
+def hashrec(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*HASHREC, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+        env=os.environ | environment,
+    )
+
+
+def output(*arguments: object) -> str:
+    done = hashrec(*arguments)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+class Workplace:
+    """A folder with data, a finished run and a store that serves it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.toml = quick_toml(folder)
+        self.data = write_csv(folder / "clicks.csv", small_interactions())
+        self.run = folder / "run"
+        self.store = folder / "store"
+        self.trained = json.loads(
+            output(
+                "train", "--data", self.data, "--config", self.toml, "--out", self.run,
+                "--k", 10, "--json", "--quiet",
+            )
+        )  # fmt: skip
+        self.version = output("publish", self.run, "--store", self.store).strip()
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
+    return Workplace(tmp_path_factory.mktemp("cli"))
+
+
+def test_train_prints_its_report_and_publish_the_version(place: Workplace) -> None:
+    assert place.trained["version"] == place.version
+    assert place.trained["metrics"]["test"]["codes"]["k"] == 10
+    assert place.trained == json.loads((place.run / "report.json").read_text())
+
+
+def test_evaluate_repeats_the_report_and_takes_another_k(place: Workplace) -> None:
+    figures = json.loads(output("evaluate", place.run, "--k", 10, "--json"))
+    expected = place.trained["metrics"]["test"]
+    assert figures == {name: expected[name] for name in ("codes", "popularity")}
+    table = output("evaluate", place.run, "--k", 5)
+    assert "ndcg@5" in table
+    assert "popularity" in table
+
+
+def test_versions_marks_the_served_one(place: Workplace) -> None:
+    listed = json.loads(output("versions", "--store", place.store, "--json"))
+    assert [(entry["version"], entry["is_current"]) for entry in listed] == [(place.version, True)]
+    assert place.version in output("versions", "--store", place.store)
+
+
+def test_recommend_prints_a_table_or_json(place: Workplace) -> None:
+    answer = json.loads(output("recommend", "1", "--store", place.store, "-k", 3, "--json"))
+    assert answer["model_version"] == place.version
+    assert answer["source"] == "personal"
+    assert [item["rank"] for item in answer["items"]] == [1, 2, 3]
+    table = output("recommend", "1", "--store", place.store, "-k", 3)
+    assert all(item["item_id"] in table for item in answer["items"])
+
+
+def test_recommend_gives_a_stranger_the_popular_items_unless_strict(place: Workplace) -> None:
+    answer = json.loads(output("recommend", "stranger", "--store", place.store, "--json"))
+    assert answer["source"] == "popular"
+    refused = hashrec("recommend", "stranger", "--store", place.store, "--strict")
+    assert refused.returncode == 1
+    assert refused.stderr == "error: no user 'stranger' in this model\n"
+
+
+def test_retrain_publishes_and_rollback_returns(place: Workplace, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    first = output("publish", place.run, "--store", store).strip()
+    common = ("--data", place.data, "--config", place.toml, "--store", store, "--quiet")
+    second = output("retrain", *common).splitlines()[-1]
+    assert second != first
+    assert output("rollback", "--store", store).strip() == first
+    again = hashrec("rollback", "--store", store)
+    assert again.returncode == 1
+    assert "no version before" in again.stderr
+
+
+def test_retrain_once_leaves_a_store_that_serves(place: Workplace) -> None:
+    done = hashrec("retrain", "--data", "/nowhere", "--store", place.store, "--once")
+    assert done.returncode == 0
+    assert f"serves {place.version} already" in done.stderr
+
+
+def test_data_list_and_validate(place: Workplace) -> None:
+    names = [known["name"] for known in json.loads(output("data", "list", "--json"))]
+    assert {"synthetic", "ml-100k", "ml-1m", "ml-10m"} <= set(names)
+    report = json.loads(output("data", "validate", place.data, "--json"))
+    assert report["interactions"] == len(small_interactions())
+    assert "interactions" in output("data", "validate", place.data)
+
+
+def test_the_paper_preset_sets_its_protocol_and_flags_go_before_it(place: Workplace) -> None:
+    refused = hashrec(
+        "train", "--data", place.data, "--preset", "paper", "--k-core", 300, "--out", "x"
+    )
+    assert "300 interactions each; lower --k-core" in refused.stderr
+    trained = json.loads(
+        output(
+            "train", "--data", place.data, "--preset", "paper", "--config", place.toml,
+            "--k-core", 5, "--out", place.folder / "paper", "--json", "--quiet",
+        )
+    )  # fmt: skip
+    assert trained["config"]["data"]["k_core"] == 5
+    assert trained["config"]["split"]["strategy"] == "random"
+    assert trained["config"]["k"] == 100
+
+
+def test_columns_are_named_by_map(place: Workplace, tmp_path: Path) -> None:
+    file = tmp_path / "orders.csv"
+    file.write_text("day,buyer,sku\n1,a,x\n2,a,y\n3,b,x\n")
+    report = json.loads(output("data", "validate", file, "--map", "user=buyer,item=sku", "--json"))
+    assert (report["users"], report["items"]) == (2, 2)
+    assert "user=COLUMN" in hashrec("data", "validate", file, "--map", "buyer").stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (("train",), 2, "--out"),
+        (("nonsense",), 2, "nonsense"),
+        (("recommend", "1", "-k", "0"), 2, "-k"),
+        (("train", "--data", "/no/such.csv", "--out", "x"), 1, "error: /no/such.csv: no such file"),
+        (("train", "--bits", "12", "--out", "x"), 1, "multiple of 8"),
+        (("train", "--device", "cuda", "--out", "x"), 1, "use --device cpu"),
+        (("train", "--config", "/no/such.toml", "--out", "x"), 1, "cannot be read as TOML"),
+        (("publish", "/no/run", "--store", "/tmp/none"), 1, "/no/run/artifact"),
+        (("recommend", "1", "--store", "/no/store"), 1, "run `hashrec publish RUN"),
+        (("evaluate", "/no/run"), 1, "/no/run"),
+        (("data", "fetch", "nonsense"), 1, "no data set 'nonsense' to fetch"),
+    ],
+)  # fmt: skip
+def test_a_failure_is_one_line_that_says_what_to_do(
+    arguments: tuple[str, ...], code: int, says: str
+) -> None:
+    done = hashrec(*arguments)
+    assert done.returncode == code
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+    if code == 1:
+        assert done.stderr.count("\n") == 1
+
+
+def test_progress_is_on_stderr_and_plain_where_colour_is_unwanted(
+    place: Workplace, tmp_path: Path
+) -> None:
+    done = hashrec(
+        "train", "--data", place.data, "--config", place.toml, "--out", tmp_path / "run",
+        "--split", "none", NO_COLOR="1",
+    )  # fmt: skip
+    assert done.returncode == 0
+    assert done.stdout == ""
+    assert "GCN-CF" in done.stderr
+    assert "\x1b[" not in done.stderr
+
+
+def test_light_commands_never_import_torch(place: Workplace) -> None:
+    program = (
+        "import sys; from index.cli import main\n"
+        f"sys.argv = ['hashrec', 'recommend', '1', '--store', {str(place.store)!r}]\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "assert 'index.recommender' in sys.modules\n"
+        "heavy = {'torch', 'polars', 'fastapi', 'uvicorn'} & set(sys.modules)\n"
+        "sys.exit(f'imported {heavy}' if heavy else 0)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
