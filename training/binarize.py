@@ -7,13 +7,8 @@ from torch import Tensor
 
 
 def straight_through(value: Tensor, surrogate: Tensor) -> Tensor:
-    """Return `value` forward, with the gradient of `surrogate` backward."""
-    return surrogate + (value - surrogate).detach()
-
-
-def sign(x: Tensor) -> Tensor:
-    """Return +1 where x >= 0 and -1 elsewhere; zero counts as +1, as in `BinaryCodes`."""
-    return torch.where(x >= 0, 1.0, -1.0).to(x.dtype)
+    """Return `value`, to the last bit, with the gradient of `surrogate`."""
+    return value.detach() + (surrogate - surrogate.detach())
 
 
 def chance_of_plus_one(x: Tensor, tau: float) -> Tensor:
