@@ -11,8 +11,13 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 PROJECT = Path(__file__).resolve().parents[1]
+
+# A busy machine is slow, not wrong; and a failure found once is found again.
+settings.register_profile("hashrec", deadline=None, derandomize=True)
+settings.load_profile("hashrec")
 
 
 @pytest.fixture(scope="session")

@@ -98,11 +98,8 @@ def _fetch(url: str, part: Path, progress: Progress) -> None:
 
 
 def _unreachable(url: str, target: Path, error: Exception) -> DataError:
-    reason = (
-        str(error)
-        if not isinstance(error, URLError) or isinstance(error, HTTPError)
-        else error.reason
-    )
+    # an HTTPError's own text has the status, a URLError's has only its class around the reason
+    reason = error if isinstance(error, HTTPError) else getattr(error, "reason", error)
     return DataError(
         f"{url}: cannot be fetched ({reason}); run it again to go on where it stopped, "
         f"or put the file at {target} by hand"

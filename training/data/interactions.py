@@ -13,6 +13,8 @@ from scipy import sparse
 from index.ids import IdMap
 from index.seen import SeenItems
 
+HASHED_AT_ONCE = 1_000_000  # pairs that are Python strings at the same time
+
 
 @dataclass(frozen=True, eq=False)
 class Interactions:
@@ -95,8 +97,12 @@ class Interactions:
         """Return a SHA-256 over the pairs by external id, whatever their order and row numbers."""
         user_ids = np.array(self.users.ids(range(self.n_users)), dtype=object)
         item_ids = np.array(self.items.ids(range(self.n_items)), dtype=object)
-        lines = sorted(
-            f"{user}\t{item}\n"
-            for user, item in zip(user_ids[self.user_rows], item_ids[self.item_rows], strict=True)
-        )
-        return sha256("".join(lines).encode()).hexdigest()
+        user_rank, item_rank = np.argsort(np.argsort(user_ids)), np.argsort(np.argsort(item_ids))
+        order = np.lexsort((item_rank[self.item_rows], user_rank[self.user_rows]))
+        digest = sha256()
+        for start in range(0, len(order), HASHED_AT_ONCE):
+            pairs = order[start : start + HASHED_AT_ONCE]
+            users, items = user_ids[self.user_rows[pairs]], item_ids[self.item_rows[pairs]]
+            lines = (f"{user}\t{item}\n" for user, item in zip(users, items, strict=True))
+            digest.update("".join(lines).encode())
+        return digest.hexdigest()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from index.errors import (
     ConfigError,
@@ -220,26 +222,41 @@ def _merged(frame: pl.DataFrame) -> Interactions:
     """Number the ids in the order they appear and make one pair of each user and item."""
     user_rows, users = _numbered(frame.get_column("user"))
     item_rows, items = _numbered(frame.get_column("item"))
-    extra = [name for name in ("value", "timestamp") if name in frame.columns]
-    pairs = pl.DataFrame(
-        {"user": user_rows, "item": item_rows} | {name: frame.get_column(name) for name in extra}
-    )
-    key = user_rows.astype(np.int64) * len(items) + item_rows
-    if len(np.unique(key)) < len(key):
-        pairs = pairs.group_by("user", "item", maintain_order=True).max()
-    arrays = {name: pairs.get_column(name).to_numpy() for name in pairs.columns}
-    values = arrays.get("value")
-    return Interactions(
-        user_rows=arrays["user"],
-        item_rows=arrays["item"],
+    data = Interactions(
+        user_rows=user_rows,
+        item_rows=item_rows,
         users=users,
         items=items,
-        values=None if values is None else values.astype(np.float32),
-        timestamps=arrays.get("timestamp"),
+        values=_array(frame, "value", np.float32),
+        timestamps=_array(frame, "timestamp", np.int64),
+    )
+    keys = user_rows.astype(np.int64) * len(items) + item_rows
+    order = np.argsort(keys, kind="stable")
+    new = np.append(True, np.diff(keys[order]) != 0)
+    if new.all():
+        return data
+    starts = np.flatnonzero(new)  # of each pair's rows, which lie together in this order
+    firsts = order[starts]
+    by_appearance = np.argsort(firsts)
+    firsts = firsts[by_appearance]
+
+    def largest(array: NDArray[Any] | None) -> NDArray[Any] | None:
+        return None if array is None else np.maximum.reduceat(array[order], starts)[by_appearance]
+
+    return replace(
+        data,
+        user_rows=user_rows[firsts],
+        item_rows=item_rows[firsts],
+        values=largest(data.values),
+        timestamps=largest(data.timestamps),
     )
 
 
-def _numbered(ids: pl.Series) -> tuple[np.ndarray, IdMap]:
+def _array(frame: pl.DataFrame, name: str, dtype: type[np.generic]) -> NDArray[Any] | None:
+    return frame.get_column(name).to_numpy().astype(dtype) if name in frame.columns else None
+
+
+def _numbered(ids: pl.Series) -> tuple[NDArray[np.int32], IdMap]:
     encoded = ids.to_arrow().dictionary_encode()
     rows = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int32)
     return rows, IdMap.build(encoded.dictionary.to_pylist())
