@@ -16,7 +16,7 @@ import faiss
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from index.store import Store
 from service import logs
@@ -38,15 +38,15 @@ log = structlog.stdlib.get_logger("service")
 
 
 class _Application(FastAPI):
-    """FastAPI with layers in front of all its own: there a request that needs no routing ends."""
+    """FastAPI with layers in front of all its own, where a request that needs no routing ends."""
 
     def __init__(self, in_front: Callable[[ASGIApp], ASGIApp], **options: Any) -> None:
         super().__init__(**options)
-        self._in_front = in_front
+        self._front = in_front(super().__call__)
 
-    def build_middleware_stack(self) -> ASGIApp:
-        """See Starlette."""
-        return self._in_front(super().build_middleware_stack())
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request, or the lifespan."""
+        await self._front(scope, receive, send)
 
 
 def create_app(settings: Settings, *, fast_path: bool = True) -> FastAPI:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
 from hashlib import blake2b
 from random import Random
 from time import perf_counter
@@ -31,8 +30,7 @@ Kind = Literal["recommend", "popular", "similar"]
 NO_OPTIONS = Options()
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(NamedTuple):
     """Everything that determines a reply, beside the model.
 
     Attributes:

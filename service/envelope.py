@@ -9,8 +9,8 @@ read the published model, cannot make one.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from hashlib import blake2b
+from typing import NamedTuple
 
 MAGIC = b"HRa1"
 DIGEST_BYTES = 16
@@ -22,8 +22,7 @@ SOURCES = ("personal", "category_popular", "popular", "similar")
 FALLBACKS = (None, "unknown_user", "too_few_found")
 
 
-@dataclass(frozen=True, slots=True)
-class Content:
+class Content(NamedTuple):
     """What the service keeps of an answer.
 
     Attributes:

@@ -43,14 +43,8 @@ class FastPath:
         except Exception:  # noqa: BLE001  FastAPI's handlers know what to say
             await self._app(scope, receive, send)
             return
-        request_headers = scope["headers"]
-        request_id = self._app.request_id(request_headers)
-        if_none_match = next(
-            (value for name, value in request_headers if name == b"if-none-match"), None
-        )
-        status, body = replies.status_and_body(
-            answer, None if if_none_match is None else if_none_match.decode("latin-1")
-        )
+        request_id = self._app.request_id(scope["headers"])
+        status, body = replies.status_and_body(answer, scope["headers"])
         headers = replies.headers(answer, body, services.away())
         headers += self._app.headers(request_id, started)
         try:

@@ -31,10 +31,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 REQUEST_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 SEARCH_BUCKETS = (0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 1.0)
+Headers = Iterable[tuple[bytes, bytes]]
+
 METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
 SANE_REQUEST_ID = re.compile(rb"[A-Za-z0-9._:@+/=-]{1,128}")
-
-Headers = Iterable[tuple[bytes, bytes]]
 
 log = structlog.stdlib.get_logger("service.requests")
 
@@ -222,7 +222,7 @@ class RequestObserver:
             self.finish(scope["method"], route_of(scope), status or 500, request_id, started)
 
     def request_id(self, headers: Headers) -> bytes:
-        """Return the client's request id if it is sane, else a new one."""
+        """Return the id that the client gave its request if it is sane, else a new one."""
         for name, value in headers:
             if name == b"x-request-id" and SANE_REQUEST_ID.fullmatch(value):
                 return value

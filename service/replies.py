@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import orjson
@@ -50,21 +50,24 @@ def body(
     )
 
 
-def etag(recommendation_id: str) -> str:
+def etag(recommendation_id: str) -> bytes:
     """Return the entity tag of a reply: its bytes depend only on what the id is made from."""
-    return f'"{recommendation_id}"'
+    return b'"%b"' % recommendation_id.encode()
 
 
-def matches(if_none_match: str, tag: str) -> bool:
+def matches(if_none_match: bytes, tag: bytes) -> bool:
     """Tell whether an `If-None-Match` header names an entity tag (RFC 9110, weak comparison)."""
-    candidates = (candidate.strip().removeprefix("W/") for candidate in if_none_match.split(","))
-    return if_none_match.strip() == "*" or tag in candidates
+    candidates = (candidate.strip().removeprefix(b"W/") for candidate in if_none_match.split(b","))
+    return any(candidate in (b"*", tag) for candidate in candidates)
 
 
-def status_and_body(answer: Answer, if_none_match: str | None) -> tuple[int, bytes]:
+def status_and_body(
+    answer: Answer, request_headers: Iterable[tuple[bytes, bytes]]
+) -> tuple[int, bytes]:
     """Return 200 and the bytes, or 304 and none where the client has them."""
-    if if_none_match is not None and matches(if_none_match, etag(answer.recommendation_id)):
-        return 304, b""
+    for name, value in request_headers:
+        if name == b"if-none-match" and matches(value, etag(answer.recommendation_id)):
+            return 304, b""
     return 200, answer.body
 
 
@@ -77,7 +80,7 @@ def headers(answer: Answer, body: bytes, away: str | None) -> list[tuple[bytes, 
         away: what the service works without at the moment, if anything.
     """
     found = [
-        (b"etag", etag(answer.recommendation_id).encode()),
+        (b"etag", etag(answer.recommendation_id)),
         (b"x-model-version", answer.model_version.encode()),
         (b"x-cache", answer.cache.encode()),
     ]

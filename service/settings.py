@@ -138,7 +138,8 @@ class Settings(BaseSettings):
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
             name = PREFIX + "__".join(map(str, first["loc"])).upper()
-            raise ConfigError(f"{name}: {first['msg']}") from None
+            reason = first["msg"].removeprefix("Value error, ")
+            raise ConfigError(f"{name}: {reason}") from None
 
 
 class _SecretFiles(PydanticBaseSettingsSource):

@@ -18,8 +18,7 @@ class ListResponse(Response):
     """Sends an answer's bytes, or 304 where the client has them."""
 
     def __init__(self, request: Request, answer: Answer, services: Services) -> None:
-        if_none_match = request.headers.get("if-none-match")
-        status, body = replies.status_and_body(answer, if_none_match)
+        status, body = replies.status_and_body(answer, request.scope["headers"])
         super().__init__(body, status)
         self.raw_headers = replies.headers(answer, body, services.away())
 
