@@ -50,7 +50,7 @@ class ItemTable:
                 for item in attributes
             )
         except UnicodeEncodeError as error:
-            raise DataError(f"an item's attributes are not valid Unicode: {error.reason}") from error
+            raise DataError(f"item attributes are not valid Unicode: {error.reason}") from error
         return cls(
             packed,
             IdMap.build(names),

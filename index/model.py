@@ -56,7 +56,8 @@ class Model:
             load: returns the array of a name that `arrays` gives.
 
         Raises:
-            ValueError: an array has another type or number of dimensions than it must.
+            ValueError: an array has another type or number of dimensions than it must, or has no
+                element where it must have one.
         """
 
         def array(name: str, dtype: type[Scalar], ndim: int = 1) -> NDArray[Scalar]:
@@ -68,14 +69,18 @@ class Model:
             return loaded
 
         def strings(name: str) -> StringArray:
-            return StringArray(array(f"{name}.blob", np.uint8), array(f"{name}.offsets", np.int64))
+            offsets = array(f"{name}.offsets", np.int64)
+            _require(len(offsets) > 0, f"{name}.offsets is empty")
+            return StringArray(array(f"{name}.blob", np.uint8), offsets)
 
         def ids(name: str) -> IdMap:
             hashes, rows = array(f"{name}.hashes", np.uint64), array(f"{name}.rows", np.int32)
             return IdMap(strings(name), hashes, rows)
 
         def lists(name: str) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-            return array(f"{name}.indptr", np.int64), array(f"{name}.items", np.int32)
+            indptr = array(f"{name}.indptr", np.int64)
+            _require(len(indptr) > 0, f"{name}.indptr is empty")
+            return indptr, array(f"{name}.items", np.int32)
 
         return cls(
             user_codes=BinaryCodes(array("user_codes", np.uint8, 2)),

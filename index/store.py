@@ -115,7 +115,7 @@ class Store:
             UnknownVersionError: there is no such version.
             ArtifactCorruptError: it does not match its manifest.
         """
-        artifact = Artifact.open(self.folder(version or self.current()))
+        artifact = Artifact.open(self.folder(self.current() if version is None else version))
         if artifact.manifest.version != artifact.path.name:
             raise ArtifactCorruptError(
                 artifact.path, f"the manifest names version {artifact.manifest.version}"
@@ -154,11 +154,13 @@ class Store:
 
         Raises:
             StoreBusyError: another job holds it.
-            ArtifactError: the disk refused a write, here or in the job.
+            ArtifactError: the folder cannot be written.
         """
-        try:
+        with self._telling_disk_errors():
             self._versions.mkdir(parents=True, exist_ok=True)
-            with (self.path / f".{job}.lock").open("ab+", buffering=0) as lock:
+            lock = (self.path / f".{job}.lock").open("ab+", buffering=0)
+        with lock:
+            with self._telling_disk_errors():
                 try:
                     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except BlockingIOError:
@@ -167,17 +169,20 @@ class Store:
                     raise StoreBusyError(self.path, job, holder or "unknown") from None
                 lock.truncate(0)
                 lock.write(f"process {os.getpid()}\n".encode())
-                yield
-        except OSError as error:
-            raise ArtifactError(
-                f"{self.path}: cannot be written: {error.strerror or error}; {self._standing()}"
-            ) from error
+            yield
 
-    def _standing(self) -> str:
+    @contextmanager
+    def _telling_disk_errors(self) -> Generator[None]:
         try:
-            return f"{self.current()} is still served"
-        except ArtifactError:
-            return "no version is served"
+            yield
+        except OSError as error:
+            try:
+                standing = f"{self.current()} is served"
+            except ArtifactError:
+                standing = "no version is served"
+            raise ArtifactError(
+                f"{self.path}: cannot be written: {error.strerror or error}; {standing}"
+            ) from error
 
     def publish(self, artifact: Path) -> str:
         """Verify an artifact folder, copy it into the store and serve it.
@@ -193,7 +198,7 @@ class Store:
             ArtifactError: the disk refused a write; the served version is as it was.
         """
         manifest = Artifact.open(artifact).manifest
-        with self.writing():
+        with self.writing(), self._telling_disk_errors():
             self._sweep()
             if not self._holds(manifest.version):
                 self._copy(artifact, manifest)
@@ -210,7 +215,7 @@ class Store:
             ArtifactCorruptError: it does not match its manifest; the served one stays.
             StoreBusyError: another job is writing to the store.
         """
-        with self.writing():
+        with self.writing(), self._telling_disk_errors():
             self.open(version)
             self._serve(version)
 
@@ -226,7 +231,7 @@ class Store:
             ArtifactCorruptError: the earlier one is damaged; the served one stays.
             StoreBusyError: another job is writing to the store.
         """
-        with self.writing():
+        with self.writing(), self._telling_disk_errors():
             pointer = self.pointer()
             if pointer is None:
                 raise NoArtifactError(self.path)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from index.artifact import write_artifact
+from index.artifact import Artifact, write_artifact
+from index.backends import INDEX_TYPES
 from index.codes import BinaryCodes
 from index.ids import IdMap
 from index.items import ItemTable
@@ -56,3 +57,21 @@ def write(
         index_type=index_type,
         created_at=MORNING + timedelta(days=day),
     )
+
+
+def in_memory(model: Model, *, index_type: str = "flat") -> Artifact:
+    """Put an artifact together without writing it."""
+    manifest = Manifest(
+        schema_version=1,
+        version="20261123T060000Z-000000",
+        created_at=MORNING,
+        n_users=len(model.users),
+        n_items=len(model.items),
+        n_bits=model.item_codes.n_bits,
+        index_type=index_type,
+        model=ModelInfo(name="random", seed=0, config={}),
+        data=DataInfo(source="none", sha256="0" * 64, n_interactions=0),
+        metrics={},
+        files={},
+    )
+    return Artifact(Path(), manifest, model, INDEX_TYPES[index_type].build(model.item_codes))

@@ -1,0 +1,283 @@
+"""The ranking path against a plain reference: sort all allowed items by (distance, row)."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from small_models import CATEGORIES, in_memory, model_of
+
+from index.backends import INDEX_TYPES
+from index.codes import BinaryCodes
+from index.errors import ConfigError, UnknownItemError, UnknownUserError
+from index.ids import IdMap
+from index.items import ItemTable
+from index.model import Model
+from index.recommender import MAX_K, Options, Recommendation, Recommender
+from index.seen import SeenItems
+
+EXACT = sorted(INDEX_TYPES.keys() - {"ivf"})
+
+
+def hand_made() -> Model:
+    """Six items of 8 bits; user `ann` has code 0, so an item's distance is its number of ones."""
+    ones = [0b1, 0b11, 0b0, 0b1111, 0b10, 0b111]
+    return Model(
+        user_codes=BinaryCodes(np.array([[0], [0]], np.uint8)),
+        item_codes=BinaryCodes(np.array(ones, np.uint8)[:, None]),
+        users=IdMap.build(["ann", "bob"]),
+        items=IdMap.build("abcdef"),
+        seen=SeenItems.build(np.array([0, 0]), np.array([2, 5]), 2),
+        popularity=np.array([8, 4, 4, 2, 1, 0]),
+        item_table=ItemTable.build(
+            [
+                {"title": "A", "categories": ["x"]},
+                {"title": "B", "categories": ["x", "y"]},
+                {"title": "C", "categories": ["y"]},
+                {"title": "D", "categories": ["x", "y"]},
+                {"title": "E"},
+                {},
+            ]
+        ),
+    )
+
+
+@pytest.fixture(params=sorted(INDEX_TYPES))
+def six(request: pytest.FixtureRequest) -> Recommender:
+    return Recommender(in_memory(hand_made(), index_type=request.param))
+
+
+def ids(answer: Recommendation) -> str:
+    return "".join(item.item_id for item in answer.items)
+
+
+def test_nearest_first_ties_to_the_more_popular_seen_left_out(six: Recommender) -> None:
+    answer = six.recommend("ann", 4)
+    assert ids(answer) == "aebd"  # a and e are both one bit away; c and f are seen
+    assert [item.hamming for item in answer.items] == [1, 1, 2, 4]
+    assert [item.score for item in answer.items] == [7 / 8, 7 / 8, 6 / 8, 4 / 8]
+    assert [item.rank for item in answer.items] == [1, 2, 3, 4]
+    assert {item.source for item in answer.items} == {answer.source} == {"personal"}
+    assert answer.model_version == six.version
+
+
+def test_seen_items_stay_when_asked_for(six: Recommender) -> None:
+    assert ids(six.recommend("ann", 6, Options(exclude_seen=False))) == "caebfd"
+
+
+def test_excluded_items_go_and_unknown_exclusions_are_ignored(six: Recommender) -> None:
+    assert ids(six.recommend("ann", 6, Options(exclude=("a", "d", "c", "nothing")))) == "eb"
+
+
+def test_any_category_or_all_of_them(six: Recommender) -> None:
+    both = ("x", "y")
+    assert ids(six.recommend("bob", 6, Options(categories=("y",)))) == "cbd"
+    assert ids(six.recommend("bob", 6, Options(categories=both))) == "cabd"
+    assert ids(six.recommend("bob", 6, Options(categories=both, category_mode="all"))) == "bd"
+    assert ids(six.recommend("ann", 6, Options(categories=("y", "y"), category_mode="all"))) == "bd"
+
+
+@pytest.mark.parametrize("mode", ["any", "all"])
+def test_a_category_that_does_not_exist_has_no_items(six: Recommender, mode: str) -> None:
+    answer = six.recommend("ann", 3, Options(categories=("nothing",), category_mode=mode))
+    assert answer.items == ()
+    mixed = six.recommend("bob", 6, Options(categories=("y", "nothing"), category_mode=mode))
+    assert ids(mixed) == ("cbd" if mode == "any" else "")
+
+
+def test_unknown_user_gets_popular_items(six: Recommender) -> None:
+    answer = six.recommend("eve", 3)
+    assert (ids(answer), answer.source) == ("abc", "popular")
+    assert [item.score for item in answer.items] == [1, 0.5, 0.5]
+    assert [item.hamming for item in answer.items] == [None] * 3
+
+
+def test_unknown_user_gets_the_popular_items_of_the_category(six: Recommender) -> None:
+    answer = six.recommend("eve", 3, Options(categories=("y",), exclude=("b",)))
+    assert (ids(answer), answer.source) == ("cd", "category_popular")
+
+
+def test_unknown_user_is_refused_when_strict(six: Recommender) -> None:
+    with pytest.raises(UnknownUserError, match="no user 'eve'"):
+        six.recommend("eve", 3, strict=True)
+    assert ids(six.recommend("ann", 1, strict=True)) == "a"
+
+
+def test_popular_hides_what_a_user_has_seen(six: Recommender) -> None:
+    assert ids(six.popular(6)) == "abcdef"
+    assert ids(six.popular(6, user_id="ann")) == "abde"
+    assert ids(six.popular(2, Options(exclude=("a",)), user_id="ann")) == "bd"
+    assert ids(six.popular(6, Options(exclude_seen=False), user_id="ann")) == "abcdef"
+    assert ids(six.popular(6, user_id="eve")) == "abcdef"
+
+
+def test_similar_items_leave_out_the_item_itself(six: Recommender) -> None:
+    answer = six.similar_items("c", 5)
+    assert (ids(answer), answer.source) == ("aebfd", "similar")
+    assert ids(six.similar_items("c", 2)) == "ae"
+
+
+def test_an_unknown_item_has_no_similar_ones(six: Recommender) -> None:
+    with pytest.raises(UnknownItemError, match="no item 'z'"):
+        six.similar_items("z")
+
+
+@pytest.mark.parametrize("k", [0, -1, MAX_K + 1, 10**9])
+def test_k_out_of_range_is_refused_everywhere(six: Recommender, k: int) -> None:
+    for ask in (six.recommend, six.similar_items):
+        with pytest.raises(ConfigError, match="k must be from 1 to 500"):
+            ask("a", k)
+    with pytest.raises(ConfigError, match="k must be"):
+        six.popular(k)
+
+
+def test_titles(six: Recommender) -> None:
+    assert [six.title(item_id) for item_id in ("a", "f", "z")] == ["A", None, None]
+
+
+def test_a_user_who_has_seen_everything_gets_nothing() -> None:
+    model = hand_made()
+    seen = SeenItems.build(np.zeros(6, int), np.arange(6), 2)
+    recommender = Recommender(in_memory(dataclasses.replace(model, seen=seen)))
+    assert recommender.recommend("ann", 5).items == ()
+    assert recommender.popular(5, user_id="ann").items == ()
+
+
+@st.composite
+def requests(draw: st.DrawFn) -> tuple[str, int, Options]:
+    return (
+        draw(st.sampled_from([f"u{row}" for row in range(6)] + ["nobody"])),
+        draw(st.integers(1, 60)),
+        Options(
+            exclude_seen=draw(st.booleans()),
+            exclude=tuple(draw(st.lists(st.sampled_from([f"i{r}" for r in range(55)])))),
+            categories=tuple(draw(st.lists(st.sampled_from([*CATEGORIES, "nothing"]), max_size=3))),
+            category_mode=draw(st.sampled_from(["any", "all"])),
+        ),
+    )
+
+
+models = st.builds(
+    model_of,
+    n_users=st.just(6),
+    n_items=st.integers(1, 50),
+    n_bits=st.sampled_from([8, 16, 72]),
+    seed=st.integers(0, 2**32 - 1),
+    seen_share=st.sampled_from([0.0, 0.2, 0.9]),
+)
+
+
+def allowed_rows(model: Model, user_id: str, options: Options) -> list[int]:
+    user_row = model.users.row(user_id)
+    seen = model.seen[user_row].tolist() if user_row is not None and options.exclude_seen else []
+    merge = any if options.category_mode == "any" else all
+    return [
+        row
+        for row in range(len(model.items))
+        if row not in seen
+        and f"i{row}" not in options.exclude
+        and (
+            not options.categories
+            or merge(name in model.item_table.of(row)["categories"] for name in options.categories)
+        )
+    ]
+
+
+@settings(deadline=None, max_examples=150)
+@given(models, requests(), st.sampled_from(EXACT))
+def test_recommend_equals_the_reference(
+    model: Model, request: tuple[str, int, Options], index_type: str
+) -> None:
+    user_id, k, options = request
+    answer = Recommender(in_memory(model, index_type=index_type)).recommend(user_id, k, options)
+    rows = allowed_rows(model, user_id, options)
+    user_row = model.users.row(user_id)
+    if user_row is None:
+        assert [item.item_id for item in answer.items] == [f"i{row}" for row in rows[:k]]
+        return
+    distances = model.user_codes[user_row].hamming(model.item_codes)[0].tolist()
+    rows.sort(key=lambda row: (distances[row], row))
+    assert [(item.item_id, item.hamming) for item in answer.items] == [
+        (f"i{row}", distances[row]) for row in rows[:k]
+    ]
+
+
+@settings(deadline=None, max_examples=100)
+@given(models, requests(), st.sampled_from(sorted(INDEX_TYPES)))
+def test_never_a_duplicate_and_k_items_while_the_catalogue_has_k_allowed(
+    model: Model, request: tuple[str, int, Options], index_type: str
+) -> None:
+    user_id, k, options = request
+    recommender = Recommender(in_memory(model, index_type=index_type))
+    for answer in (
+        recommender.recommend(user_id, k, options),
+        recommender.popular(k, options, user_id=user_id),
+    ):
+        found = [item.item_id for item in answer.items]
+        allowed = {f"i{row}" for row in allowed_rows(model, user_id, options)}
+        assert len(set(found)) == len(found) == min(k, len(allowed))
+        assert set(found) <= allowed
+        assert [item.rank for item in answer.items] == list(range(1, len(found) + 1))
+
+
+def test_an_approximate_index_that_finds_too_few_is_topped_up_with_popular_items() -> None:
+    model = model_of(n_users=30, n_items=1000, n_bits=32, seed=2, seen_share=0.3)
+    recommender = Recommender(in_memory(model, index_type="ivf"))
+    shortest = min(
+        sum(item.source == "personal" for item in recommender.recommend(user_id, MAX_K).items)
+        for user_id in model.users.ids(range(30))
+    )
+    assert shortest < MAX_K, "no search fell short, so nothing here was tested"
+    for user_id in model.users.ids(range(30)):
+        items = recommender.recommend(user_id, MAX_K).items
+        assert len({item.item_id for item in items}) == MAX_K
+        sources = [item.source for item in items]
+        assert sources == sorted(sources)  # personal before popular
+        distances = [item.hamming for item in items if item.source == "personal"]
+        assert distances == sorted(distances)
+
+
+@pytest.mark.parametrize("exclude_seen", [True, False])
+@pytest.mark.parametrize("index_type", EXACT)
+def test_ranking_many_users_equals_recommending_to_each(
+    index_type: str, exclude_seen: bool
+) -> None:
+    model = model_of(n_users=600, n_items=90, n_bits=16, seed=5)  # more users than one batch
+    recommender = Recommender(in_memory(model, index_type=index_type))
+    rows = np.random.default_rng(0).permutation(600)
+    rankings = list(recommender.rank_users(rows, 20, exclude_seen=exclude_seen))
+    assert len(rankings) == 600
+    for row, ranking in zip(rows.tolist(), rankings, strict=True):
+        items = recommender.recommend(f"u{row}", 20, Options(exclude_seen=exclude_seen)).items
+        assert [f"i{r}" for r in ranking.rows.tolist()] == [item.item_id for item in items]
+        assert ranking.hamming.tolist() == [item.hamming for item in items]
+
+
+def test_ranking_goes_beyond_the_limit_of_the_service() -> None:
+    model = model_of(n_users=2, n_items=700, n_bits=64, seed=5, seen_share=0)
+    ranking = next(Recommender(in_memory(model)).rank_users(np.array([1]), 650))
+    assert len(set(ranking.rows.tolist())) == 650
+
+
+def test_the_popular_reference_ranks_rows_in_order_without_the_seen() -> None:
+    recommender = Recommender(in_memory(hand_made()))
+    ranked = recommender.rank_popular(np.array([1, 0]), 4)
+    assert [rows.tolist() for rows in ranked] == [[0, 1, 2, 3], [0, 1, 3, 4]]
+    everything = next(recommender.rank_popular(np.array([0]), 4, exclude_seen=False))
+    assert everything.tolist() == [0, 1, 2, 3]
+
+
+def test_requests_for_more_categories_than_are_kept_still_answer_right() -> None:
+    model = dataclasses.replace(
+        model_of(n_users=1, n_items=200, n_bits=16, seed=1),
+        item_table=ItemTable.build([{"categories": [f"c{row % 100}"]} for row in range(200)]),
+    )
+    recommender = Recommender(in_memory(model))
+    for _ in range(2):
+        for category in range(100):
+            options = Options(categories=(f"c{category}",), exclude_seen=False)
+            items = recommender.recommend("u0", 5, options).items
+            assert {item.item_id for item in items} == {f"i{category}", f"i{category + 100}"}
