@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from index.store import Store
 from service import logs
+from service.body_limit import BodyLimit
 from service.cached_recommender import CachedRecommender
 from service.caches import CACHES, LocalCache
 from service.dependencies import Draining, Services, State
@@ -92,8 +93,8 @@ def create_app(settings: Settings, *, fast_path: bool = True) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        max_body_size=MAX_BODY_BYTES,
     )
+    app.add_middleware(BodyLimit, max_bytes=MAX_BODY_BYTES)
     add_error_handlers(app)
     for prefix in ("", "/v1"):
         for router in ROUTERS.values():

@@ -32,7 +32,7 @@ STATUS_AND_TYPE: dict[type[Exception], tuple[int, str]] = {
     UnknownItemError: (404, "urn:hashrec:unknown-item"),
     ConfigError: (422, "urn:hashrec:invalid-request"),
     NotReadyError: (503, "urn:hashrec:not-ready"),
-    ArtifactError: (503, "urn:hashrec:not-ready"),
+    ArtifactError: (503, BLANK),
     HashrecError: (500, BLANK),
 }
 
@@ -41,7 +41,8 @@ def problem_of(error: HashrecError) -> dict[str, Any]:
     """Describe an error of our own."""
     found = (STATUS_AND_TYPE.get(ancestor) for ancestor in type(error).__mro__)
     status, kind = next(entry for entry in found if entry is not None)
-    return _problem(status, str(error) if status < 500 or kind != BLANK else _FAILED, kind)
+    # What has no type of its own is for the operator: its message speaks of paths and files.
+    return _problem(status, _FAILED if kind == BLANK else str(error), kind)
 
 
 def problem_response(
@@ -125,7 +126,10 @@ async def _on_invalid_request(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     errors = [
         {
-            "location": shorten(".".join(map(str, entry["loc"])), 128),
+            # A member's name can hold half of a surrogate pair, which JSON in UTF-8 cannot.
+            "location": shorten(".".join(map(str, entry["loc"])), 128)
+            .encode(errors="replace")
+            .decode(),
             "message": entry["msg"].removeprefix("Value error, "),
         }
         for entry in error.errors()[:20]

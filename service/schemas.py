@@ -20,12 +20,15 @@ def require_id(value: str) -> str:
     """Check an external id.
 
     Raises:
-        ValueError: it is empty, or longer than 512 bytes in UTF-8.
+        ValueError: it is empty, longer than 512 bytes in UTF-8, or not writable as UTF-8.
     """
     if not value:
         raise ValueError("must not be empty")
-    # A character takes at least one byte, so most ids need no encoding to be counted.
-    if len(value) > MAX_ID_BYTES or len(value.encode(errors="replace")) > MAX_ID_BYTES:
+    try:
+        n_bytes = len(value.encode())
+    except UnicodeEncodeError:  # JSON can hold half of a surrogate pair
+        raise ValueError("must be valid Unicode") from None
+    if n_bytes > MAX_ID_BYTES:
         raise ValueError(f"must have at most {MAX_ID_BYTES} bytes")
     return value
 
@@ -162,15 +165,12 @@ _PERSONAL_ITEM: dict[str, JsonValue] = {
 
 
 def _example(subject: dict[str, JsonValue], source: str) -> dict[str, JsonValue]:
-    item: dict[str, JsonValue] = {**_PERSONAL_ITEM, "source": source}
-    if source == "popular":
-        item |= {"score": 1.0, "hamming": None}
     return {
         **subject,
         "model_version": "20261123T060000Z-3f9a1c",
         "recommendation_id": "9b1f4c0d7a52e8366c1be4a1f0d95b27",
         "source": source,
-        "items": [item],
+        "items": [{**_PERSONAL_ITEM, "source": source}],
         "count": 1,
     }
 
@@ -209,8 +209,6 @@ class SimilarReply(ListReply):
 
 class PopularReply(ListReply):
     """The most popular items."""
-
-    model_config = ConfigDict(json_schema_extra={"examples": [_example({}, "popular")]})
 
     user_id: Annotated[str | None, Field(description="Left out where none was given.")] = None
 
