@@ -49,6 +49,9 @@ test: check ## run every check and test
 	$(VENV)/bin/coverage combine --quiet
 	$(VENV)/bin/coverage report
 
+docker-test: $(VENV)/.development ## build the images and try the stack on a Docker engine
+	$(VENV)/bin/pytest -s -m docker tests/docker
+
 lock: ## write requirements/*.txt again from pyproject.toml
 	uvx uv pip compile --universal --generate-hashes --python-version 3.11 --custom-compile-command "make lock" --no-emit-package torch --output-file requirements/serving.txt pyproject.toml
 	uvx uv pip compile --universal --generate-hashes --python-version 3.11 --custom-compile-command "make lock" --no-emit-package torch --extra training --output-file requirements/training.txt pyproject.toml
