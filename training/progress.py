@@ -114,6 +114,7 @@ def byte_bar(name: str, stream: TextIO | None) -> Generator[Callable[[int, int |
         TimeRemainingColumn(),
         console=Console(file=stream),
         disable=stream is None,
+        transient=True,
     )
     with bars:
         bar = bars.add_task(name, total=None)
