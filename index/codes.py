@@ -88,10 +88,11 @@ class BinaryCodes:
         Returns:
             uint8, shape (n, n_bytes); the stored array itself when it is wide enough already.
         """
-        missing = n_bytes - self.packed.shape[1]
-        if missing <= 0:
+        if self.packed.shape[1] >= n_bytes:
             return np.ascontiguousarray(self.packed)
-        return np.pad(self.packed, ((0, 0), (0, missing)))
+        wide = np.zeros((len(self), n_bytes), dtype=np.uint8)  # np.pad takes 14 us, this one
+        wide[:, : self.packed.shape[1]] = self.packed
+        return wide
 
     def hamming(self, other: BinaryCodes) -> NDArray[np.int32]:
         """Hamming distances between all pairs.

@@ -81,8 +81,7 @@ class FaissIndex(ABC):
 
 def by_distance_then_row(found: Neighbors) -> Neighbors:
     """Sort each row of results by distance, ties by row."""
-    order = np.lexsort((found.rows, found.distances), axis=1)
-    return Neighbors(
-        np.take_along_axis(found.rows, order, axis=1),
-        np.take_along_axis(found.distances, order, axis=1),
-    )
+    # One number that sorts as the pair does; + 1 because a missing row is -1.
+    pairs = (found.distances.astype(np.int64) << 32) + (found.rows + 1)
+    pairs.sort(axis=1)
+    return Neighbors((pairs & 0xFFFFFFFF) - 1, (pairs >> 32).astype(np.int32))
