@@ -91,10 +91,13 @@ class LiveModel:
         refusal: the published version that is not served, None while all is well.
     """
 
-    def __init__(self, store: Store, metrics: Metrics) -> None:
+    def __init__(
+        self, store: Store, metrics: Metrics, retry_refused_s: float = RETRY_REFUSED_S
+    ) -> None:
         self._store = store
         self._metrics = metrics
         self._followed: Pointer | None = None
+        self._retry_refused_s = retry_refused_s
         self._retry_at = 0.0
         self.current: LoadedModel | None = None
         self.refusal: Refusal | None = None
@@ -154,7 +157,7 @@ class LiveModel:
     def _refuse(self, version: str, error: Exception) -> None:
         reason = error.reason if isinstance(error, ArtifactCorruptError) else type(error).__name__
         refusal = Refusal(version, reason)
-        self._retry_at = monotonic() + RETRY_REFUSED_S
+        self._retry_at = monotonic() + self._retry_refused_s
         if refusal != self.refusal:
             self.refusal = refusal
             self._metrics.models_refused.inc()

@@ -9,7 +9,7 @@ import difflib
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
@@ -20,6 +20,7 @@ from index.errors import ConfigError, shorten
 PREFIX = "HASHREC_"
 # Variables with the prefix that other commands read.
 FOREIGN = frozenset({"HASHREC_DATA", "HASHREC_DATA_HOME", "HASHREC_REQUIRE_SHARED"})
+FILE_SUFFIX = "_file"
 METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 
 
@@ -120,7 +121,7 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Read flags, then the environment, then the files that it names for secrets."""
         del dotenv_settings, file_secret_settings
-        return init_settings, env_settings, _SecretFiles(settings_cls)
+        return init_settings, _Environment(settings_cls, env_settings)
 
     @classmethod
     def load(cls, **flags: Any) -> Settings:
@@ -142,38 +143,48 @@ class Settings(BaseSettings):
             raise ConfigError(f"{name}: {reason}") from None
 
 
-class _SecretFiles(PydanticBaseSettingsSource):
-    """Reads `HASHREC_REDIS__URL` from the file that `HASHREC_REDIS__URL_FILE` names."""
+class _Environment(PydanticBaseSettingsSource):
+    """The environment, and the files that it names: HASHREC_REDIS__URL_FILE for the URL's."""
 
-    suffix: ClassVar[str] = "_FILE"
+    def __init__(
+        self, settings_cls: type[BaseSettings], environment: PydanticBaseSettingsSource
+    ) -> None:
+        super().__init__(settings_cls)
+        self._environment = environment
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
         """See the parent; this source gives whole mappings instead."""
-        raise NotImplementedError
+        return self._environment.get_field_value(field, field_name)
 
     def __call__(self) -> dict[str, Any]:
-        found: dict[str, Any] = {}
-        for path, field in _leaves(self.settings_cls):
-            key = environment_key(path) + self.suffix
-            file = os.environ.get(key)
-            if not file or not is_secret(field):
+        found = self._environment()
+        for (*groups, name), field in _leaves(self.settings_cls):
+            group = found
+            for above in groups:
+                group = group.setdefault(above, {})
+            file = group.pop(name + FILE_SUFFIX, None) if is_secret(field) else None
+            if file is None:
                 continue
-            if os.environ.get(environment_key(path)):
-                raise ConfigError(f"{key} and {environment_key(path)} are both set; unset one")
+            key = environment_key((*groups, name))
+            if name in group:
+                raise ConfigError(f"{key}{FILE_SUFFIX.upper()} and {key} are both set; unset one")
             try:
-                value = Path(file).read_text().strip()
+                group[name] = Path(file).read_text().strip()
             except (OSError, UnicodeDecodeError) as error:
-                raise ConfigError(f"{key}: {shorten(file)} cannot be read: {error}") from None
-            inner = found
-            for name in path[:-1]:
-                inner = inner.setdefault(name, {})
-            inner[path[-1]] = value
+                raise ConfigError(
+                    f"{key}{FILE_SUFFIX.upper()}: {shorten(file)} cannot be read: {error}"
+                ) from None
         return found
 
 
 def environment_key(path: tuple[str, ...]) -> str:
     """Return the environment variable of a setting, `HASHREC_CACHE__JITTER` for cache, jitter."""
     return PREFIX + "__".join(path).upper()
+
+
+def settings_by_variable(model: type[BaseModel]) -> dict[str, FieldInfo]:
+    """Return every setting by its environment variable."""
+    return {environment_key(path): field for path, field in _leaves(model)}
 
 
 def is_secret(field: FieldInfo) -> bool:
@@ -204,7 +215,7 @@ def _reject_unknown_keys() -> None:
         known.add(environment_key(path))
         known.add(environment_key(path[:1]))
         if is_secret(field):
-            known.add(environment_key(path) + _SecretFiles.suffix)
+            known.add(environment_key(path) + FILE_SUFFIX.upper())
     for key in sorted(os.environ):
         if key.upper().startswith(PREFIX) and key.upper() not in known:
             near = difflib.get_close_matches(key.upper(), known, n=1)

@@ -40,7 +40,7 @@ class RedisCache:
         url: str,
         timeout_s: float,
         report: Callable[[str], None],
-        probe_interval_s: float = PROBE_INTERVAL_S,
+        probe_interval_s: float,
     ) -> None:
         pool: Any = ConnectionPool.from_url(  # pyright: ignore[reportUnknownMemberType]
             url, socket_timeout=None, socket_connect_timeout=timeout_s, protocol=2
@@ -64,6 +64,7 @@ class RedisCache:
             "redis://127.0.0.1:6379" if url is None else url.get_secret_value(),
             settings.redis.timeout_ms / 1000,
             report,
+            PROBE_INTERVAL_S,
         )
 
     @property
@@ -141,7 +142,7 @@ class RedisCache:
                 await self._connection.read_response()
             except ResponseError:  # out of memory, or a replica: it can still be read
                 self._report("refused")
-        if not keys:
+        if not keys and values == b"PONG":
             return []
         if not isinstance(values, list) or len(values) != len(keys):  # pyright: ignore[reportUnknownArgumentType]
             raise TypeError("the reply is not a list of values")

@@ -23,8 +23,9 @@ from service.settings import Settings
 
 
 def settings(store: Path, **changes: Any) -> Settings:
-    """Settings that make a test quick: a look for new versions every 20 ms, no wait to drain."""
-    return Settings(**{"store": store, "port": 0, "poll_interval_s": 0.02, "drain_s": 0, **changes})
+    """Settings that make a test quick: a look for new versions every 20 ms."""
+    quick = {"store": store, "poll_interval_s": 0.02, "log_level": "warning"}
+    return Settings(**{**quick, **changes})
 
 
 @contextmanager
