@@ -1,0 +1,46 @@
+# The training image: a job that reads interactions and publishes a model, then ends.
+# Built from the project's root: docker build -f docker/training.Dockerfile .
+ARG PYTHON_IMAGE=python:3.11-slim
+
+FROM ${PYTHON_IMAGE} AS build
+# PyTorch's CPU index: the packages on PyPI bring several GB of CUDA with them.
+ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
+ARG TORCH_VERSION=2.13.0
+RUN python3 -m venv --without-pip /opt/hashrec
+WORKDIR /src
+COPY requirements/training.txt requirements/
+RUN --mount=type=cache,target=/root/.cache/pip \
+    pip --disable-pip-version-check --python /opt/hashrec/bin/python install \
+        --quiet --only-binary :all: --require-hashes -r requirements/training.txt
+# A wheel in docker/wheels/ goes before the index: a build that does not reach it still works.
+# torch's own requirements are in the lock already; its tests and C++ headers stay out.
+RUN --mount=type=bind,source=docker/wheels,target=/wheels \
+    if ls /wheels/torch-${TORCH_VERSION}*.whl 2>/dev/null; \
+    then set -- --no-index --find-links /wheels; \
+    else set -- --index-url "${TORCH_INDEX}"; fi; \
+    pip --disable-pip-version-check --python /opt/hashrec/bin/python install \
+        --quiet --no-cache-dir --no-deps --only-binary :all: "$@" "torch==${TORCH_VERSION}" \
+ && rm -r /opt/hashrec/lib/python3*/site-packages/torch/test \
+          /opt/hashrec/lib/python3*/site-packages/torch/include
+COPY pyproject.toml README.md LICENSE ./
+COPY index/ index/
+COPY training/ training/
+RUN --mount=type=cache,target=/root/.cache/pip \
+    pip --disable-pip-version-check --python /opt/hashrec/bin/python install --quiet --no-deps .
+
+FROM ${PYTHON_IMAGE}
+LABEL org.opencontainers.image.title="hashrec training" \
+      org.opencontainers.image.licenses="Apache-2.0"
+# The same user as the service's: it reads what this one publishes.
+RUN groupadd --gid 10001 hashrec \
+ && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /tmp --shell /usr/sbin/nologin hashrec \
+ && install --directory --owner 10001 --group 10001 /store
+COPY --from=build /opt/hashrec /opt/hashrec
+ENV PATH=/opt/hashrec/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+# Threads that wait give up the core: spinning makes training several times slower on a busy machine.
+ENV OMP_WAIT_POLICY=PASSIVE
+WORKDIR /tmp
+USER 10001:10001
+STOPSIGNAL SIGTERM
+ENTRYPOINT ["hashrec"]
+CMD ["retrain", "--data", "synthetic", "--store", "/store"]
