@@ -82,7 +82,12 @@ class Stack:
 def docker(*arguments: str, **options: Any) -> str:
     """Run a docker command; return its output, or fail the test with what it said."""
     done = subprocess.run(
-        ["docker", *arguments], capture_output=True, text=True, check=False, **options
+        ["docker", *arguments],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        **options,
     )
     if done.returncode:
         pytest.fail(f"docker {' '.join(arguments)}:\n{done.stdout}{done.stderr}"[-8000:])
