@@ -52,6 +52,12 @@ test: check ## run every check and test
 docker-test: $(VENV)/.development ## build the images and try the stack on a Docker engine
 	$(VENV)/bin/pytest -s -m docker tests/docker
 
+bench: $(VENV)/.development ## measure every claim of speed and memory; about 10 minutes
+	$(VENV)/bin/python -m benchmarks.http
+	$(VENV)/bin/python -m benchmarks.search
+	$(VENV)/bin/python -m benchmarks.serving_scale
+	$(VENV)/bin/python -m benchmarks.training
+
 lock: ## write requirements/*.txt again from pyproject.toml
 	uvx uv pip compile --universal --generate-hashes --python-version 3.11 --custom-compile-command "make lock" --no-emit-package torch --output-file requirements/serving.txt pyproject.toml
 	uvx uv pip compile --universal --generate-hashes --python-version 3.11 --custom-compile-command "make lock" --no-emit-package torch --extra training --output-file requirements/training.txt pyproject.toml

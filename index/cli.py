@@ -107,14 +107,19 @@ def recommend(
     )
 
 
-def main() -> None:
-    """Run `hashrec`. Exit 0 when done, 1 when it failed, 2 for a wrong command line."""
+def mount_commands() -> None:
+    """Add the commands of the packages that are installed."""
     for module in COMMAND_MODULES:
         try:
             app.add_typer(importlib.import_module(module).app)
         except ModuleNotFoundError as error:
             if error.name not in (module, module.partition(".")[0]):
                 raise
+
+
+def main() -> None:
+    """Run `hashrec`. Exit 0 when done, 1 when it failed, 2 for a wrong command line."""
+    mount_commands()
     try:
         app()
     except HashrecError as error:

@@ -7,6 +7,7 @@ server never holds what training loaded.
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -43,6 +44,7 @@ def quickstart(
     hashrec("publish", str(run), "--store", str(store), stdout=subprocess.DEVNULL)
     server = subprocess.Popen(
         [*COMMAND, "serve", "--store", str(store), "--port", str(port)],
+        env={"HASHREC_LOG_LEVEL": "warning"} | os.environ,  # this is a terminal, not a log
     )
     try:
         user_id = first_user(store)

@@ -1,0 +1,69 @@
+"""The documents say what is so."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+from index.cli import app, mount_commands
+from service.settings import Settings, settings_by_variable
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("docker/*.md")])
+
+
+def test_every_setting_stands_in_the_configuration_page_with_its_default() -> None:
+    page = (ROOT / "docs" / "configuration.md").read_text()
+    rows = re.findall(r"^\| `(HASHREC_\w+)` \| (.+?) \| (.+?) \|$", page, re.MULTILINE)
+    documented = {name: (default.strip("`"), meaning) for name, default, meaning in rows}
+    expected = {
+        name: ("none" if field.default is None else str(field.default), field.description)
+        for name, field in settings_by_variable(Settings).items()
+    }
+    assert documented == expected
+
+
+def test_every_command_stands_in_the_readme() -> None:
+    mount_commands()
+    commands = get_command(app).commands
+    names = [
+        f"hashrec {name} {inner}".strip()
+        for name, command in commands.items()
+        for inner in getattr(command, "commands", {"": None})
+    ]
+    readme = (ROOT / "README.md").read_text()
+    assert [name for name in names if f"`{name}" not in readme] == []
+
+
+def test_every_make_target_that_is_named_exists() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
+    for page in PAGES:
+        named = set(re.findall(r"(?:^ {4}|`)make ([a-z-]+)", page.read_text(), re.MULTILINE))
+        assert named <= targets, page
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_to_a_file_leads_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\((?!https?://|#)([^)#]+)", page.read_text()):
+        assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_file_that_is_named_exists(page: Path) -> None:
+    pattern = r"`((?:index|service|training|benchmarks|docs|docker|tests)/[\w/.-]+\.\w+)`"
+    for target in re.findall(pattern, page.read_text()):
+        assert "NAME" in target or (ROOT / target).exists(), target
+
+
+def test_help_names_every_command() -> None:
+    shown = subprocess.run(
+        [sys.executable, "-m", "index.cli", "--help"], capture_output=True, text=True, check=True
+    ).stdout
+    for name in ("quickstart", "data", "train", "evaluate", "publish", "serve", "retrain"):
+        assert re.search(rf"^ *[│ ]*{name} ", shown, re.MULTILINE), shown
