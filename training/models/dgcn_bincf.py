@@ -60,25 +60,29 @@ class DgcnBinCf(Hyperparameters):
         tau: temperature of the noise (section 4.2).
         nu: weight of the expected noise energy (eq. 17 and 18).
         beta: weight of the distance from +-1 (eq. 18); without effect under `bernoulli`.
+        score_scale: what an inner product of codes is multiplied by in every loss. None is
+            1 / sqrt(n_bits), at which random codes score with unit variance; 1 is the paper as
+            printed, where scores swamp the sigmoid and the signs come out much worse.
         list_length: most positives, and most sampled negatives, in one list of eq. 15.
         epochs: passes over the training pairs.
         batches_per_epoch: steps in a pass; fixed, so that a pass is linear in interactions.
-        learning_rate: of Adam.
+        learning_rate: of Adam, at the start; it falls to zero along half a cosine.
     """
 
     needs_teacher: ClassVar[bool] = True
 
     n_bits: PositiveInt = 192
-    binarizer: Literal["bernoulli", "relaxed"] = "bernoulli"
+    binarizer: Literal["bernoulli", "relaxed"] = "relaxed"
     alpha: NonNegativeFloat = 10.0
     temperature: PositiveFloat = 1.0
     tau: PositiveFloat = 0.2
     nu: NonNegativeFloat = 0.001
     beta: NonNegativeFloat = 0.001
+    score_scale: PositiveFloat | None = None
     list_length: PositiveInt = 32
     epochs: PositiveInt = 20
     batches_per_epoch: PositiveInt = 32
-    learning_rate: PositiveFloat = 0.01
+    learning_rate: PositiveFloat = 0.05
 
     @field_validator("n_bits")
     @classmethod
@@ -122,6 +126,7 @@ class DgcnBinCf(Hyperparameters):
             torch.tensor(teacher.users, device=device), torch.tensor(teacher.items, device=device)
         )
         adam = torch.optim.Adam([P, Q], lr=self.learning_rate, fused=True)
+        decay = torch.optim.lr_scheduler.CosineAnnealingLR(adam, self.epochs)
         for epoch in progress.track(f"{type(self).__name__} epochs", self.epochs):
             random = generator(device, seed, 2, epoch)
             total = torch.zeros((), device=device)
@@ -134,6 +139,7 @@ class DgcnBinCf(Hyperparameters):
                 loss.backward()
                 adam.step()
                 total += loss.detach()
+            decay.step()
             progress.log(loss=total.item() / len(sampler))
         return HashCodes(
             users=BinaryCodes.from_signs(P.detach().cpu().numpy()),
@@ -151,8 +157,9 @@ class DgcnBinCf(Hyperparameters):
 
     def _ranking_loss(self, codes: Factors, taught: Factors, batch: ItemLists) -> Tensor:
         """Return eq. 16 summed over a batch: BPR, and ListNet over positives and over negatives."""
-        positives = codes.scores(batch.users, batch.positives)
-        negatives = codes.scores(batch.users, batch.negatives)
+        scale = self.n_bits**-0.5 if self.score_scale is None else self.score_scale
+        positives = scale * codes.scores(batch.users, batch.positives)
+        negatives = scale * codes.scores(batch.users, batch.negatives)
         loss = (bpr_loss(positives, negatives) * batch.mask).sum()
         if self.alpha == 0:
             return loss

@@ -25,8 +25,8 @@ def factors_of_width(teacher: Embeddings, width: int, seed: int) -> Embeddings:
         return teacher
     users, items = _balanced(teacher)
     users, items = users[:, :width], items[:, :width]
-    square = np.random.default_rng(seed).standard_normal((width, width))
-    frame = np.linalg.qr(square)[0][: users.shape[1]]
+    tall = np.random.default_rng(seed).standard_normal((width, users.shape[1]))
+    frame = np.linalg.qr(tall)[0].T
     return Embeddings(
         users=(users @ frame).astype(np.float32), items=(items @ frame).astype(np.float32)
     )
