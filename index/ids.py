@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.errors import DataError, shorten
-from index.strings import StringArray
+from index.strings import PIECE, StringArray, ascending
 
 
 def spread(n: int, samples: int = 64) -> list[int]:
@@ -102,18 +102,24 @@ class IdMap:
         """
         self.strings.check(name)
         self.strings.check_text(name)
-        if not (
-            len(self.hashes) == len(self.rows) == len(self)
-            and (self.hashes[1:] >= self.hashes[:-1]).all()
-            and ((self.rows >= 0) & (self.rows < len(self))).all()
-            and (np.bincount(self.rows, minlength=len(self)) == 1).all()
-        ):
+        if not self._lists_each_row_once():
             raise ValueError(f"{name}: the lookup table does not fit the ids")
         if any(self.row(self.id(row)) is None for row in spread(len(self))):
             raise ValueError(f"{name}: the lookup table is of other ids")
         for twin in np.flatnonzero(self.hashes[1:] == self.hashes[:-1]).tolist():
             if self.strings[int(self.rows[twin])] == self.strings[int(self.rows[twin + 1])]:
                 raise ValueError(f"{name}: an id comes twice")
+
+    def _lists_each_row_once(self) -> bool:
+        n, rows = len(self), self.rows
+        if not (len(self.hashes) == len(rows) == n and ascending(self.hashes)):
+            return False
+        if n and rows.view(np.uint32).max() >= n:  # a negative row is a huge one
+            return False
+        listed = np.zeros(n, dtype=bool)
+        for first in range(0, n, PIECE):
+            listed[rows[first : first + PIECE]] = True
+        return bool(listed.all())
 
     def __repr__(self) -> str:
         first = ", ".join(shorten(self.id(row), 16) for row in range(min(3, len(self))))

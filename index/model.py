@@ -13,7 +13,7 @@ from index.codes import BinaryCodes
 from index.ids import IdMap
 from index.items import ItemTable
 from index.seen import RowLists, SeenItems
-from index.strings import StringArray
+from index.strings import StringArray, ascending
 
 Scalar = TypeVar("Scalar", bound=np.generic)
 
@@ -109,7 +109,7 @@ class Model:
         _require(self.user_codes.n_bits == self.item_codes.n_bits, "code widths differ")
         _require(len(self.popularity) == n_items, "popularity and item ids differ in number")
         _require(
-            bool((self.popularity[1:] <= self.popularity[:-1]).all()),
+            ascending(self.popularity, descending=True),
             "item rows are not in descending popularity",
         )
         _require(int(self.popularity[-1]) >= 0, "an item's popularity is negative")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from unittest import mock
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -53,6 +55,22 @@ def test_lists_that_contradict_themselves_are_refused(
     lists = RowLists(np.array(indptr, np.int64), np.array(items, np.int32))
     with pytest.raises(ValueError, match=f"seen: .*{reason}"):
         lists.check("seen", 2, 7)
+
+
+@pytest.mark.parametrize("piece", [1, 2, 3, 1000])
+@given(st.lists(st.lists(st.integers(0, 6), max_size=5), min_size=1, max_size=8))
+def test_order_is_checked_across_the_pieces_in_which_it_is_checked(
+    piece: int, lists: list[list[int]]
+) -> None:
+    indptr = np.cumsum([0, *map(len, lists)])
+    items = np.array([item for row in lists for item in row], np.int32)
+    with mock.patch("index.seen.PIECE", piece), mock.patch("index.strings.PIECE", piece):
+        rows = RowLists(indptr, items)
+        if all(row == sorted(set(row)) for row in lists):
+            rows.check("seen", len(lists), 7)
+        else:
+            with pytest.raises(ValueError, match="not ascending"):
+                rows.check("seen", len(lists), 7)
 
 
 def test_a_list_may_start_below_the_end_of_the_one_before() -> None:
