@@ -8,14 +8,12 @@ import signal
 import threading
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager, suppress
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import faiss
 import structlog
-from fastapi import FastAPI, Request
-from fastapi.responses import HTMLResponse
+from fastapi import FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from index.store import Store
@@ -33,7 +31,6 @@ from service.settings import Settings, multiprocess_metrics_folder
 
 MAX_BODY_BYTES = 1_048_576
 FIRST_MODEL_WAIT_S = 10.0  # a larger model is loaded while the process already says it lives
-DOCS_PAGE = Path(__file__).with_name("docs.html")
 
 log = structlog.stdlib.get_logger("service")
 
@@ -90,6 +87,7 @@ def create_app(settings: Settings, *, fast_path: bool = True) -> FastAPI:
         summary="Recommendations by Hamming distance between binary codes.",
         version=importlib.metadata.version("hashrec"),
         lifespan=lifespan,
+        openapi_url=None,  # served by routes/docs.py, under both prefixes
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
@@ -99,14 +97,6 @@ def create_app(settings: Settings, *, fast_path: bool = True) -> FastAPI:
     for prefix in ("", "/v1"):
         for router in ROUTERS.values():
             app.include_router(router, prefix=prefix, include_in_schema=not prefix)
-    page = DOCS_PAGE.read_text()
-
-    @app.get("/docs", include_in_schema=False)
-    async def docs(request: Request) -> HTMLResponse:  # pyright: ignore[reportUnusedFunction]
-        """Serve the reference, which reads /openapi.json and nothing else."""
-        del request
-        return HTMLResponse(page)
-
     return app
 
 

@@ -19,6 +19,7 @@ from service.app import create_app
 from service.settings import METRICS_FOLDER, Settings
 
 BACKLOG = 2048
+GRACE_S = 8  # then requests that have not ended are cut: container engines kill after 10
 
 log = structlog.stdlib.get_logger("service")
 
@@ -66,6 +67,7 @@ def server_config(settings: Settings) -> uvicorn.Config:
         server_header=False,
         ws="none",
         backlog=BACKLOG,
+        timeout_graceful_shutdown=GRACE_S,
     )
 
 

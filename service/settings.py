@@ -158,7 +158,7 @@ class _Environment(PydanticBaseSettingsSource):
 
     def __call__(self) -> dict[str, Any]:
         found = self._environment()
-        for (*groups, name), field in _leaves(self.settings_cls):
+        for (*groups, name), field in leaves(self.settings_cls):
             group = found
             for above in groups:
                 group = group.setdefault(above, {})
@@ -184,7 +184,7 @@ def environment_key(path: tuple[str, ...]) -> str:
 
 def settings_by_variable(model: type[BaseModel]) -> dict[str, FieldInfo]:
     """Return every setting by its environment variable."""
-    return {environment_key(path): field for path, field in _leaves(model)}
+    return {environment_key(path): field for path, field in leaves(model)}
 
 
 def is_secret(field: FieldInfo) -> bool:
@@ -198,20 +198,20 @@ def multiprocess_metrics_folder() -> Path | None:
     return Path(folder) if folder else None
 
 
-def _leaves(
+def leaves(
     model: type[BaseModel], above: tuple[str, ...] = ()
 ) -> Iterator[tuple[tuple[str, ...], FieldInfo]]:
-    """Yield every setting that is not a group, with its path from the top."""
+    """Yield every setting that is not a group, with its path: `("cache", "jitter")`."""
     for name, field in model.model_fields.items():
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            yield from _leaves(field.annotation, (*above, name))
+            yield from leaves(field.annotation, (*above, name))
         else:
             yield (*above, name), field
 
 
 def _reject_unknown_keys() -> None:
     known = set(FOREIGN)
-    for path, field in _leaves(Settings):
+    for path, field in leaves(Settings):
         known.add(environment_key(path))
         known.add(environment_key(path[:1]))
         if is_secret(field):

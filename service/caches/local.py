@@ -65,6 +65,8 @@ class LocalCache:
     def set(self, key: str, value: bytes, lifetime_s: float) -> None:
         """See `Cache.set`."""
         self._drop(key)
+        if len(value) > self._max_bytes:
+            return
         self._kept[key] = (value, self._clock() + lifetime_s)
         self._n_bytes += len(value)
         while len(self._kept) > self._max_entries or self._n_bytes > self._max_bytes:

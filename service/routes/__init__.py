@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from service.routes import health, items, metrics, popular, recommend
+from service.routes import docs, health, items, metrics, popular, recommend
 
 ROUTERS: dict[str, APIRouter] = {
     "recommend": recommend.router,
@@ -10,6 +10,7 @@ ROUTERS: dict[str, APIRouter] = {
     "popular": popular.router,
     "health": health.router,
     "metrics": metrics.router,
+    "docs": docs.router,
 }
 
 __all__ = ["ROUTERS"]

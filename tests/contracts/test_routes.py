@@ -24,6 +24,7 @@ def operations(document: dict[str, Any], name: str) -> list[dict[str, Any]]:
     return [
         document["paths"][route.path_format][method.lower()]
         for route in ROUTERS[name].routes
+        if route.include_in_schema
         for method in route.methods
     ]
 

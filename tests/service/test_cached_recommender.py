@@ -18,6 +18,7 @@ from service.caches import LocalCache
 from service.live_model import LiveModel
 from service.observability import Metrics
 from service.settings import CacheSettings, Settings
+from tests.index.small_models import model_of, write
 from tests.service.serving import RedisServer, listed, metric, serving, settings, wait_until
 
 
@@ -289,3 +290,15 @@ def test_two_processes_share_what_one_has_computed(store: Store, redis_server: R
         assert ask(other) == ("redis", first.content)
         assert ask(other) == ("local", first.content)
         assert 0 < redis_server.command("PTTL", redis_server.command("KEYS", "*")[0]) <= 300_000
+
+
+def test_a_list_that_popular_items_fill_up_is_counted(tmp_path: Path):
+    store = Store(tmp_path / "store")
+    write(tmp_path / "artifact", model_of(9, 1000, 32, 5, seen_share=0.3), index_type="ivf")
+    store.publish(tmp_path / "artifact")
+    with serving(settings(store.path)) as client:
+        reply = client.get("/recommend/u1?k=500").json()
+        assert reply["source"] == "personal"
+        assert reply["count"] == 500
+        assert reply["items"][-1]["source"] == "popular"
+        assert metric(client, "hashrec_fallback_total", reason="too_few_found") == 1

@@ -33,7 +33,11 @@ def test_the_reply_has_exactly_the_agreed_members(client: httpx.Client):
 
 @pytest.mark.parametrize("prefix", ["", "/v1"])
 @pytest.mark.parametrize(
-    "path", ["/recommend/u1", "/popular", "/items/i1/similar", "/livez", "/readyz", "/metrics"]
+    "path",
+    [
+        *("/recommend/u1", "/popular", "/items/i1/similar", "/livez", "/readyz", "/metrics"),
+        *("/docs", "/openapi.json"),
+    ],
 )
 def test_every_path_is_under_v1_too(client: httpx.Client, prefix: str, path: str):
     assert client.get(prefix + path).status_code == 200

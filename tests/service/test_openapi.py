@@ -25,7 +25,7 @@ CHECKS = [
 ]
 
 
-@pytest.mark.parametrize("name", sorted(ROUTERS))
+@pytest.mark.parametrize("name", sorted(ROUTERS.keys() - {"docs"}))
 def test_no_generated_request_gets_an_undocumented_answer(client: httpx.Client, name: str):
     schema = schemathesis.openapi.from_dict(client.get("/openapi.json").json())
 
