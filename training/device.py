@@ -56,5 +56,5 @@ def generator(device: torch.device, seed: int, *stream: int) -> torch.Generator:
         stream: what the numbers are for, for instance a stage and an epoch. A generator an epoch,
             instead of one that runs through, lets training go on from any epoch.
     """
-    mixed = np.random.SeedSequence([seed, *stream]).generate_state(1, np.uint64)
+    mixed = np.random.SeedSequence(seed, spawn_key=stream).generate_state(1, np.uint64)
     return torch.Generator(device=device).manual_seed(int(mixed[0]) >> 1)

@@ -84,12 +84,12 @@ class GcnCf(Hyperparameters):
 
     Attributes:
         factor_dim: D of the paper.
-        regularization: lambda of eq. 14, on the final factors.
+        regularization: lambda of eq. 14, on the final factors of each triple.
         activation: rho of eq. 6. The paper does not say which.
         epochs: passes over the training pairs.
         batches_per_epoch: steps in a pass. Each step propagates over the whole graph, so a fixed
             number of them, and not a fixed batch size, keeps a pass linear in interactions.
-        learning_rate: of Adam.
+        learning_rate: of Adam, at the start; it falls to zero along half a cosine.
         init_scale: standard deviation of the initial factors U0 and V0.
     """
 
@@ -98,7 +98,7 @@ class GcnCf(Hyperparameters):
     activation: Literal["identity", "leaky_relu", "relu", "sigmoid", "tanh"] = "sigmoid"
     epochs: PositiveInt = 35
     batches_per_epoch: PositiveInt = 32
-    learning_rate: PositiveFloat = 0.005
+    learning_rate: PositiveFloat = 0.01
     init_scale: PositiveFloat = 0.1
 
     def fit(
@@ -121,6 +121,7 @@ class GcnCf(Hyperparameters):
             generator(device, seed, 0),
         )
         adam = torch.optim.Adam(network.parameters(), lr=self.learning_rate, fused=True)
+        decay = torch.optim.lr_scheduler.CosineAnnealingLR(adam, self.epochs)
         for epoch in progress.track("GCN-CF epochs", self.epochs):
             loss_of_epoch = torch.zeros((), device=device)
             for batch in sampler.triples(self.batches_per_epoch, generator(device, seed, 1, epoch)):
@@ -136,6 +137,7 @@ class GcnCf(Hyperparameters):
                 loss.backward()
                 adam.step()
                 loss_of_epoch += loss.detach()
+            decay.step()
             progress.log(loss=loss_of_epoch.item() / len(sampler))
         with torch.no_grad():
             factors = network(L).cpu().numpy()

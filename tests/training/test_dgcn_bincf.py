@@ -1,0 +1,170 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from index.errors import ConfigError
+from tests.training.pairs import random_interactions
+from training.device import generator
+from training.embeddings import Embeddings
+from training.losses import bpr_loss, listnet_loss
+from training.models.dgcn_bincf import BinCf, DgcnBinCf, Factors
+from training.progress import QuietProgress
+from training.sampling import ItemLists, PairSampler
+
+CPU = torch.device("cpu")
+QUICK = {"n_bits": 8, "epochs": 2, "batches_per_epoch": 3, "list_length": 2}
+
+
+@pytest.fixture
+def train():
+    return random_interactions(9, 12, 0.4, seed=1)
+
+
+@pytest.fixture
+def teacher(train):
+    rng = np.random.default_rng(3)
+    return Embeddings(
+        users=rng.normal(0, 0.5, (train.n_users, 8)).astype(np.float32),
+        items=rng.normal(0, 0.5, (train.n_items, 8)).astype(np.float32),
+    )
+
+
+def fit(model, train, teacher, seed=0):
+    progress = QuietProgress()
+    return model.fit(train, teacher, seed=seed, device=CPU, progress=progress), progress
+
+
+def as_factors(embeddings):
+    return Factors(torch.from_numpy(embeddings.users), torch.from_numpy(embeddings.items))
+
+
+@pytest.fixture
+def batch():
+    """User 0 has items 1, 2 and not 3, 4; user 1 has 0 and not 5, then a place of padding."""
+    return ItemLists(
+        users=torch.tensor([0, 1]),
+        positives=torch.tensor([[1, 2], [0, 0]]),
+        negatives=torch.tensor([[3, 4], [5, 5]]),
+        mask=torch.tensor([[True, True], [True, False]]),
+        shares=torch.tensor([0.5, 1.0]),
+    )
+
+
+def test_scores_are_inner_products_with_the_items_of_each_list():
+    factors = Factors(
+        torch.tensor([[1.0, 2.0], [0.0, 1.0]]), torch.tensor([[1.0, 0.0], [3.0, 1.0]])
+    )
+    scores = factors.scores(torch.tensor([1, 0]), torch.tensor([[0, 1, 1], [0, 0, 1]]))
+    assert scores.tolist() == [[0, 1, 1], [1, 1, 5]]
+
+
+def test_ranking_loss_is_equation_16_over_the_real_places(teacher, batch):
+    codes = Factors(torch.tanh(torch.randn(9, 8)), torch.tanh(torch.randn(12, 8)))
+    taught = as_factors(teacher)
+    model = DgcnBinCf(n_bits=8, alpha=3, temperature=2, score_scale=0.5)
+
+    def score(factors, user, items):
+        return factors.items[items] @ factors.users[user]
+
+    def bpr(user, positives, negatives):
+        better, worse = (0.5 * score(codes, user, items) for items in (positives, negatives))
+        return bpr_loss(better, worse).sum()
+
+    def rank(user, items):
+        everything = torch.ones(1, len(items), dtype=torch.bool)
+        student, target = 0.5 * score(codes, user, items), score(taught, user, items)
+        return listnet_loss(student[None], target[None], everything, 2).sum()
+
+    expected = bpr(0, [1, 2], [3, 4]) + bpr(1, [0], [5])
+    # half of user 0's positives are in this list, all of user 1's; T^2 = 4
+    distilled = 0.5 * (rank(0, [1, 2]) + rank(0, [3, 4])) + rank(1, [0]) + rank(1, [5])
+    torch.testing.assert_close(
+        model._ranking_loss(codes, taught, batch), expected + 3 * 4 * distilled
+    )
+
+
+def test_scores_are_divided_by_the_root_of_the_width_unless_a_scale_is_given(teacher, batch):
+    codes, taught = Factors(torch.ones(9, 16), torch.ones(12, 16)), as_factors(teacher)
+    by_width, given = DgcnBinCf(n_bits=16), DgcnBinCf(n_bits=16, score_scale=0.25)
+    torch.testing.assert_close(
+        by_width._ranking_loss(codes, taught, batch), given._ranking_loss(codes, taught, batch)
+    )
+
+
+def test_penalties_by_hand():
+    bounded = Factors(torch.zeros(2, 8), torch.full((1, 8), -1.0))
+    # at 0 noise energy and distance are 1 each; at -1 the distance is 0 and the noise energy is
+    # 2 - 2 tanh(1 / (2 tau)) = 2 - 2 tanh(2.5)
+    noise = 16 + 8 * (2 - 2 * np.tanh(2.5))
+    relaxed = DgcnBinCf(n_bits=8, nu=0.1, beta=0.01, tau=0.2)
+    assert relaxed._penalty(bounded).item() == pytest.approx(0.1 * noise + 0.01 * 16)
+    sampled = DgcnBinCf(n_bits=8, nu=0.1, beta=0.01, tau=0.2, binarizer="bernoulli")
+    assert sampled._penalty(bounded).item() == pytest.approx(0.1 * noise)
+
+
+def test_relaxed_binarizer_scores_the_bounded_factors_and_bernoulli_scores_codes():
+    bounded = Factors(torch.full((50, 8), 0.1), torch.full((50, 8), -0.1))
+    assert DgcnBinCf(n_bits=8)._codes(bounded, torch.Generator()) is bounded
+    sampled = DgcnBinCf(n_bits=8, binarizer="bernoulli")._codes(bounded, torch.Generator())
+    assert sampled.users.unique().tolist() == sampled.items.unique().tolist() == [-1, 1]
+
+
+@pytest.mark.parametrize("binarizer", ["relaxed", "bernoulli"])
+def test_fit_takes_the_steps_of_its_equation_each_from_a_fresh_gradient(train, teacher, binarizer):
+    """Follow the loop with `torch.autograd.grad`, which cannot carry a gradient over."""
+    model = DgcnBinCf(binarizer=binarizer, **QUICK)
+    codes, progress = fit(model, train, teacher, seed=5)
+
+    sampler = PairSampler(train, CPU)
+    P, Q = (torch.tensor(x, requires_grad=True) for x in (teacher.users, teacher.items))
+    adam = torch.optim.Adam([P, Q], lr=model.learning_rate, fused=True)
+    losses = []
+    for epoch in range(2):
+        adam.param_groups[0]["lr"] = model.learning_rate * (1 + np.cos(np.pi * epoch / 2)) / 2
+        random, losses_of_epoch = generator(CPU, 5, 2, epoch), []
+        for batch in sampler.lists(2, 3, random):
+            bounded = Factors(torch.tanh(P), torch.tanh(Q))
+            loss = model._ranking_loss(model._codes(bounded, random), as_factors(teacher), batch)
+            loss = loss + model._penalty(bounded) * batch.mask.sum() / len(train)
+            P.grad, Q.grad = torch.autograd.grad(loss, [P, Q])
+            adam.step()
+            losses_of_epoch.append(loss.item())
+        losses.append(sum(losses_of_epoch) / len(train))
+    assert np.array_equal(codes.users.to_signs(), np.where(P.detach() >= 0, 1, -1))
+    assert np.array_equal(codes.items.to_signs(), np.where(Q.detach() >= 0, 1, -1))
+    assert progress.history == {"DgcnBinCf epochs": {"loss": pytest.approx(losses, rel=1e-4)}}
+
+
+def test_codes_start_as_the_signs_of_the_teacher(train, teacher):
+    model = DgcnBinCf(**QUICK | {"epochs": 1, "learning_rate": 1e-9})
+    codes, _ = fit(model, train, teacher)
+    assert np.array_equal(codes.users.to_signs(), np.where(teacher.users >= 0, 1, -1))
+    assert np.array_equal(codes.items.to_signs(), np.where(teacher.items >= 0, 1, -1))
+
+
+def test_strong_penalty_makes_the_loss_that_of_binary_codes(train, teacher):
+    """With beta large, eq. 18 drives |tanh(P)| to 1: its penalty falls to nothing."""
+    model = DgcnBinCf(**QUICK | {"epochs": 60, "beta": 100.0, "nu": 0.0, "alpha": 0.0})
+    _, progress = fit(model, train, teacher)
+    loss = progress.history["DgcnBinCf epochs"]["loss"]
+    assert loss[-1] < 0.02 * loss[0]
+
+
+def test_bincf_is_dgcn_bincf_without_distillation(train, teacher):
+    bincf, _ = fit(BinCf(**QUICK), train, teacher)
+    dgcn, _ = fit(DgcnBinCf(alpha=0, **QUICK), train, teacher)
+    distilled, _ = fit(DgcnBinCf(alpha=1000, **QUICK), train, teacher)
+    assert np.array_equal(bincf.users.packed, dgcn.users.packed)
+    assert not np.array_equal(bincf.users.packed, distilled.users.packed)
+
+
+def test_bincf_refuses_to_distil():
+    with pytest.raises(ConfigError, match="alpha"):
+        BinCf(alpha=10)
+
+
+def test_unknown_binarizer_is_refused():
+    with pytest.raises(ConfigError, match=r"binarizer: .*'relaxed'.*'magic'"):
+        DgcnBinCf(binarizer="magic")
