@@ -1,6 +1,6 @@
 """Search: CPU time of one query and bytes of one item, beside FAISS over the float vectors.
 
-    python -m benchmarks.search [--sizes 100000 1000000] [--queries 200] [--json FILE]
+    python -m benchmarks.search [--sizes 100000 1000000] [--queries 200] [--spread 0.8]
 
 The items are 64-d unit vectors in two levels of clusters; their codes are the signs of 192 random
 projections, so both sides search the same structure. One thread asks the indexes in turn, and the
@@ -30,7 +30,7 @@ from index.codes import BinaryCodes
 
 N_BITS, DIMENSIONS, K = 192, 64, 100
 ITEMS_PER_CLUSTER, CLUSTERS_PER_GROUP = 200, 50
-CLUSTER_SPREAD, ITEM_SPREAD = 0.8, 1.0  # standard deviations; those of the groups have 1
+CLUSTER_SPREAD = 0.8  # standard deviation around the group's centre; the groups' own is 1
 PIECE = 100_000  # vectors projected at once
 BLOCK = 20  # queries an index answers before it is the next one's turn
 
@@ -50,8 +50,17 @@ class Row:
     recall: float
 
 
-def draw_vectors(n: int, n_queries: int, random: np.random.Generator) -> tuple[Floats, Floats]:
+def draw_vectors(
+    n: int, n_queries: int, spread: float, random: np.random.Generator
+) -> tuple[Floats, Floats]:
     """Draw unit vectors around cluster centres, which lie around group centres.
+
+    Args:
+        n: number of items.
+        n_queries: number of queries.
+        spread: standard deviation of a vector around its cluster's centre; the larger, the more of
+            a query's neighbours lie in other clusters.
+        random: source of randomness.
 
     Returns:
         float32 items, shape (n, 64), and queries from the same clusters, shape (n_queries, 64).
@@ -63,7 +72,7 @@ def draw_vectors(n: int, n_queries: int, random: np.random.Generator) -> tuple[F
     centres += CLUSTER_SPREAD * normal(centres.shape, dtype=np.float32)
 
     def near_centres(count: int) -> Floats:
-        vectors = ITEM_SPREAD * normal((count, DIMENSIONS), dtype=np.float32)
+        vectors = spread * normal((count, DIMENSIONS), dtype=np.float32)
         vectors += centres[random.integers(0, n_clusters, count)]
         faiss.normalize_L2(vectors)
         return vectors
@@ -118,10 +127,10 @@ def recall(found: Search, exact: Search, n_queries: int, *, larger_is_nearer: bo
     return float(np.mean(shares))
 
 
-def measure(n_items: int, n_queries: int) -> list[Row]:
+def measure(n_items: int, n_queries: int, spread: float) -> list[Row]:
     """Build the indexes over one catalogue and measure them."""
     random = np.random.default_rng(0)
-    items, queries = draw_vectors(n_items, n_queries, random)
+    items, queries = draw_vectors(n_items, n_queries, spread, random)
     projections = random.standard_normal((DIMENSIONS, N_BITS), dtype=np.float32)
     codes, query_codes = hashed(items, projections), hashed(queries, projections)
     faiss.omp_set_num_threads(os.cpu_count() or 1)
@@ -193,6 +202,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--sizes", type=int, nargs="+", default=[100_000, 1_000_000])
     parser.add_argument("--queries", type=int, default=200)
+    parser.add_argument("--spread", type=float, default=0.8, help="of the items in a cluster")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     print(f"one query, {K} nearest, one thread; {N_BITS}-bit codes, {DIMENSIONS}-d float32 vectors")
@@ -201,7 +211,7 @@ def main() -> None:
     )
     rows: list[Row] = []
     for n_items in options.sizes:
-        for row in measure(n_items, options.queries):
+        for row in measure(n_items, options.queries, options.spread):
             rows.append(row)
             print(
                 f"{row.items:9,}  {row.index:28} {row.cpu_us:9.1f} "
