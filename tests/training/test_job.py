@@ -57,7 +57,9 @@ def test_published_figures_are_those_of_a_brute_force_ranking(run: Path) -> None
             continue
         allowed = [row for row in range(len(model.items)) if row not in model.seen[user]]
         ranked = sorted(allowed, key=lambda row: (distances[user, row], row))[:k]
-        gains = [1 / np.log2(place + 2) for place, row in enumerate(ranked) if row in held_out[user]]
+        gains = [
+            1 / np.log2(place + 2) for place, row in enumerate(ranked) if row in held_out[user]
+        ]
         best = sum(1 / np.log2(place + 2) for place in range(min(k, len(held_out[user]))))
         found.append(sum(gains) / best)
     figures = read_report(run)["metrics"]["test"]
