@@ -41,6 +41,7 @@ ENV PATH=/opt/hashrec/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 ENV OMP_WAIT_POLICY=PASSIVE
 WORKDIR /tmp
 USER 10001:10001
-STOPSIGNAL SIGTERM
+# The first process of a container ignores SIGTERM unless it handles it; Python handles SIGINT.
+STOPSIGNAL SIGINT
 ENTRYPOINT ["hashrec"]
 CMD ["retrain", "--data", "synthetic", "--store", "/store"]
