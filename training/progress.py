@@ -114,11 +114,17 @@ def byte_bar(name: str, stream: TextIO | None) -> Generator[Callable[[int, int |
         TimeRemainingColumn(),
         console=Console(file=stream),
         disable=stream is None,
-        transient=True,
     )
-    with bars:
-        bar = bars.add_task(name, total=None)
-        yield lambda done, total: bars.update(bar, completed=done, total=total)
+    bar = bars.add_task(name, total=None)
+
+    def follow(done: int, total: int | None) -> None:
+        bars.start()  # with the first byte: a refusal before it leaves no bar behind
+        bars.update(bar, completed=done, total=total)
+
+    try:
+        yield follow
+    finally:
+        bars.stop()
 
 
 class _RateColumn(ProgressColumn):
