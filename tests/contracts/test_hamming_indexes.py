@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from index.backends import INDEX_TYPES, NO_DISTANCE, NO_ROW, HammingIndex, NumpyExact
-from index.backends.faiss_index import FAST_CODE_BYTES, padded_bytes
+from index.backends import INDEX_TYPES, NO_DISTANCE, NO_ROW, HammingIndex, Neighbors, NumpyExact
+from index.backends.faiss_index import FAST_CODE_BYTES, by_distance_then_row, padded_bytes
 from index.codes import BinaryCodes
 from index.errors import ArtifactCorruptError, CodeWidthError
 
@@ -120,6 +120,20 @@ def test_every_returned_distance_is_right_and_the_order_is_distance_then_row(
         np.testing.assert_array_equal(queries[position].hamming(codes[rows])[0], distances)
         pairs = list(zip(distances.tolist(), rows.tolist(), strict=True))
         assert pairs == sorted(pairs)
+
+
+def test_results_in_any_order_are_put_in_that_order_missing_ones_last() -> None:
+    found = Neighbors(
+        np.array([[7, NO_ROW, 2, 10**7, 3], [NO_ROW, NO_ROW, 5, 1, 0]]),
+        np.array([[4, NO_DISTANCE, 4, 0, 4096], [NO_DISTANCE, NO_DISTANCE, 0, 0, 1]], np.int32),
+    )
+    ordered = by_distance_then_row(found)
+    assert ordered.rows.tolist() == [[10**7, 2, 7, 3, NO_ROW], [1, 5, 0, NO_ROW, NO_ROW]]
+    assert ordered.distances.tolist() == [
+        [0, 4, 4, 4096, NO_DISTANCE],
+        [0, 0, 1, NO_DISTANCE, NO_DISTANCE],
+    ]
+    assert (ordered.rows.dtype, ordered.distances.dtype) == (np.int64, np.int32)
 
 
 def test_recall_is_high_on_codes_that_form_clusters(index_type: type[HammingIndex]) -> None:
