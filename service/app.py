@@ -146,8 +146,11 @@ def _drain_on_sigterm(draining: Draining, seconds: float) -> Generator[None]:
             end(number, frame)
             return
         draining.begun = True
+        loop.call_soon_threadsafe(wait, number, frame)
+
+    def wait(number: int, frame: FrameType | None) -> None:
         log.info("draining", seconds=seconds)
-        loop.call_soon_threadsafe(loop.call_later, seconds, end, number, frame)
+        loop.call_later(seconds, end, number, frame)
 
     signal.signal(signal.SIGTERM, drain)
     yield

@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, cast
 
 import structlog
 from redis.asyncio import ConnectionPool
@@ -25,6 +25,8 @@ from service.settings import Settings
 
 PROBE_INTERVAL_S = 1.0
 MAX_WAITING_WRITES = 4096  # beyond it values are dropped: they can be computed again
+
+_Write = tuple[bytes, str, int]  # value, PX, milliseconds
 
 log = structlog.stdlib.get_logger("service.caches.redis")
 
@@ -52,7 +54,7 @@ class RedisCache:
         self._probe_interval_s = probe_interval_s
         self._available = False
         self._reads: list[tuple[Sequence[str], asyncio.Future[list[bytes | None]]]] = []
-        self._writes: dict[str, tuple[bytes, int]] = {}
+        self._writes: dict[str, _Write] = {}
         self._exchange: asyncio.Task[None] | None = None
         self._watch: asyncio.Task[None] | None = None
 
@@ -103,7 +105,7 @@ class RedisCache:
         if not self._available or len(self._writes) >= MAX_WAITING_WRITES:
             self._report("dropped")
             return
-        self._writes[key] = (value, max(1, round(lifetime_s * 1000)))
+        self._writes[key] = (value, "PX", max(1, round(lifetime_s * 1000)))
         self._begin_exchange()
 
     def _begin_exchange(self) -> None:
@@ -119,8 +121,8 @@ class RedisCache:
                 async with asyncio.timeout(self._timeout_s):
                     values = await self._round_trip([k for keys, _ in reads for k in keys], writes)
             except Exception as error:  # noqa: BLE001  whatever a server sends, requests go on
+                await self._disconnect()  # first: from `_lose` on the watch may connect again
                 self._lose(error, reads)
-                await self._disconnect()
                 return
             start = 0
             for keys, reply in reads:
@@ -128,11 +130,9 @@ class RedisCache:
                     reply.set_result(values[start : start + len(keys)])
                 start += len(keys)
 
-    async def _round_trip(
-        self, keys: list[str], writes: dict[str, tuple[bytes, int]]
-    ) -> list[bytes | None]:
+    async def _round_trip(self, keys: list[str], writes: dict[str, _Write]) -> list[bytes | None]:
         read = ("MGET", *keys) if keys else ("PING",)
-        commands = [read, *(("SET", key, *_pair(value)) for key, value in writes.items())]
+        commands = [read, *(("SET", key, *rest) for key, rest in writes.items())]
         await self._connection.send_packed_command(
             self._connection.pack_commands(commands), check_health=False
         )
@@ -144,9 +144,7 @@ class RedisCache:
                 self._report("refused")
         if not keys and values == b"PONG":
             return []
-        if not isinstance(values, list) or len(values) != len(keys):  # pyright: ignore[reportUnknownArgumentType]
-            raise TypeError("the reply is not a list of values")
-        return values  # pyright: ignore[reportUnknownVariableType]
+        return _require_values(values, len(keys))
 
     def _lose(
         self,
@@ -189,8 +187,14 @@ class RedisCache:
             await self._connection.disconnect(nowait=True)
 
 
-def _pair(value: tuple[bytes, int]) -> tuple[bytes, str, int]:
-    return value[0], "PX", value[1]
+def _require_values(reply: Any, n_keys: int) -> list[bytes | None]:
+    """Check that a reply is what MGET returns: whatever a server sends, it goes no further."""
+    if not isinstance(reply, list):
+        raise TypeError("the reply is not a list")
+    values = cast("list[Any]", reply)
+    if len(values) != n_keys or not all(v is None or isinstance(v, bytes) for v in values):
+        raise TypeError("the reply is not a list of the values asked for")
+    return values
 
 
 def _describe(error: Exception) -> str:

@@ -17,6 +17,7 @@ RESET = struct.pack("ii", 1, 0)  # linger for no time: close with a reset
 REPLIES = {
     "garbage": b"\xff\x00\x07garbage\r\n",
     "an integer": b":1\r\n",
+    "a list of integers": b"*1\r\n:1\r\n",
     "too few values": b"*0\r\n",
     "a huge announcement": b"$999999999999\r\nx",
     "half a reply": b"*1\r\n$100\r\nhalf",

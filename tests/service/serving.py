@@ -36,7 +36,7 @@ def serving(service: Settings | FastAPI, *, fast_path: bool = True) -> Generator
     listener = listen("127.0.0.1", 0)
     config = uvicorn.Config(app, lifespan="on", log_config=None, access_log=False, ws="none")
     server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, args=([listener],))
+    thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
     thread.start()
     try:
         wait_until(lambda: server.started or not thread.is_alive())

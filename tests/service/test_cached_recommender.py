@@ -208,10 +208,15 @@ def test_a_large_catalogue_is_ranked_in_a_thread_with_the_same_answer(
     run(store, test)
 
 
+def patient(server: RedisServer) -> dict[str, Any]:
+    """Settings of a Redis that a busy test machine does not lose."""
+    return {"url": server.url, "timeout_ms": 5000}
+
+
 @pytest.fixture
 def user_keys(store: Store, redis_server: RedisServer) -> list[bytes]:
     """Keys in Redis of the lists of u1 and u2, which a service has left there."""
-    with serving(settings(store.path, redis={"url": redis_server.url})) as client:
+    with serving(settings(store.path, redis=patient(redis_server))) as client:
         keys: list[bytes] = []
         for number, user in enumerate(("u1", "u2"), 1):
             client.get(f"/recommend/{user}")
@@ -241,7 +246,7 @@ def test_no_poisoned_value_is_served_and_each_is_replaced(
 ):
     mine, of_another = (redis_server.command("GET", key) for key in user_keys)
     cache = {"local_bytes": 1}  # so that every request asks Redis
-    with serving(settings(store.path, redis={"url": redis_server.url}, cache=cache)) as client:
+    with serving(settings(store.path, redis=patient(redis_server), cache=cache)) as client:
         assert client.get("/recommend/u1").headers["x-cache"] == "redis"
         expected = listed(recommender.recommend("u1"), recommender.title)
         for kind, value in poisons(mine, of_another).items():
@@ -265,19 +270,19 @@ def test_a_value_sealed_by_another_model_is_not_served(
 ):
     old = redis_server.command("GET", user_keys[0])
     store.publish(artifacts[1])
-    with serving(settings(store.path, redis={"url": redis_server.url})) as client:
+    with serving(settings(store.path, redis=patient(redis_server))) as client:
         client.get("/recommend/u1")
         wait_until(lambda: redis_server.command("DBSIZE") == 3)
         (new,) = set(redis_server.command("KEYS", "*")) - set(user_keys)
         redis_server.command("SET", new, old)
-    with serving(settings(store.path, redis={"url": redis_server.url})) as client:
+    with serving(settings(store.path, redis=patient(redis_server))) as client:
         reply = client.get("/recommend/u1")
         assert reply.headers["x-cache"] == "miss"
         assert reply.json()["model_version"] == store.current()
 
 
 def test_two_processes_share_what_one_has_computed(store: Store, redis_server: RedisServer):
-    shared = settings(store.path, redis={"url": redis_server.url})
+    shared = settings(store.path, redis=patient(redis_server))
     with serving(shared) as one, serving(shared) as other:
         first = one.get("/recommend/u1")
         assert first.headers["x-cache"] == "miss"
