@@ -7,9 +7,13 @@ from torch import Tensor
 from torch.nn import functional
 
 
-def bpr_loss(positive_scores: Tensor, negative_scores: Tensor) -> Tensor:
-    """Return -ln sigmoid(positive - negative), elementwise (eq. 1 and 14)."""
-    return functional.softplus(negative_scores - positive_scores)
+def bpr_loss(margins: Tensor) -> Tensor:
+    """Return -ln sigmoid(margin), elementwise (eq. 1 and 14).
+
+    Args:
+        margins: score of the positive less score of the negative.
+    """
+    return functional.softplus(-margins)
 
 
 def listnet_loss(

@@ -70,7 +70,7 @@ def test_ranking_loss_is_equation_16_over_the_real_places(teacher, batch):
 
     def bpr(user, positives, negatives):
         better, worse = (0.5 * score(codes, user, items) for items in (positives, negatives))
-        return bpr_loss(better, worse).sum()
+        return bpr_loss(better - worse).sum()
 
     def rank(user, items):
         everything = torch.ones(1, len(items), dtype=torch.bool)

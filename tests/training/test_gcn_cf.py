@@ -84,7 +84,7 @@ def test_fit_takes_the_steps_of_equation_14_each_from_a_fresh_gradient(train):
                 embedding(rows, factors)
                 for rows in (batch.users, 9 + batch.positives, 9 + batch.negatives)
             )
-            loss = bpr_loss((u * v).sum(1), (u * v_neg).sum(1)).sum()
+            loss = bpr_loss((u * v).sum(1) - (u * v_neg).sum(1)).sum()
             loss = loss + 0.1 * (u.square().sum() + v.square().sum() + v_neg.square().sum())
             for weight, gradient in zip(weights, torch.autograd.grad(loss, weights), strict=True):
                 weight.grad = gradient

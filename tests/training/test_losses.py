@@ -10,18 +10,18 @@ from training.losses import bpr_loss, listnet_loss
 
 def test_bpr_by_hand():
     # sigmoid(ln 3) = 3/4
-    loss = bpr_loss(torch.tensor([math.log(3), 0.0]), torch.tensor([0.0, 0.0]))
+    loss = bpr_loss(torch.tensor([math.log(3), 0.0]))
     torch.testing.assert_close(loss, torch.tensor([-math.log(3 / 4), math.log(2)]))
 
 
 def test_bpr_stays_finite_where_the_sigmoid_underflows():
-    assert bpr_loss(torch.tensor([-500.0]), torch.tensor([500.0])).item() == 1000
+    assert bpr_loss(torch.tensor([-1000.0])).item() == 1000
 
 
 def test_bpr_pulls_the_pair_apart_equally():
     positive = torch.tensor([0.0], requires_grad=True)
     negative = torch.tensor([0.0], requires_grad=True)
-    bpr_loss(positive, negative).sum().backward()
+    bpr_loss(positive - negative).sum().backward()
     assert (positive.grad.item(), negative.grad.item()) == (-0.5, 0.5)
 
 

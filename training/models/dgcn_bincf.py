@@ -160,7 +160,7 @@ class DgcnBinCf(Hyperparameters):
         scale = self.n_bits**-0.5 if self.score_scale is None else self.score_scale
         positives = scale * codes.scores(batch.users, batch.positives)
         negatives = scale * codes.scores(batch.users, batch.negatives)
-        loss = (bpr_loss(positives, negatives) * batch.mask).sum()
+        loss = (bpr_loss(positives - negatives) * batch.mask).sum()
         if self.alpha == 0:
             return loss
         T, mask = self.temperature, batch.mask

@@ -126,13 +126,15 @@ class GcnCf(Hyperparameters):
             loss_of_epoch = torch.zeros((), device=device)
             for batch in sampler.triples(self.batches_per_epoch, generator(device, seed, 1, epoch)):
                 factors = network(L)
-                users = embedding(batch.users, factors)
-                positives = embedding(train.n_users + batch.positives, factors)
-                negatives = embedding(train.n_users + batch.negatives, factors)
-                loss = bpr_loss((users * positives).sum(1), (users * negatives).sum(1)).sum()
-                # As usual with BPR, each triple carries the penalty of its own three factors.
-                penalty = users.square().sum() + positives.square().sum() + negatives.square().sum()
-                loss = loss + self.regularization * penalty
+                positives = train.n_users + batch.positives
+                negatives = train.n_users + batch.negatives
+                margins = embedding(positives, factors) - embedding(negatives, factors)
+                margins = (embedding(batch.users, factors) * margins).sum(1)
+                # As usual with BPR, each triple carries the penalty of its own three nodes.
+                nodes = torch.cat([batch.users, positives, negatives])
+                occurrences = torch.bincount(nodes, minlength=len(factors)).to(factors.dtype)
+                penalty = occurrences @ factors.square().sum(1)
+                loss = bpr_loss(margins).sum() + self.regularization * penalty
                 adam.zero_grad(set_to_none=True)
                 loss.backward()
                 adam.step()
