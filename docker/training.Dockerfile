@@ -37,8 +37,6 @@ RUN groupadd --gid 10001 hashrec \
  && install --directory --owner 10001 --group 10001 /store
 COPY --from=build /opt/hashrec /opt/hashrec
 ENV PATH=/opt/hashrec/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
-# Threads that wait give up the core: spinning makes training several times slower on a busy machine.
-ENV OMP_WAIT_POLICY=PASSIVE
 WORKDIR /tmp
 USER 10001:10001
 # The first process of a container ignores SIGTERM unless it handles it; Python handles SIGINT.

@@ -7,6 +7,7 @@ heavy libraries; their modules are light, and load those libraries when a comman
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -119,6 +120,9 @@ def mount_commands() -> None:
 
 def main() -> None:
     """Run `hashrec`. Exit 0 when done, 1 when it failed, 2 for a wrong command line."""
+    # Threads that wait for each other give up the core. Spinning, the OpenMP default, makes training
+    # five times slower when anything else runs on the machine.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     mount_commands()
     try:
         app()

@@ -122,6 +122,13 @@ class Store:
             )
         return artifact
 
+    def served(self) -> Manifest | None:
+        """Return the manifest of the served version; None where nothing valid is served."""
+        try:
+            return self.open().manifest
+        except ArtifactError:
+            return None
+
     def versions(self) -> list[VersionInfo]:
         """List the published versions, latest first; one whose manifest is damaged is left out."""
         pointer = self.pointer()

@@ -172,12 +172,14 @@ def retrain(
     quiet: QuietOption = False,
 ) -> None:
     """Train on the current data; publish unless the model ranks worse than the served one."""
-    from training.retraining import retrain as run_job
-    from training.retraining import served_manifest
+    from index.store import Store
 
-    if once and (served := served_manifest(store)) is not None:
+    if once and (served := Store(store).served()) is not None:
         say(f"{store} serves {served.version} already")
         return
+
+    from training.retraining import retrain as run_job
+
     job = _job_config(
         config,
         preset,

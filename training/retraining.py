@@ -13,7 +13,7 @@ import shutil
 from pathlib import Path
 
 from index.artifact import Artifact, record_metrics
-from index.errors import ArtifactError, QualityGateError
+from index.errors import QualityGateError
 from index.manifest import Manifest
 from index.recommender import Recommender
 from index.seen import SeenItems
@@ -29,14 +29,6 @@ from training.report import Report, Stopwatch, environment, peak_memory_mb
 VALIDATION_SHARE = 0.1
 REPORT_FOLDER = "last-retraining"
 _WORK_FOLDER = ".retraining"
-
-
-def served_manifest(store: Path) -> Manifest | None:
-    """Return the manifest of the served version; None where nothing valid is served."""
-    try:
-        return Store(store).open().manifest
-    except ArtifactError:
-        return None
 
 
 def retrain(
@@ -96,7 +88,7 @@ def _retrain(
     learn(part, candidate)
     with clock.stage("evaluate"):
         figures = judge(candidate, held_out_of_part.seen(), config.k)
-    served = served_manifest(store.path)
+    served = store.served()
     require_no_drop(figures, served, max_drop, say)
 
     manifest = learn(full, everything)

@@ -1,13 +1,18 @@
 from __future__ import annotations
 
+import dataclasses
 import json
+from pathlib import Path
 from urllib.parse import quote
 
 import httpx
 import pytest
 
+from index.items import ItemTable
 from index.recommender import MAX_K, Options, Recommender
-from tests.service.serving import listed
+from index.store import Store
+from tests.index.small_models import model_of, write
+from tests.service.serving import listed, serving, settings
 
 NOBODY = "somebody-new"
 
@@ -254,3 +259,13 @@ def test_an_unfit_request_id_is_replaced(client: httpx.Client, unfit: str):
         made = client.get(path, headers={"x-request-id": unfit.encode()}).headers["x-request-id"]
         assert made != unfit
         assert client.get(path).headers["x-request-id"] not in ("", made)
+
+
+def test_an_item_without_a_title_is_shown_without(tmp_path: Path):
+    model = model_of(3, 5, 32, seed=1)
+    untitled = dataclasses.replace(model, item_table=ItemTable.build([{}] * 5))
+    write(tmp_path / "artifact", untitled)
+    store = Store(tmp_path / "store")
+    store.publish(tmp_path / "artifact")
+    with serving(settings(store.path)) as client:
+        assert "title" not in client.get("/popular").json()["items"][0]

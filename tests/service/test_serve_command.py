@@ -231,3 +231,23 @@ def metrics_folders(parent: int) -> set[Path]:
         assert match is not None
         found.add(Path(match[1]))
     return found
+
+
+def test_another_server_can_run_the_application_from_the_environment(store: Store):
+    with listen("127.0.0.1", 0) as listener:
+        port = listener.getsockname()[1]
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "uvicorn", "--factory", "service.app:from_environment"),
+            *("--port", str(port), "--no-access-log"),
+        ],
+        env={**os.environ, "HASHREC_STORE": str(store.path), "HASHREC_DRAIN_S": "0"},
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        wait_until(Server(process, port, Path(os.devnull)).is_ready)
+        reply = httpx.get(f"http://127.0.0.1:{port}/recommend/u1")
+        assert reply.json()["model_version"] == store.current()
+    finally:
+        process.terminate()
+        process.wait(20)

@@ -12,7 +12,7 @@ from tests.training.small_jobs import quick_config, small_interactions, write_cs
 from training.data.interactions import Interactions
 from training.progress import QuietProgress
 from training.report import Report
-from training.retraining import REPORT_FOLDER, require_same_fit, retrain, served_manifest
+from training.retraining import REPORT_FOLDER, require_same_fit, retrain
 
 
 class Night:
@@ -107,4 +107,4 @@ def test_a_final_fit_that_forgot_what_it_learned_is_refused() -> None:
 
 
 def test_an_empty_store_serves_nothing(tmp_path: Path) -> None:
-    assert served_manifest(tmp_path) is None
+    assert Store(tmp_path).served() is None
