@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -39,16 +39,17 @@ def deterministic(device: torch.device) -> Iterator[None]:
     if device.type == "cuda":
         # cuBLAS reads this when it starts; without it its reductions have no fixed order.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    filled = torch.utils.deterministic.fill_uninitialized_memory
+    options: Any = torch.utils.deterministic  # its property is missing from the type stubs
+    filled = options.fill_uninitialized_memory
     before = torch.are_deterministic_algorithms_enabled()
     torch.use_deterministic_algorithms(True)
     # Filling memory before it is written costs an eighth of a training step; no code here reads it.
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    options.fill_uninitialized_memory = False
     try:
         yield
     finally:
         torch.use_deterministic_algorithms(before)
-        torch.utils.deterministic.fill_uninitialized_memory = filled
+        options.fill_uninitialized_memory = filled
 
 
 def generator(device: torch.device, seed: int, *stream: int) -> torch.Generator:
