@@ -120,8 +120,8 @@ def mount_commands() -> None:
 
 def main() -> None:
     """Run `hashrec`. Exit 0 when done, 1 when it failed, 2 for a wrong command line."""
-    # Threads that wait for each other give up the core. Spinning, the OpenMP default, makes training
-    # five times slower when anything else runs on the machine.
+    # Threads that wait give up the core. Spinning, the OpenMP default, makes training
+    # five times slower where anything else runs on the machine.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     mount_commands()
     try:

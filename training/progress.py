@@ -124,7 +124,8 @@ def byte_bar(name: str, stream: TextIO | None) -> Generator[Callable[[int, int |
     try:
         yield follow
     finally:
-        bars.stop()
+        if bars.live.is_started:  # stopping prints a line, even of nothing
+            bars.stop()
 
 
 class _RateColumn(ProgressColumn):
