@@ -21,11 +21,11 @@ from service import logs
 from service.body_limit import BodyLimit
 from service.cached_recommender import CachedRecommender
 from service.caches import CACHES, LocalCache
-from service.dependencies import Draining, Services, State
+from service.dependencies import Services, State
 from service.error_handlers import add_error_handlers
 from service.fast_path import FastPath
 from service.live_model import LiveModel
-from service.observability import Metrics, RequestObserver
+from service.observability import Draining, Metrics, RequestObserver
 from service.routes import ROUTERS
 from service.settings import Settings, multiprocess_metrics_folder
 
@@ -56,16 +56,17 @@ def create_app(settings: Settings, *, fast_path: bool = True) -> FastAPI:
     """
     logs.configure(settings.log_level)
     metrics = Metrics(multiprocess_metrics_folder())
+    draining = Draining()
 
     def in_front(app: ASGIApp) -> ASGIApp:
-        observer = RequestObserver(app, metrics, settings.log_requests)
+        observer = RequestObserver(app, metrics, draining, settings.log_requests)
         return FastPath(observer) if fast_path else observer
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[State]:
         del app
         faiss.omp_set_num_threads(1)  # requests are what runs side by side
-        services = _services(settings, metrics)
+        services = _services(settings, metrics, draining)
         if services.shared_cache is not None:
             await services.shared_cache.start()
         looked = asyncio.Event()
@@ -73,7 +74,7 @@ def create_app(settings: Settings, *, fast_path: bool = True) -> FastAPI:
         with suppress(TimeoutError):
             async with asyncio.timeout(FIRST_MODEL_WAIT_S):
                 await looked.wait()
-        with _drain_on_sigterm(services.draining, settings.drain_s):
+        with _drain_on_sigterm(draining, settings.drain_s):
             yield {"services": services}
         watch.cancel()
         with suppress(asyncio.CancelledError):
@@ -105,7 +106,7 @@ def from_environment() -> FastAPI:
     return create_app(Settings.load())
 
 
-def _services(settings: Settings, metrics: Metrics) -> Services:
+def _services(settings: Settings, metrics: Metrics, draining: Draining) -> Services:
     def report(tier: str) -> Callable[[str], None]:
         return lambda outcome: metrics.cache_operations(tier, outcome).inc()
 
@@ -113,7 +114,7 @@ def _services(settings: Settings, metrics: Metrics) -> Services:
     local = LocalCache.create(settings, report("local"))
     shared = CACHES["redis"].create(settings, report("redis")) if settings.redis.url else None
     recommendations = CachedRecommender(live, local, shared, metrics, settings.cache)
-    return Services(live, recommendations, shared, metrics)
+    return Services(live, recommendations, shared, metrics, draining)
 
 
 async def _watch(services: Services, interval_s: float, looked: asyncio.Event) -> None:

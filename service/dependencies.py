@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Annotated, TypedDict
 
 from fastapi import Depends, Request
@@ -10,14 +10,7 @@ from fastapi import Depends, Request
 from service.cached_recommender import CachedRecommender
 from service.caches import Cache
 from service.live_model import LiveModel
-from service.observability import Metrics
-
-
-@dataclass(slots=True)
-class Draining:
-    """Whether the process was asked to end and only finishes what it has."""
-
-    begun: bool = False
+from service.observability import Draining, Metrics
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +21,7 @@ class Services:
     recommendations: CachedRecommender
     shared_cache: Cache | None
     metrics: Metrics
-    draining: Draining = field(default_factory=Draining)
+    draining: Draining
 
     def away(self) -> str | None:
         """Name what is configured and cannot be reached."""

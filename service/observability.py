@@ -8,6 +8,7 @@ import os
 import re
 import secrets
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 from typing import Any, Literal
@@ -180,13 +181,25 @@ def _forget_dead_workers(folder: Path) -> None:
             mark_process_dead(pid, str(folder))
 
 
+@dataclass(slots=True)
+class Draining:
+    """Whether the process was asked to end and only finishes what it has."""
+
+    begun: bool = False
+
+
 class RequestObserver:
     """The outermost ASGI layer: request ids, `Server-Timing`, metrics, one log line a request."""
 
     def __init__(
-        self, app: ASGIApp, metrics: Metrics, log_requests: Literal["all", "failed"]
+        self,
+        app: ASGIApp,
+        metrics: Metrics,
+        draining: Draining,
+        log_requests: Literal["all", "failed"],
     ) -> None:
         self._app = app
+        self._draining = draining
         self._metrics = metrics
         self._log_from_status = 0 if log_requests == "all" else 500
         self._id_prefix = secrets.token_hex(6).encode() + b"-"
@@ -230,10 +243,14 @@ class RequestObserver:
 
     def headers(self, request_id: bytes, started: float) -> list[tuple[bytes, bytes]]:
         """Return the headers that every reply has."""
-        return [
+        headers = [
             (b"x-request-id", request_id),
             (b"server-timing", b"app;dur=%.3f" % ((perf_counter() - started) * 1000)),
         ]
+        if self._draining.begun:
+            # A client that keeps a connection open could send into it just as it is closed.
+            headers.append((b"connection", b"close"))
+        return headers
 
     def finish(
         self, method: str, route: str, status: int, request_id: bytes, started: float
