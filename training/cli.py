@@ -64,6 +64,25 @@ KCoreOption = Annotated[
     typer.Option(min=0, help="Drop users and items with fewer interactions, until none is left."),
 ]
 
+# What an option of `train` and `retrain` sets; the others are no settings of a job.
+SETTING_OF_OPTION = {
+    "data": "data.source",
+    "home": "data.home",
+    "k_core": "data.k_core",
+    "min_value": "data.min_value",
+    "max_bad": "data.max_bad",
+    "items": "data.items",
+    "split": "split.strategy",
+    "test": "split.test",
+    "teacher": "teacher.name",
+    "model": "model.name",
+    "bits": "model.n_bits",
+    "index": "index",
+    "k": "k",
+    "seed": "seed",
+    "device": "device",
+}
+
 
 @app.command()
 def train(
@@ -90,30 +109,9 @@ def train(
     quiet: QuietOption = False,
 ) -> None:
     """Learn codes from interactions; writes OUT/artifact and OUT/report.json."""
+    job = _job_config(locals())
     from training.job import train as run_job
 
-    job = _job_config(
-        config,
-        preset,
-        columns,
-        {
-            "data.source": data,
-            "data.home": home,
-            "data.k_core": k_core,
-            "data.min_value": min_value,
-            "data.max_bad": max_bad,
-            "data.items": items,
-            "split.strategy": split,
-            "split.test": test,
-            "teacher.name": teacher,
-            "model.name": model,
-            "model.n_bits": bits,
-            "index": index,
-            "k": k,
-            "seed": seed,
-            "device": device,
-        },
-    )
     report = run_job(job, out, _progress(quiet), _narrator(quiet))
     if as_json:
         print_json(asdict(report))
@@ -178,28 +176,9 @@ def retrain(
         say(f"{store} serves {served.version} already")
         return
 
+    job = _job_config(locals() | {"split": "none"})
     from training.retraining import retrain as run_job
 
-    job = _job_config(
-        config,
-        preset,
-        columns,
-        {
-            "data.source": data,
-            "data.home": home,
-            "data.k_core": k_core,
-            "data.min_value": min_value,
-            "data.max_bad": max_bad,
-            "data.items": items,
-            "split.strategy": "none",
-            "teacher.name": teacher,
-            "model.name": model,
-            "model.n_bits": bits,
-            "index": index,
-            "seed": seed,
-            "device": device,
-        },
-    )
     report = run_job(job, store, max_drop, _progress(quiet), _narrator(quiet))
     if as_json:
         print_json(asdict(report))
@@ -260,19 +239,21 @@ def validate(
         )
 
 
-def _job_config(
-    path: Path | None, preset: str | None, columns: str | None, flags: dict[str, Any]
-) -> JobConfig:
-    """Lay the flags over the file; the protocol preset stands for flags that are not given."""
+def _job_config(options: dict[str, Any]) -> JobConfig:
+    """Lay a command's options over its TOML file and the `paper` preset between the two."""
     from training.config import PAPER_PROTOCOL, PAPER_SETTINGS, load_config
 
-    if preset == PAPER_PROTOCOL:
-        given = {name for name, value in flags.items() if value is not None}
-        flags |= {name: value for name, value in PAPER_SETTINGS.items() if name not in given}
+    flags = {
+        setting: options[name]
+        for name, setting in SETTING_OF_OPTION.items()
+        if options.get(name) is not None
+    }
+    if options["preset"] == PAPER_PROTOCOL:
+        flags = PAPER_SETTINGS | flags
     else:
-        flags["data.preset"] = preset
-    flags["data.columns"] = _columns(columns)
-    return load_config(path, flags)
+        flags["data.preset"] = options["preset"]
+    flags["data.columns"] = _columns(options["columns"])
+    return load_config(options["config"], flags)
 
 
 def _columns(text: str | None) -> dict[str, str] | None:
