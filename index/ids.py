@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from index.errors import DataError, shorten
 from index.strings import PIECE, StringArray, ascending
 
+MAX_ID_BYTES = 512  # of an external id in UTF-8, in files and in requests
+
 
 def spread(n: int, samples: int = 64) -> list[int]:
     """Return at most `samples` different rows from first to last of `n`, evenly spread."""

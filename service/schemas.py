@@ -6,11 +6,11 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
 
+from index.ids import MAX_ID_BYTES
 from index.recommender import MAX_K, Options
 from service.cached_recommender import Wanted
 
 DEFAULT_K = 10
-MAX_ID_BYTES = 512
 MAX_BATCH = 1000
 MAX_EXCLUDED = 1000
 MAX_CATEGORIES = 50

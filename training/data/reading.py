@@ -20,7 +20,7 @@ from index.errors import (
     UnknownFormatError,
     shorten,
 )
-from index.ids import IdMap
+from index.ids import MAX_ID_BYTES, IdMap
 from training.data.interactions import Interactions
 from training.data.readers import READERS
 from training.data.readers.delimited import SEPARATORS
@@ -28,7 +28,6 @@ from training.data.readers.head import Head, read_head
 from training.data.readers.reader import ROLES, Reader
 from training.data.timestamps import to_seconds
 
-MAX_ID_BYTES = 512
 EXAMPLES = 5
 
 
