@@ -20,11 +20,7 @@ from index.errors import ConfigError, shorten
 PREFIX = "HASHREC_"
 # Variables with the prefix that other commands read.
 FOREIGN = frozenset(
-    f"{PREFIX}{name}"
-    for name in (
-        *("DATA", "DATA_HOME", "REQUIRE_SHARED", "REQUIRE_DOCKER"),
-        *("DATA_DIR", "TRAIN_DATA", "MEMORY", "TAG"),
-    )
+    f"{PREFIX}{name}" for name in ("DATA", "DATA_HOME", "DATA_DIR", "TRAIN_DATA", "MEMORY", "TAG")
 )
 FILE_SUFFIX = "_file"
 METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"

@@ -25,7 +25,7 @@ def shared_data() -> Callable[[str], Path]:
     """Find a real data set by name, e.g. ``shared_data("ml-100k")``.
 
     The sets lie in the folder HASHREC_DATA names, or in ../shared/data beside the project. A test
-    skips when its set is absent; with HASHREC_REQUIRE_SHARED=1 it fails instead.
+    skips when its set is absent; with TEST_REQUIRE_SHARED_DATA=1 it fails instead.
     """
     folder = Path(os.environ.get("HASHREC_DATA") or PROJECT.parent / "shared" / "data")
 
@@ -33,7 +33,7 @@ def shared_data() -> Callable[[str], Path]:
         path = folder / name
         if not path.exists():
             reason = f"{name}: not found; set HASHREC_DATA to the folder that holds it"
-            if os.environ.get("HASHREC_REQUIRE_SHARED") == "1":
+            if os.environ.get("TEST_REQUIRE_SHARED_DATA") == "1":
                 pytest.fail(reason)
             pytest.skip(reason)
         return path

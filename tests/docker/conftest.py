@@ -61,6 +61,6 @@ def _works(*command: str) -> bool:
 
 
 def _absent(reason: str) -> None:
-    if os.environ.get("HASHREC_REQUIRE_DOCKER") == "1":
+    if os.environ.get("TEST_REQUIRE_DOCKER") == "1":
         pytest.fail(reason)
     pytest.skip(reason)
