@@ -20,7 +20,7 @@ from index.store import Store
 from service import logs
 from service.body_limit import BodyLimit
 from service.cached_recommender import CachedRecommender
-from service.caches import CACHES, LocalCache
+from service.caches import LocalCache, RedisCache
 from service.dependencies import Services, State
 from service.error_handlers import add_error_handlers
 from service.fast_path import FastPath
@@ -112,7 +112,7 @@ def _services(settings: Settings, metrics: Metrics, draining: Draining) -> Servi
 
     live = LiveModel(Store(settings.store), metrics)
     local = LocalCache.create(settings, report("local"))
-    shared = CACHES["redis"].create(settings, report("redis")) if settings.redis.url else None
+    shared = RedisCache.create(settings, report("redis")) if settings.redis.url else None
     recommendations = CachedRecommender(live, local, shared, metrics, settings.cache)
     return Services(live, recommendations, shared, metrics, draining)
 

@@ -1,4 +1,7 @@
-"""Caches behind one protocol. A new one is a file here and a line in `CACHES`."""
+"""Caches behind one protocol. A new one is a file here and a line in `CACHES`.
+
+The contract tests run over `CACHES`; `service/app.py` makes the caches that serve.
+"""
 
 from service.caches.cache import Cache, CacheUnavailableError
 from service.caches.local import LocalCache

@@ -20,6 +20,7 @@ import structlog
 from redis.asyncio import ConnectionPool
 from redis.exceptions import ResponseError
 
+from index.errors import ConfigError
 from service.caches.cache import CacheUnavailableError
 from service.settings import Settings
 
@@ -60,10 +61,15 @@ class RedisCache:
 
     @classmethod
     def create(cls, settings: Settings, report: Callable[[str], None]) -> Self:
-        """See `Cache.create`."""
-        url = settings.redis.url
+        """See `Cache.create`.
+
+        Raises:
+            ConfigError: the settings name no server.
+        """
+        if settings.redis.url is None:
+            raise ConfigError("no Redis server is named; set HASHREC_REDIS__URL")
         return cls(
-            "redis://127.0.0.1:6379" if url is None else url.get_secret_value(),
+            settings.redis.url.get_secret_value(),
             settings.redis.timeout_ms / 1000,
             report,
             PROBE_INTERVAL_S,

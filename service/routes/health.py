@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from starlette.responses import JSONResponse, Response
 
+from service.caches import RedisCache
 from service.dependencies import Services, ServicesDependency
 from service.error_handlers import documented, problem_of, problem_response
 from service.live_model import NotReadyError
@@ -46,7 +47,7 @@ async def readyz(
 
 def _details(services: Services) -> dict[str, Any]:
     model, refusal, cache = services.live.current, services.live.refusal, services.shared_cache
-    details: dict[str, Any] = {"model": None, "refused": None, "redis": "not configured"}
+    details: dict[str, Any] = {"model": None, "refused": None, RedisCache.name: "not configured"}
     if model is not None:
         manifest = model.recommender.artifact.manifest
         details["model"] = {

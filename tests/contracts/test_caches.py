@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from service.caches import CACHES, Cache
+from index.errors import ConfigError
+from service.caches import CACHES, Cache, RedisCache
 from service.settings import Settings
 from tests.service.serving import RedisServer
 
@@ -56,6 +57,11 @@ def test_a_cache_is_known_by_its_name(run: Callable[[Test], Any]):
         assert cache.available
 
     run(test)
+
+
+def test_redis_without_an_address_is_refused_and_none_is_assumed():
+    with pytest.raises(ConfigError, match="HASHREC_REDIS__URL"):
+        RedisCache.create(Settings(store=Path("unused")), lambda outcome: None)
 
 
 def test_a_value_comes_back_until_it_is_replaced(run: Callable[[Test], Any]):
