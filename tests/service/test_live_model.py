@@ -9,13 +9,14 @@ from pathlib import Path
 import httpx
 import pytest
 
+from index.artifact import Artifact
 from index.manifest import Manifest
 from index.recommender import Recommender
 from index.store import Pointer, Store
 from service.live_model import LiveModel, NotReadyError, Refusal
 from service.observability import Metrics
 from tests.index.small_models import model_of, write
-from tests.service.serving import metric, samples, serving, settings, wait_until
+from tests.service.serving import logged, metric, samples, serving, settings, wait_until
 
 
 def point(store: Store, *versions: str) -> None:
@@ -81,6 +82,28 @@ def test_before_the_first_publication_the_service_lives_and_is_not_ready(
         version = Store(folder).publish(artifacts[0])
         wait_until(lambda: client.get("/readyz").status_code == 200)
         assert client.get("/recommend/u1").json()["model_version"] == version
+
+
+def test_an_empty_store_is_told_to_who_asks_and_once_to_the_log(
+    tmp_path: Path, artifacts: list[Path], capfd: pytest.CaptureFixture[str]
+):
+    async def look_often() -> None:
+        live = LiveModel(Store(tmp_path), Metrics())
+        for _ in range(3):
+            await live.look()
+        assert live.empty_store == tmp_path
+        Store(tmp_path).publish(artifacts[0])
+        await live.look()
+        assert live.empty_store is None
+
+    with serving(settings(tmp_path)) as client:
+        assert verbose(client)["detail"] == f"nothing is published in {tmp_path} yet"
+        assert str(tmp_path) not in client.get("/readyz").text
+        assert str(tmp_path) not in client.get("/popular").text
+        (line,) = logged(capfd.readouterr().err, "nothing is published yet")
+        assert (line["level"], line["store"]) == ("warning", str(tmp_path))
+        asyncio.run(look_often())
+        assert len(logged(capfd.readouterr().err, "nothing is published yet")) == 1
 
 
 def test_a_publication_and_a_rollback_are_followed(store: Store, artifacts: list[Path]):
@@ -189,13 +212,33 @@ def test_a_refused_version_is_tried_again_later(store: Store, artifacts: list[Pa
         point(store, version, good)
         await live.look()
         assert live.get().version == good
-        assert live.refusal == Refusal(version, "UnknownVersionError")
+        assert live.refusal == Refusal(version, "the store has no such version")
         shutil.copytree(artifacts[1], store.path / "versions" / version)
         await live.look()  # the pointer is as it was
         assert live.get().version == version
         assert live.refusal is None
 
     asyncio.run(mend())
+
+
+def test_a_fault_nobody_foresaw_is_told_in_words_and_logged_in_full(
+    store: Store,
+    artifacts: list[Path],
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+):
+    good = store.current()
+    with serving(settings(store.path)) as client:
+
+        def fail(store: Store, version: str) -> Artifact:
+            raise MemoryError
+
+        monkeypatch.setattr(Store, "open", fail)
+        point(store, Manifest.read(artifacts[1]).version, good)
+        wait_until(lambda: verbose(client)["refused"])
+        assert verbose(client)["refused"]["reason"] == "it could not be loaded; the log says why"
+        (line,) = logged(capfd.readouterr().err, "model refused")
+        assert "MemoryError" in line["exception"]
 
 
 def test_there_is_no_model_before_the_first_look(store: Store):
@@ -215,15 +258,18 @@ def test_twenty_publications_under_load_fail_no_request_and_mix_no_versions(
     tmp_path: Path,
 ):
     store = Store(tmp_path / "store")
-    for day in range(4):
-        write(tmp_path / str(day), model_of(60, 40, 32, seed=day), day=day)
+    written: dict[str, Path] = {}
     expected: dict[str, list[list[str]]] = {}
-    for day in range(4):
-        version = store.publish(tmp_path / str(day))
-        recommender = Recommender(store.open(version))
+    for day in range(21):
+        folder = tmp_path / str(day)
+        version = write(folder, model_of(60, 40, 32, seed=day), day=day).version
+        recommender = Recommender(Artifact.open(folder))
+        written[version] = folder
         expected[version] = [
             [item.item_id for item in recommender.recommend(f"u{user}").items] for user in range(60)
         ]
+    first, *later = written
+    store.publish(written[first])
     over = threading.Event()
     answered: list[tuple[int, int, dict]] = []
 
@@ -242,21 +288,17 @@ def test_twenty_publications_under_load_fail_no_request_and_mix_no_versions(
         ]
         for thread in threads:
             thread.start()
-        versions = sorted(expected)
-        for swap in range(20):
-            version = versions[swap % 4]
-            store.activate(version)
-            wait_until(
-                lambda version=version: (
-                    client.get("/readyz?verbose").json()["model"]["version"] == version
-                )
-            )
-        over.set()
-        for thread in threads:
-            thread.join()
-    assert len(answered) > 100
+        try:
+            wait_until(lambda: answered)
+            for version in later:
+                assert store.publish(written[version]) == version
+                wait_until(lambda version=version: answered[-1][2].get("model_version") == version)
+        finally:
+            over.set()
+            for thread in threads:
+                thread.join()
     assert {status for _, status, _ in answered} == {200}
-    assert len({reply["model_version"] for _, _, reply in answered}) == 4
+    assert {reply["model_version"] for _, _, reply in answered} == set(expected)
     for user, _, reply in answered:
         items = [item["item_id"] for item in reply["items"]]
         assert items == expected[reply["model_version"]][user]
