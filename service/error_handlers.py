@@ -7,6 +7,7 @@ from http import HTTPStatus
 from typing import Any
 
 import orjson
+import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
@@ -21,10 +22,13 @@ from index.errors import (
     shorten,
 )
 from service.live_model import NotReadyError
+from service.observability import route_of
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = "1"
 BLANK = "about:blank"
+
+log = structlog.stdlib.get_logger("service.errors")
 
 # The nearest class in an error's ancestry decides.
 STATUS_AND_TYPE: dict[type[Exception], tuple[int, str]] = {
@@ -71,6 +75,11 @@ def problem_response(
     )
 
 
+def bug_response(request: Request) -> Response:
+    """Return the reply to a request on which the service failed, which tells nothing about why."""
+    return problem_response(request, _problem(500, _FAILED))
+
+
 def add_error_handlers(app: FastAPI) -> None:
     """Make every error of the application a problem."""
     app.add_exception_handler(HashrecError, _on_hashrec_error)
@@ -109,7 +118,16 @@ def _problem(
 
 async def _on_hashrec_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HashrecError)
-    return problem_response(request, problem_of(error))
+    problem = problem_of(error)
+    if problem["type"] == BLANK:  # our own fault: the reply does not say what it is, so this must
+        log.error(
+            "request failed",
+            route=route_of(request.scope),
+            request_id=request.state.request_id,
+            reason=str(error),
+            exc_info=error,
+        )
+    return problem_response(request, problem)
 
 
 async def _on_http_exception(request: Request, error: Exception) -> Response:
@@ -141,4 +159,4 @@ async def _on_invalid_request(request: Request, error: Exception) -> Response:
 
 async def _on_bug(request: Request, error: Exception) -> Response:
     del error  # logged by the request observer, and nothing about it goes out
-    return problem_response(request, _problem(500, _FAILED))
+    return bug_response(request)

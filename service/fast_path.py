@@ -1,8 +1,8 @@
 """`GET /recommend/{user_id}` without FastAPI, whose routing costs more than the answer.
 
 It takes requests that are beyond doubt: a path with an id, and no query but one `k` or `n` in
-range. Everything else, every error among it, goes on to FastAPI. A conformance test holds the two
-paths against each other.
+range. Everything else goes on to FastAPI, and so does a request that is refused. A conformance test
+holds the two paths against each other.
 """
 
 from __future__ import annotations
@@ -10,12 +10,15 @@ from __future__ import annotations
 import re
 from time import perf_counter
 
+from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
+from index.errors import HashrecError
 from index.recommender import MAX_K
 from service import replies
 from service.cached_recommender import Wanted
 from service.dependencies import Services
+from service.error_handlers import bug_response
 from service.observability import RequestObserver
 from service.schemas import DEFAULT_K, require_id
 
@@ -38,14 +41,20 @@ class FastPath:
             return
         started = perf_counter()
         services: Services = scope["state"]["services"]
+        request_id = self._app.request_id(scope["headers"])
         try:
             answer = await services.recommendations.get(wanted)
-        except Exception:  # noqa: BLE001  FastAPI's handlers know what to say
+        except HashrecError:  # FastAPI's handlers know what to say
             await self._app(scope, receive, send)
             return
-        request_id = self._app.request_id(scope["headers"])
-        status, body = replies.status_and_body(answer, scope["headers"])
-        headers = replies.headers(answer, body, services.away())
+        except Exception:  # noqa: BLE001  as the observer does, which this request did not pass
+            self._app.log_bug(ROUTE, request_id)
+            scope["state"]["request_id"] = request_id.decode()
+            failed = bug_response(Request(scope))
+            status, body, headers = failed.status_code, bytes(failed.body), failed.raw_headers
+        else:
+            status, body = replies.status_and_body(answer, scope["headers"])
+            headers = replies.headers(answer, body, services.away())
         headers += self._app.headers(request_id, started)
         try:
             await send({"type": "http.response.start", "status": status, "headers": headers})

@@ -228,7 +228,7 @@ class RequestObserver:
         try:
             await self._app(scope, receive, observed_send)
         except Exception:
-            log.exception("request failed", route=route_of(scope), request_id=request_id.decode())
+            self.log_bug(route_of(scope), request_id)
             if status < 500:  # no error page went out: let the server end the connection
                 raise
         finally:
@@ -251,6 +251,10 @@ class RequestObserver:
             # A client that keeps a connection open could send into it just as it is closed.
             headers.append((b"connection", b"close"))
         return headers
+
+    def log_bug(self, route: str, request_id: bytes) -> None:
+        """Log the exception that is being handled."""
+        log.exception("request failed", route=route, request_id=request_id.decode())
 
     def finish(
         self, method: str, route: str, status: int, request_id: bytes, started: float

@@ -7,6 +7,7 @@ from index.errors import (
     ArtifactCorruptError,
     CodeWidthError,
     ConfigError,
+    HashrecError,
     NoArtifactError,
     UnknownItemError,
     UnknownUserError,
@@ -15,7 +16,7 @@ from index.store import Store
 from service.app import MAX_BODY_BYTES, create_app
 from service.error_handlers import problem_of
 from service.live_model import NotReadyError
-from tests.service.serving import serving, settings
+from tests.service.serving import logged, serving, settings
 
 
 def assert_is_problem(reply: httpx.Response, status: int) -> dict:
@@ -101,6 +102,38 @@ def test_a_reply_that_breaks_off_is_not_dressed_up_as_whole(shared_store: Store)
 
     with serving(app) as client, pytest.raises(httpx.RemoteProtocolError):
         client.get("/half")
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "is_logged"),
+    [
+        (CodeWidthError(8, 16), 500, True),
+        (ArtifactCorruptError("/the/folder", "why"), 503, True),
+        (UnknownItemError("i"), 404, False),
+    ],
+)
+def test_the_log_says_what_a_reply_on_our_own_fault_keeps_to_itself(
+    shared_store: Store,
+    capfd: pytest.CaptureFixture[str],
+    error: HashrecError,
+    status: int,
+    is_logged: bool,
+):
+    app = create_app(settings(shared_store.path))
+
+    @app.get("/fault/{fault_id}")
+    async def fault() -> None:
+        raise error
+
+    with serving(app) as client:
+        reply = client.get("/fault/17", headers={"x-request-id": "abc"})
+    assert_is_problem(reply, status)
+    assert (str(error) in reply.text) != is_logged
+    lines = logged(capfd.readouterr().err, "request failed")
+    assert [line["reason"] for line in lines] == [str(error)] * is_logged
+    for line in lines:
+        assert (line["route"], line["request_id"]) == ("/fault/{fault_id}", "abc")
+        assert type(error).__name__ in line["exception"]
 
 
 @pytest.mark.parametrize(

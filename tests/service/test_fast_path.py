@@ -7,10 +7,11 @@ from collections.abc import Generator
 import httpx
 import pytest
 
+from index.recommender import Recommendation, Recommender
 from index.store import Store
 from service.cached_recommender import Wanted
 from service.fast_path import plain_request
-from tests.service.serving import metric, serving, settings
+from tests.service.serving import logged, metric, serving, settings
 
 PER_REQUEST = {"date", "server-timing"}
 IDS = ("u1", "nobody", "a%2Fb", "Zo%C3%AB", "%00", "x" * 512, "x" * 513, "", "batch", "%ff")
@@ -53,6 +54,7 @@ def test_both_paths_refuse_the_same_methods(client: httpx.Client, plain: httpx.C
 
 
 def test_both_paths_honour_if_none_match(client: httpx.Client, plain: httpx.Client):
+    client.get("/recommend/u1")  # so that both have it in memory
     etag = plain.get("/recommend/u1").headers["etag"]
     for sent in (etag, '"other"', "*", f'"a", W/{etag}', ""):
         headers = {"x-request-id": "same", "if-none-match": sent}
@@ -97,6 +99,36 @@ def test_without_a_model_both_paths_say_so(store: Store, tmp_path):
         expected = seen(plain.get("/recommend/u1", headers=headers))
         assert expected[0] == 503
         assert seen(fast.get("/recommend/u1", headers=headers)) == expected
+
+
+def test_a_failing_ranking_is_tried_once_and_is_the_same_error_on_both_paths(
+    store: Store, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+):
+    tried: list[str] = []
+
+    def fail(recommender: Recommender, user_id: str, *options: object) -> Recommendation:
+        tried.append(user_id)
+        raise RuntimeError("the secret is 42")
+
+    headers = {"x-request-id": "same"}
+    replies = []
+    for fast_path in (True, False):
+        with (
+            serving(settings(store.path), fast_path=fast_path) as client,
+            monkeypatch.context() as m,
+        ):
+            m.setattr(Recommender, "recommend", fail)
+            replies.append(seen(client.get("/recommend/u1", headers=headers)))
+            assert metric(client, "hashrec_cache_operations_total", outcome="miss") == 1
+            labels = {"route": "/recommend/{user_id}", "status": "500"}
+            assert metric(client, "http_request_duration_seconds_count", **labels) == 1
+        (line,) = logged(capfd.readouterr().err, "request failed")
+        assert (line["route"], line["request_id"]) == ("/recommend/{user_id}", "same")
+        assert "the secret is 42" in line["exception"]
+    assert tried == ["u1", "u1"]
+    assert replies[0] == replies[1]
+    assert replies[0][0] == 500
+    assert b"secret" not in replies[0][2]
 
 
 def test_the_fast_path_takes_plain_requests_and_no_others():
