@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Annotated, TypedDict
 
 from fastapi import Depends, Request
+from fastapi.exceptions import RequestValidationError
 
 from service.cached_recommender import CachedRecommender
 from service.caches import Cache
 from service.live_model import LiveModel
 from service.observability import Draining, Metrics
+from service.schemas import REPEATABLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,19 @@ class State(TypedDict):
 def get_services(request: Request) -> Services:
     """Return the services of the process."""
     return request.state.services
+
+
+async def refuse_repeated_options(request: Request) -> None:
+    """Check that a query gives each option once, but for those that are lists.
+
+    Raises:
+        RequestValidationError: it does not. FastAPI would take the last one.
+    """
+    given = Counter(key for key, _ in request.query_params.multi_items())
+    if repeated := [key for key, n in given.items() if n > 1 and key not in REPEATABLE]:
+        raise RequestValidationError(
+            [{"loc": ("query", key), "msg": "give this option once"} for key in repeated]
+        )
 
 
 ServicesDependency = Annotated[Services, Depends(get_services)]

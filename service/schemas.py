@@ -12,6 +12,7 @@ from service.cached_recommender import Wanted
 
 DEFAULT_K = 10
 MAX_BATCH = 1000
+MAX_BATCH_ITEMS = 50_000  # a reply of about 5 MB
 MAX_EXCLUDED = 1000
 MAX_CATEGORIES = 50
 
@@ -38,6 +39,9 @@ ExternalId = Annotated[
     AfterValidator(require_id),
     Field(json_schema_extra={"minLength": 1, "maxLength": MAX_ID_BYTES}),
 ]
+
+
+REPEATABLE = frozenset({"exclude", "category"})  # a query gives every other option once
 
 
 class LengthQuery(BaseModel):
@@ -129,7 +133,24 @@ class BatchRequest(RecommendQuery):
         json_schema_extra={"examples": [{"user_ids": ["42", "new-user"], "k": 10}]}
     )
 
-    user_ids: Annotated[list[str], Field(min_length=1, max_length=MAX_BATCH)]
+    user_ids: Annotated[
+        list[str],
+        Field(
+            min_length=1,
+            max_length=MAX_BATCH,
+            description=f"Number of users times `k` is at most {MAX_BATCH_ITEMS:,}.",
+        ),
+    ]
+
+    @model_validator(mode="after")
+    def _bounded_reply(self) -> Self:
+        n_items = len(self.user_ids) * self.length
+        if n_items > MAX_BATCH_ITEMS:
+            raise ValueError(
+                f"{len(self.user_ids)} users times k={self.length} is {n_items} items and at most "
+                f"{MAX_BATCH_ITEMS} are given; ask for fewer users at once, or for a smaller k"
+            )
+        return self
 
 
 class ItemReply(BaseModel):

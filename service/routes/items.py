@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter, Depends, Path, Query, Request
 from starlette.responses import Response
 
-from service.dependencies import ServicesDependency
+from service.dependencies import ServicesDependency, refuse_repeated_options
 from service.routes.list_response import ListResponse, list_responses
 from service.schemas import ExternalId, SimilarQuery, SimilarReply
 
-router = APIRouter(tags=["items"])
+router = APIRouter(tags=["items"], dependencies=[Depends(refuse_repeated_options)])
 
 
 @router.get(

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
-from service.dependencies import ServicesDependency
+from service.dependencies import ServicesDependency, refuse_repeated_options
 from service.routes.list_response import ListResponse, list_responses
 from service.schemas import PopularQuery, PopularReply
 
-router = APIRouter(tags=["items"])
+router = APIRouter(tags=["items"], dependencies=[Depends(refuse_repeated_options)])
 
 
 @router.get("/popular", responses=list_responses(PopularReply), response_class=Response)

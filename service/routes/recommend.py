@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Annotated
 
 import orjson
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter, Depends, Path, Query, Request
 from starlette.responses import Response
 
 from index.errors import ConfigError, HashrecError
 from service.answer import Answer
-from service.dependencies import ServicesDependency
+from service.dependencies import ServicesDependency, refuse_repeated_options
 from service.error_handlers import documented, problem_of
 from service.routes.list_response import ListResponse, list_responses
 from service.schemas import (
@@ -22,7 +22,7 @@ from service.schemas import (
     require_id,
 )
 
-router = APIRouter(tags=["recommendations"])
+router = APIRouter(tags=["recommendations"], dependencies=[Depends(refuse_repeated_options)])
 
 
 @router.get(

@@ -48,6 +48,14 @@ def test_every_path_is_under_v1_too(client: httpx.Client, prefix: str, path: str
     assert client.get(prefix + path).status_code == 200
 
 
+@pytest.mark.parametrize("path", ["/livez", "/readyz", "/readyz?verbose", "/v1/livez"])
+def test_health_can_be_asked_for_without_a_body(client: httpx.Client, path: str):
+    whole, head = client.get(path), client.head(path)
+    assert (head.status_code, head.content) == (200, b"")
+    for name in ("content-type", "content-length"):
+        assert head.headers[name] == whole.headers[name]
+
+
 @pytest.mark.parametrize(
     ("query", "k", "options"),
     [
@@ -82,6 +90,8 @@ def test_options_reach_the_recommender(
     [
         *("k=0", "k=-1", "k=501", "n=501", "k=1000000000", "k=", "k=ten", "k=1.5", "k=٣"),
         *("k=3&n=4", "exclude_seen=perhaps", "category_mode=some", "unheard_of=1", "strict=7"),
+        *("k=2&k=3", "k=2&k=2", "n=2&n=3", "strict=1&strict=1", "%6b=2&k=3", "j=1&j=1"),
+        *("exclude_seen=true&exclude_seen=false", "category_mode=any&category_mode=all"),
         "exclude=",
         "category=" + "x" * 513,
         "k=" + "9" * 5000,
@@ -92,6 +102,13 @@ def test_options_out_of_range_are_refused_and_never_clamped(client: httpx.Client
     assert reply.status_code == 422
     location = reply.json()["errors"][0]["location"]
     assert location.startswith("query"), location
+
+
+@pytest.mark.parametrize("path", ["/recommend/u1", "/popular", "/items/i1/similar"])
+def test_an_option_given_twice_is_refused_by_name(client: httpx.Client, path: str):
+    reply = client.get(f"{path}?k=2&k=3")
+    assert reply.status_code == 422
+    assert reply.json()["detail"] == "query.k: give this option once"
 
 
 def test_an_unknown_user_gets_popular_items(client: httpx.Client, recommender: Recommender):
@@ -181,6 +198,20 @@ def test_a_batch_takes_a_thousand_users(client: httpx.Client):
     users = [f"u{number}" for number in range(1000)]
     results = client.post("/recommend/batch", json={"user_ids": users, "k": 1}).json()["results"]
     assert [result["user_id"] for result in results] == users
+
+
+def test_users_times_k_bound_a_batch(client: httpx.Client):
+    def ask(n_users: int, **length: int) -> httpx.Response:
+        users = [f"u{number}" for number in range(n_users)]
+        return client.post("/recommend/batch", json={"user_ids": users, **length})
+
+    assert len(ask(100, k=500).json()["results"]) == 100
+    for reply in (ask(101, k=500), ask(101, n=500)):
+        assert reply.status_code == 422
+        assert reply.json()["detail"] == (
+            "body: 101 users times k=500 is 50500 items and at most 50000 are given; "
+            "ask for fewer users at once, or for a smaller k"
+        )
 
 
 @pytest.mark.parametrize(
