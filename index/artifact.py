@@ -16,12 +16,14 @@ import numpy as np
 from index import durable
 from index.backends import INDEX_TYPES, HammingIndex
 from index.codes import BinaryCodes
-from index.errors import ArtifactCorruptError, ArtifactError, ConfigError
+from index.errors import ArtifactCorruptError, ArtifactError, ConfigError, NoRunError
 from index.manifest import MANIFEST_FILE, SCHEMA_VERSION, DataInfo, FileEntry, Manifest, ModelInfo
 from index.model import Model
 from index.npy import map_array
 
 INDEX_FILE = "index.bin"
+RUN_FOLDER = "artifact"  # where a run keeps its artifact
+HELD_OUT_FILE = "held_out.npy"  # and beside it what the run held out
 
 
 def write_artifact(
@@ -102,6 +104,18 @@ def record_metrics(folder: Path, metrics: Mapping[str, float]) -> Manifest:
 def _write_manifest(folder: Path, manifest: Manifest) -> None:
     content = manifest.model_dump_json(indent=2).encode() + b"\n"
     durable.write_bytes(folder / MANIFEST_FILE, content)
+
+
+def artifact_of_run(run: Path) -> Path:
+    """Return the folder in which `hashrec train --out RUN` left its artifact.
+
+    Raises:
+        NoRunError: there is none.
+    """
+    folder = run / RUN_FOLDER
+    if not folder.is_dir():
+        raise NoRunError(run)
+    return folder
 
 
 @dataclass(frozen=True, eq=False)

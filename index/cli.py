@@ -36,9 +36,16 @@ def publish(
     store: StoreOption = DEFAULT_STORE,
 ) -> None:
     """Verify a trained model, copy it into the store and serve it."""
+    from index.artifact import HELD_OUT_FILE, artifact_of_run  # noqa: PLC0415
     from index.store import Store  # noqa: PLC0415
 
-    print(Store(store).publish(run / "artifact"))
+    artifact = artifact_of_run(run)
+    if (run / HELD_OUT_FILE).exists():
+        say(
+            "note: this model has not learned from the items that were held out, and may recommend "
+            "them again; train with --split none to serve"
+        )
+    print(Store(store).publish(artifact))
 
 
 @app.command()
@@ -90,7 +97,10 @@ def recommend(
     recommender = Recommender(Store(store).open())
     answer = recommender.recommend(user_id, k, strict=strict)
     if as_json:
-        print_json({"user_id": user_id, **asdict(answer)})
+        items = [
+            {**asdict(item), "title": recommender.title(item.item_id)} for item in answer.items
+        ]
+        print_json({"user_id": user_id, **asdict(answer), "items": items})
         return
     say(f"{answer.source} recommendations of version {answer.model_version}")
     print_table(
@@ -129,7 +139,13 @@ def main() -> None:
     except HashrecError as error:
         say(f"error: {error}")
         sys.exit(1)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        say(f"error: {where}{error.strerror or error}")
+        sys.exit(1)
     except ModuleNotFoundError as error:
+        if error.name not in ("torch", "scipy", "polars", "pyarrow"):
+            raise
         say(f"error: this command needs {error.name}: pip install 'hashrec[training]'")
         sys.exit(1)
     except KeyboardInterrupt:

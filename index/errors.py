@@ -57,7 +57,9 @@ class ArtifactCorruptError(ArtifactError):
 
     def __init__(self, path: Path | str, reason: str) -> None:
         self.reason = reason
-        super().__init__(f"{path}: damaged or incomplete artifact: {reason}; publish it again")
+        super().__init__(
+            f"{path}: damaged or incomplete artifact: {reason}; train or publish it again"
+        )
 
 
 class NoArtifactError(ArtifactError):
@@ -67,6 +69,13 @@ class NoArtifactError(ArtifactError):
         super().__init__(
             f"{store}: no published version; run `hashrec publish RUN --store {store}`"
         )
+
+
+class NoRunError(ArtifactError):
+    """A folder is not what `hashrec train` leaves."""
+
+    def __init__(self, run: Path | str) -> None:
+        super().__init__(f"{run}: no trained model there; run `hashrec train --out {run}` first")
 
 
 class UnknownVersionError(ArtifactError):
@@ -88,10 +97,10 @@ class StoreBusyError(ArtifactError):
 class QualityGateError(HashrecError):
     """A candidate model ranks worse than the served one allows."""
 
-    def __init__(self, metric: str, candidate: float, served: float, max_drop: float) -> None:
+    def __init__(self, metric: str, figure: float, bar: float, whose: str, max_drop: float) -> None:
         super().__init__(
-            f"not published: {metric} {candidate:.4f} is more than {max_drop:.0%} below the served "
-            f"model's {served:.4f}; look at the data, or raise --max-drop"
+            f"not published: {metric} {figure:.4f} is more than {max_drop:.0%} below {whose} "
+            f"{bar:.4f}; look at the data, or raise --max-drop"
         )
 
 

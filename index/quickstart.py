@@ -14,7 +14,8 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from types import FrameType
+from typing import Annotated, Any, NoReturn
 from urllib.error import URLError
 from urllib.parse import quote
 from urllib.request import urlopen
@@ -38,7 +39,7 @@ def quickstart(
 ) -> None:
     """Train on all of the data, publish, serve, and print a first answer; serves until Ctrl-C."""
     require_free_port(port)
-    run = store.parent / "run"
+    run = store / ".quickstart"
     flags = ["--quiet"] if quiet else []
     hashrec("train", "--data", data, "--split", "none", "--out", str(run), *flags)
     hashrec("publish", str(run), "--store", str(store), stdout=subprocess.DEVNULL)
@@ -46,6 +47,7 @@ def quickstart(
         [*COMMAND, "serve", "--store", str(store), "--port", str(port)],
         env={"HASHREC_LOG_LEVEL": "warning"} | os.environ,  # this is a terminal, not a log
     )
+    signal.signal(signal.SIGTERM, _exit)  # so that the server ends too
     try:
         user_id = first_user(store)
         url = f"http://127.0.0.1:{port}/recommend/{quote(user_id, safe='')}?k=5"
@@ -124,6 +126,10 @@ def print_answer(answer: dict[str, Any]) -> None:
         ],
     )
     sys.stdout.flush()
+
+
+def _exit(_number: int, _frame: FrameType | None) -> NoReturn:
+    sys.exit(0)
 
 
 def stop(server: subprocess.Popen[bytes]) -> None:

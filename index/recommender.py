@@ -180,8 +180,11 @@ class Recommender:
             exclude_seen: leave out what each user has interacted with.
         """
         nothing = np.empty(0, dtype=np.int64)
-        for start in range(0, len(user_rows), BATCH):
-            batch = user_rows[start : start + BATCH]
+        # A batch fetches what its longest list needs. An approximate index breaks ties at the end
+        # of what it fetches as it likes, so there each user is searched as the service would.
+        size = BATCH if self.index.exact else 1
+        for start in range(0, len(user_rows), size):
+            batch = user_rows[start : start + size]
             excluded = [self._model.seen[int(row)] if exclude_seen else nothing for row in batch]
             yield from _nearest(self._everything, self._model.user_codes[batch], excluded, k)
 

@@ -130,7 +130,13 @@ class Store:
             return None
 
     def versions(self) -> list[VersionInfo]:
-        """List the published versions, latest first; one whose manifest is damaged is left out."""
+        """List the published versions, latest first; one whose manifest is damaged is left out.
+
+        Raises:
+            NoArtifactError: nothing was published yet.
+        """
+        if not self._versions.is_dir():
+            raise NoArtifactError(self.path)
         pointer = self.pointer()
         found: list[VersionInfo] = []
         for folder in sorted(self._versions.glob("[0-9]*"), reverse=True):
@@ -222,6 +228,7 @@ class Store:
             ArtifactCorruptError: it does not match its manifest; the served one stays.
             StoreBusyError: another job is writing to the store.
         """
+        self.folder(version)  # a store that is not there is not made
         with self.writing(), self._telling_disk_errors():
             self.open(version)
             self._serve(version)
@@ -238,6 +245,7 @@ class Store:
             ArtifactCorruptError: the earlier one is damaged; the served one stays.
             StoreBusyError: another job is writing to the store.
         """
+        self.current()
         with self.writing(), self._telling_disk_errors():
             pointer = self.pointer()
             if pointer is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import subprocess
@@ -61,6 +62,21 @@ def test_train_prints_its_report_and_publish_the_version(place: Workplace) -> No
     assert place.trained == json.loads((place.run / "report.json").read_text())
 
 
+def test_publish_says_that_a_model_to_compare_is_no_model_to_serve(
+    place: Workplace, tmp_path: Path
+) -> None:
+    done = hashrec("publish", place.run, "--store", tmp_path / "store")
+    assert "train with --split none to serve" in done.stderr
+
+
+def test_every_option_of_a_job_sets_something() -> None:
+    from training.cli import SETTING_OF_OPTION, retrain, train
+
+    others = {"out", "store", "config", "preset", "columns", "as_json", "quiet", "max_drop", "once"}
+    for command in (train, retrain):
+        assert set(inspect.signature(command).parameters) <= {*SETTING_OF_OPTION, *others}
+
+
 def test_evaluate_repeats_the_report_and_takes_another_k(place: Workplace) -> None:
     figures = json.loads(output("evaluate", place.run, "--k", 10, "--json"))
     expected = place.trained["metrics"]["test"]
@@ -81,6 +97,7 @@ def test_recommend_prints_a_table_or_json(place: Workplace) -> None:
     assert answer["model_version"] == place.version
     assert answer["source"] == "personal"
     assert [item["rank"] for item in answer["items"]] == [1, 2, 3]
+    assert all(item["title"] is None for item in answer["items"]), "clicks have no titles"
     table = output("recommend", "1", "--store", place.store, "-k", 3)
     assert all(item["item_id"] in table for item in answer["items"])
 
@@ -153,7 +170,10 @@ def test_columns_are_named_by_map(place: Workplace, tmp_path: Path) -> None:
         (("train", "--bits", "12", "--out", "x"), 1, "multiple of 8"),
         (("train", "--device", "cuda", "--out", "x"), 1, "use --device cpu"),
         (("train", "--config", "/no/such.toml", "--out", "x"), 1, "cannot be read as TOML"),
-        (("publish", "/no/run", "--store", "/tmp/none"), 1, "/no/run/artifact"),
+        (("publish", "/no/run", "--store", "/tmp/none"), 1, "run `hashrec train --out /no/run`"),
+        (("versions", "--store", "/no/store"), 1, "run `hashrec publish RUN"),
+        (("rollback", "--store", "/no/store"), 1, "run `hashrec publish RUN"),
+        (("train", "--out", "/dev/null"), 1, "/dev/null: File exists"),
         (("recommend", "1", "--store", "/no/store"), 1, "run `hashrec publish RUN"),
         (("evaluate", "/no/run"), 1, "/no/run"),
         (("data", "fetch", "nonsense"), 1, "no data set 'nonsense' to fetch"),

@@ -101,6 +101,23 @@ def test_quickstart_prints_a_first_answer_with_titles_and_serves_until_interrupt
             assert quickstart.wait(30) == 0
 
 
+def test_quickstart_ended_by_a_supervisor_ends_its_server(tmp_path: Path) -> None:
+    port = free_port()
+    (tmp_path / "run").mkdir()
+    with subprocess.Popen(
+        [*HASHREC, "quickstart", "--port", str(port), "--store", "store", "--quiet"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(README.parent)},
+        stdout=subprocess.DEVNULL,
+    ) as quickstart:
+        wait_for(f"http://127.0.0.1:{port}/readyz", quickstart, 100)
+        quickstart.send_signal(signal.SIGTERM)
+        assert quickstart.wait(30) == 0
+    with socket.socket() as probe:
+        assert probe.connect_ex(("127.0.0.1", port)) != 0
+    assert not list((tmp_path / "run").iterdir()), "a folder beside the store is not ours"
+
+
 def test_quickstart_checks_the_port_before_it_trains(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -74,6 +74,7 @@ SETTING_OF_OPTION = {
     "items": "data.items",
     "split": "split.strategy",
     "test": "split.test",
+    "validate": "split.by_validation",
     "teacher": "teacher.name",
     "model": "model.name",
     "bits": "model.n_bits",
@@ -95,6 +96,13 @@ def train(
     preset: PresetOption = None,
     split: Annotated[str | None, typer.Option(help="random, temporal, given or none.")] = None,
     test: Annotated[Path | None, typer.Option(help="Test file of `--split given`.")] = None,
+    validate: Annotated[
+        bool | None,
+        typer.Option(
+            "--validate",
+            help="Judge by a tenth of the training part, not by the test part: to tune.",
+        ),
+    ] = None,
     k_core: KCoreOption = None,
     k: Annotated[int | None, typer.Option(help="Length of the evaluated lists.")] = None,
     seed: SeedOption = None,
@@ -116,7 +124,7 @@ def train(
     if as_json:
         print_json(asdict(report))
         return
-    _print_metrics(report.metrics.get("test", {}))
+    _print_metrics(report.metrics.get("validation" if validate else "test", {}))
     say(
         f"{report.version}: {report.seconds['total']:.1f} s, peak {report.peak_memory_mb:,.0f} MB; "
         f"report in {out / 'report.json'}"
@@ -130,10 +138,11 @@ def evaluate(
     as_json: JsonOption = False,
 ) -> None:
     """Rank each user's held-out items with the code that serves, beside popularity."""
+    from index.artifact import artifact_of_run
     from index.manifest import Manifest
-    from training.job import ARTIFACT_FOLDER, judge, load_held_out
+    from training.job import judge, load_held_out
 
-    artifact = run / ARTIFACT_FOLDER
+    artifact = artifact_of_run(run)
     relevant = load_held_out(run, Manifest.read(artifact).n_users)
     figures = judge(artifact, relevant, k)
     if as_json:

@@ -48,17 +48,20 @@ class SplitConfig(Hyperparameters):
     Attributes:
         strategy: `random` half of each user's items, the last by time, a given file, or nothing.
         test: the given file.
+        by_validation: judge by a tenth of the training part, held out of it, and leave the test
+            part alone: the way to choose settings.
     """
 
     strategy: Literal["random", "temporal", "given", "none"] = "random"
     test: Path | None = None
+    by_validation: bool = False
 
 
 class JobConfig(Hyperparameters):
     """Everything that decides what a job produces.
 
     Attributes:
-        teacher: `name` and settings, by default GCN-CF where the model needs a teacher.
+        teacher: `name` and settings, by default the model's own where it needs a teacher.
         model: `name` and settings, by default DGCN-BinCF.
         index: type of the search index, a key of `INDEX_TYPES`.
         k: length of the lists that are evaluated.
@@ -97,5 +100,7 @@ def load_config(path: Path | None, flags: Mapping[str, Any]) -> JobConfig:
             *parents, last = name.split(".")
             for parent in parents:
                 section = section.setdefault(parent, {})
+                if not isinstance(section, dict):
+                    raise ConfigError(f"{path}: [{parent}] must be a table, got {section!r}")
             section[last] = value
     return JobConfig(**settings)

@@ -8,7 +8,7 @@ lower row.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,14 +38,6 @@ class Metrics:
     map: float
     ndcg: float
     coverage: float
-
-    def flat(self, prefix: str) -> dict[str, float]:
-        """Return the figures by name, such as `test/ndcg@100`."""
-        return {
-            f"{prefix}/{name}@{self.k}": value
-            for name, value in asdict(self).items()
-            if name not in ("k", "n_users")
-        }
 
 
 def evaluate_codes(
@@ -110,5 +102,9 @@ def _by_score(
         scores = embeddings.scores(block)
         for row, user in zip(scores, block, strict=True):
             row[seen[int(user)]] = -np.inf
-            n_allowed = len(row) - len(seen[int(user)])
-            yield np.argsort(-row, kind="stable")[: min(k, n_allowed)]
+            n = min(k, len(row) - len(seen[int(user)]))
+            least = np.partition(row, len(row) - n)[len(row) - n] if n else np.inf
+            in_list = np.flatnonzero(
+                row >= least
+            )  # by row, so that a stable sort keeps ties by row
+            yield in_list[np.argsort(-row[in_list], kind="stable")][:n]

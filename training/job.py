@@ -15,8 +15,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from index.artifact import Artifact, record_metrics, write_artifact
-from index.errors import ConfigError, DataError
+from index.artifact import (
+    HELD_OUT_FILE,
+    RUN_FOLDER,
+    Artifact,
+    record_metrics,
+    write_artifact,
+)
+from index.backends import INDEX_TYPES
+from index.errors import ConfigError, DataError, EmptyDataError
 from index.items import ItemTable
 from index.manifest import DataInfo, Manifest, ModelInfo
 from index.model import Model
@@ -33,13 +40,11 @@ from training.embeddings import Embeddings
 from training.evaluation import evaluate_codes, evaluate_embeddings, evaluate_popularity
 from training.models import HASH_MODELS, HashCodes, HashModel
 from training.progress import Progress
-from training.report import Report, Stopwatch, environment, peak_memory_mb
+from training.report import REPORT_FILE, Report, Stopwatch, environment, peak_memory_mb
 from training.teachers import TEACHERS, Teacher
 
-ARTIFACT_FOLDER = "artifact"
-HELD_OUT_FILE = "held_out.npy"
+VALIDATION_SHARE = 0.1
 DEFAULT_MODEL = "dgcn-bincf"
-DEFAULT_TEACHER = "gcn-cf"
 
 Say = Callable[[str], None]
 Figures = dict[str, dict[str, float]]
@@ -62,11 +67,13 @@ class Recipe:
         Raises:
             ConfigError: a name or a setting is unknown, or the device is not there.
         """
+        if config.index not in INDEX_TYPES:
+            raise ConfigError(f"no index {config.index!r}; there are {', '.join(INDEX_TYPES)}")
         model_name, model = _build("model", HASH_MODELS, {"name": DEFAULT_MODEL} | config.model)
         teacher_name, teacher = None, None
         if model.needs_teacher or config.teacher:
             teacher_name, teacher = _build(
-                "teacher", TEACHERS, {"name": DEFAULT_TEACHER} | config.teacher
+                "teacher", TEACHERS, {"name": model.default_teacher} | config.teacher
             )
         return cls(model_name, model, teacher_name, teacher, resolve_device(config.device))
 
@@ -86,29 +93,34 @@ def train(config: JobConfig, run: Path, progress: Progress, say: Say) -> Report:
             complete one.
     """
     recipe, clock = Recipe.of(config), Stopwatch()
+    run.mkdir(parents=True, exist_ok=True)
     with clock.stage("read"):
         dataset = read(config.data, say)
-        split = split_data(dataset, config)
+        split = split_data(dataset, config, say)
+    part = "validation" if config.split.by_validation else "test"
+    held_out = split.validation if config.split.by_validation else split.test
     codes, embeddings = fit(
         recipe, split.train, config.seed, progress=progress, clock=clock, say=say
     )
-    artifact = run / ARTIFACT_FOLDER
+    artifact = run / RUN_FOLDER
     with clock.stage("write"):
+        for stale in (HELD_OUT_FILE, REPORT_FILE):  # they describe the artifact that goes
+            (run / stale).unlink(missing_ok=True)
         manifest = write(artifact, codes, split.train, dataset, recipe=recipe, config=config)
     metrics: dict[str, Figures] = {}
-    if split.test is not None:
+    if held_out is not None:
         with clock.stage("evaluate"):
-            relevant = split.test.seen()
-            save_held_out(run, split.test)
-            metrics["test"] = judge(artifact, relevant, config.k)
+            relevant = held_out.seen()
+            save_held_out(run, held_out)
+            metrics[part] = judge(artifact, relevant, config.k)
             if embeddings is not None:
                 judged = evaluate_embeddings(embeddings, split.train, relevant, config.k)
-                metrics["test"]["teacher"] = asdict(judged)
-            record_metrics(artifact, headline("test", metrics["test"]))
+                metrics[part]["teacher"] = asdict(judged)
+            record_metrics(artifact, headline(part, metrics[part]))
     report = Report(
         version=manifest.version,
         config=config.model_dump(mode="json") | recipe.settings(),
-        data=manifest.data.model_dump() | sizes(split.train, split.test),
+        data=manifest.data.model_dump() | sizes(split.train, held_out),
         metrics=metrics,
         seconds=clock.seconds | {"total": round(sum(clock.seconds.values()), 3)},
         peak_memory_mb=round(peak_memory_mb(), 1),
@@ -134,21 +146,42 @@ def read(config: DataConfig, say: Say) -> Dataset:
     return dataset.with_interactions(k_core(dataset.interactions, config.k_core))
 
 
-def split_data(dataset: Dataset, config: JobConfig) -> Split:
+def split_data(dataset: Dataset, config: JobConfig, say: Say) -> Split:
     """Hold out what the job says, item rows in descending popularity of what is left.
 
     Raises:
-        ConfigError: a given test file is asked for and there is none.
+        ConfigError: a given test file is asked for and there is none, or the other way round.
+        EmptyDataError: nothing can be held out.
     """
-    test = None
-    if config.split.strategy == "given":
-        path = config.split.test or dataset.test_path
+    chosen, test = config.split, None
+    if chosen.test is not None and chosen.strategy != "given":
+        raise ConfigError("--test FILE goes with --split given")
+    if chosen.strategy == "given":
+        path = chosen.test or dataset.test_path
         if path is None:
             raise ConfigError("--split given needs --test FILE")
-        test = read_interactions(
-            path, preset=config.data.preset, columns=config.data.columns
-        ).interactions
-    split = make_split(config.split.strategy, dataset.interactions, seed=config.seed, test=test)
+        reading = read_interactions(
+            path,
+            preset=config.data.preset,
+            columns=config.data.columns,
+            min_value=config.data.min_value,
+            max_bad=config.data.max_bad,
+        )
+        say(reading.summary())
+        test = reading.interactions
+    split = make_split(chosen.strategy, dataset.interactions, seed=config.seed, test=test)
+    if split.n_unknown or split.n_known:
+        say(
+            f"left out of the test pairs: {split.n_unknown:,} of users or items that training "
+            f"lacks, {split.n_known:,} that training holds"
+        )
+    if chosen.by_validation:
+        split = split.with_validation(VALIDATION_SHARE, config.seed)
+    for part in (split.test, split.validation):
+        if part is not None and not len(part):
+            raise EmptyDataError(
+                config.data.source, "too little data to hold anything out; use --split none"
+            )
     return split.by_popularity()
 
 
@@ -265,6 +298,6 @@ def load_held_out(run: Path, n_users: int) -> SeenItems:
 
 def _build(kind: str, registry: dict[str, type[Any]], settings: dict[str, Any]) -> tuple[str, Any]:
     name = settings["name"]
-    if name not in registry:
+    if not isinstance(name, str) or name not in registry:
         raise ConfigError(f"no {kind} {name!r}; there are {', '.join(sorted(registry))}")
     return name, registry[name](**{key: settings[key] for key in settings if key != "name"})

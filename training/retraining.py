@@ -10,10 +10,11 @@ went as well as the first.
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 from index.artifact import Artifact, record_metrics
-from index.errors import QualityGateError
+from index.errors import EmptyDataError, QualityGateError
 from index.manifest import Manifest
 from index.recommender import Recommender
 from index.seen import SeenItems
@@ -54,11 +55,13 @@ def retrain(
         shutil.rmtree(work, ignore_errors=True)
         try:
             report = _retrain(config, recipe, store, work, max_drop, progress=progress, say=say)
+            folder = store_path / REPORT_FOLDER
+            folder.mkdir(exist_ok=True)
+            report.write(folder)
+            store.publish(work / "everything")  # last: what fails before it changes nothing
         finally:
             shutil.rmtree(work, ignore_errors=True)
-    folder = store_path / REPORT_FOLDER
-    folder.mkdir(exist_ok=True)
-    report.write(folder)
+    say(f"published {report.version}")
     return report
 
 
@@ -76,6 +79,12 @@ def _retrain(
     with clock.stage("read"):
         dataset = read(config.data, say)
         part, held_out = stable_holdout(dataset.interactions, VALIDATION_SHARE)
+        if not len(held_out):
+            raise EmptyDataError(
+                config.data.source,
+                "too little data to judge a model by; `hashrec train --split none` and "
+                "`hashrec publish` take it as it is",
+            )
         part, held_out_of_part = by_popularity(part, held_out)
         full, held_out_of_full = by_popularity(dataset.interactions, held_out)
 
@@ -88,8 +97,7 @@ def _retrain(
     learn(part, candidate)
     with clock.stage("evaluate"):
         figures = judge(candidate, held_out_of_part.seen(), config.k)
-    served = store.served()
-    require_no_drop(figures, served, max_drop, say)
+    require_no_drop(figures, _served_metrics(store), max_drop, say)
 
     manifest = learn(full, everything)
     with clock.stage("evaluate"):
@@ -100,9 +108,6 @@ def _retrain(
             max_drop,
         )
     record_metrics(everything, headline("validation", figures))
-    with clock.stage("publish"):
-        store.publish(everything)
-    say(f"published {manifest.version}")
     return Report(
         version=manifest.version,
         config=config.model_dump(mode="json") | recipe.settings(),
@@ -115,32 +120,54 @@ def _retrain(
     )
 
 
-def require_no_drop(figures: Figures, served: Manifest | None, max_drop: float, say: Say) -> None:
-    """Hold a candidate's NDCG against the figure in the served version's manifest.
+def require_no_drop(
+    figures: Figures, served: Mapping[str, float] | None, max_drop: float, say: Say
+) -> None:
+    """Hold a candidate's NDCG@k against the figure that the served version was let through by.
+
+    A served version without one, because it was not published by this job or with another k, leaves
+    popularity as the bar. Where nothing is served there is none.
+
+    Args:
+        figures: the candidate's and popularity's.
+        served: the figures in the served version's manifest; None where nothing is served.
+        max_drop: share by which the candidate may be below the bar.
+        say: takes one-line messages.
 
     Raises:
-        QualityGateError: it is more than `max_drop` below.
+        QualityGateError: it is further below.
     """
-    codes, popularity = figures["codes"], figures["popularity"]
-    name = f"ndcg@{codes['k']}"
-    say(f"candidate: {name} {codes['ndcg']:.4f}; popularity has {popularity['ndcg']:.4f}")
-    before = None if served is None else served.metrics.get(f"validation/{name}")
-    if before is None:
-        say("no served version with a validation figure to compare with")
-    elif codes["ndcg"] < (1 - max_drop) * before:
-        raise QualityGateError(name, codes["ndcg"], before, max_drop)
-    else:
-        say(f"served version: {name} {before:.4f}")
+    codes, popularity = figures["codes"]["ndcg"], figures["popularity"]["ndcg"]
+    name = f"ndcg@{figures['codes']['k']}"
+    say(f"candidate: {name} {codes:.4f}; popularity: {popularity:.4f}")
+    if codes < popularity:
+        say("warning: the popular items, the same for everyone, rank better than these codes do")
+    if served is None:
+        return
+    whose, bar = "popularity's", popularity
+    if (before := served.get(f"validation/{name}")) is not None:
+        whose, bar = "the served version's", before
+    say(f"bar: {whose} {bar:.4f}, less {max_drop:.0%}")
+    if codes < (1 - max_drop) * bar:
+        raise QualityGateError(name, codes, bar, whose, max_drop)
+
+
+def _served_metrics(store: Store) -> Mapping[str, float] | None:
+    """Return the served version's figures, readable even if its arrays are damaged."""
+    pointer = store.pointer()
+    return None if pointer is None else Manifest.read(store.folder(pointer.current)).metrics
 
 
 def require_same_fit(candidate: float, everything: float, k: int, max_drop: float) -> None:
-    """Hold the model that learned from everything against the candidate.
+    """Hold the model that learned from everything against the candidate, by held-out pairs.
 
     Raises:
         QualityGateError: it ranks pairs it learned from worse than the candidate, which did not.
     """
     if everything < (1 - max_drop) * candidate:
-        raise QualityGateError(f"the final fit's ndcg@{k}", everything, candidate, max_drop)
+        raise QualityGateError(
+            f"the final fit's ndcg@{k}", everything, candidate, "the candidate's", max_drop
+        )
 
 
 def _ndcg_among_all(artifact: Path, relevant: SeenItems, k: int) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Self
+from typing import ClassVar, Self
 
 import faiss
 
@@ -18,6 +18,8 @@ class FaissFlat(FaissIndex):
     Its results come in (distance, row) order on the pinned version. FAISS does not promise that, so
     a property test holds it against the reference.
     """
+
+    exact: ClassVar[bool] = True
 
     @classmethod
     def build(cls, codes: BinaryCodes, *, seed: int = 0) -> Self:

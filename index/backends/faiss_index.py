@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import faiss
 import numpy as np
@@ -26,6 +26,8 @@ def padded_bytes(n_bits: int) -> int:
 
 class FaissIndex(ABC):
     """A FAISS binary index over padded codes."""
+
+    exact: ClassVar[bool]
 
     def __init__(self, index: Any, n_bits: int) -> None:
         self._index = index

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Self
+from typing import ClassVar, Self
 
 import faiss
 import numpy as np
@@ -24,6 +24,8 @@ class FaissIvf(FaissIndex):
     A neighbour in a list that is not searched is missed, and of items tied at the k-th distance any
     may be returned; what is returned is in (distance, row) order.
     """
+
+    exact: ClassVar[bool] = False
 
     @classmethod
     def build(cls, codes: BinaryCodes, *, seed: int = 0) -> Self:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, Self
+from typing import ClassVar, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +32,13 @@ class Neighbors:
 
 
 class HammingIndex(Protocol):
-    """Searches a fixed set of codes. Immutable and safe to search from several threads."""
+    """Searches a fixed set of codes. Immutable and safe to search from several threads.
+
+    Attributes:
+        exact: whether a search for more places only adds to the end of one for fewer.
+    """
+
+    exact: ClassVar[bool]
 
     @classmethod
     def build(cls, codes: BinaryCodes, *, seed: int = 0) -> Self:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 
@@ -15,6 +15,8 @@ from index.npy import map_array
 
 class NumpyExact:
     """All distances, then a stable sort."""
+
+    exact: ClassVar[bool] = True
 
     def __init__(self, codes: BinaryCodes) -> None:
         self._codes = codes

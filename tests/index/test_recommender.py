@@ -241,7 +241,7 @@ def test_an_approximate_index_that_finds_too_few_is_topped_up_with_popular_items
 
 
 @pytest.mark.parametrize("exclude_seen", [True, False])
-@pytest.mark.parametrize("index_type", EXACT)
+@pytest.mark.parametrize("index_type", sorted(INDEX_TYPES))
 def test_ranking_many_users_equals_recommending_to_each(
     index_type: str, exclude_seen: bool
 ) -> None:

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from index.artifact import Artifact
-from index.errors import ConfigError, DataError
+from index.errors import ConfigError, DataError, EmptyDataError
 from tests.training.small_jobs import quick_config, small_interactions, write_csv
+from training.config import load_config
 from training.job import load_held_out, train
 from training.progress import QuietProgress
 from training.report import Report, read_report
@@ -121,7 +122,8 @@ def test_more_places_than_items_is_no_error(tmp_path: Path, data: Path) -> None:
         ({"model__n_bits": 63}, "multiple of 8"),
         ({"model__speed": 3}, "no setting 'speed'"),
         ({"nonsense": 3}, "no setting 'nonsense'"),
-        ({"index": "nonsense"}, "index 'nonsense' is not one of flat"),
+        ({"index": "nonsense"}, "no index 'nonsense'; there are flat"),
+        ({"split__test": "/no/such.csv"}, "--test FILE goes with --split given"),
         ({"split__strategy": "given"}, "--split given needs --test FILE"),
         ({"split__strategy": "temporal"}, "no timestamps"),
         ({"data__k_core": 500}, "lower --k-core"),
@@ -132,7 +134,52 @@ def test_a_wrong_setting_says_what_is_right_and_writes_nothing(
 ) -> None:
     with pytest.raises((ConfigError, DataError), match=says):
         run_job(tmp_path / "run", data, **flags)
-    assert not (tmp_path / "run").exists()
+    assert not list(tmp_path.glob("run/*"))
+
+
+def test_a_run_that_holds_nothing_out_replaces_one_that_did_with_all_its_figures(
+    tmp_path: Path, data: Path
+) -> None:
+    run_job(tmp_path / "run", data)
+    run_job(tmp_path / "run", data, split__strategy="none")
+    with pytest.raises(DataError, match="nothing was held out"):
+        load_held_out(tmp_path / "run", 120)
+
+
+def test_too_little_data_to_hold_out_is_said_and_not_scored_as_zero(tmp_path: Path) -> None:
+    file = tmp_path / "one-each.csv"
+    file.write_text("user_id,item_id\na,x\nb,y\nc,z\n")
+    with pytest.raises(EmptyDataError, match="use --split none"):
+        run_job(tmp_path / "run", file)
+
+
+def test_settings_are_chosen_by_a_part_of_training_while_test_is_left_alone(
+    tmp_path: Path, data: Path, run: Path
+) -> None:
+    report = run_job(tmp_path / "run", data, k=10, split__by_validation=True)
+    assert set(report.metrics) == {"validation"}
+    judged = load_held_out(tmp_path / "run", 120)
+    test = load_held_out(run, 120)
+    model, tested = (Artifact.open(r / "artifact").model for r in (tmp_path / "run", run))
+    for user in range(120):
+        ids = set(model.items.ids(judged[user]))
+        assert not ids & set(tested.items.ids(test[user]))
+        assert ids <= set(tested.items.ids(tested.seen[user]))
+
+
+def test_a_given_test_file_is_read_by_the_rules_of_the_data(tmp_path: Path) -> None:
+    train_file, test_file = tmp_path / "train.csv", tmp_path / "test.csv"
+    rows = [f"{u},{i},5\n" for u in range(30) for i in ((u % 5), 5 + u % 7, 12 + u % 3)]
+    train_file.write_text("user_id,item_id,rating\n" + "".join(rows))
+    held_out = [f"{u},{(u + 1) % 5},{5 if u < 10 else 1}\n" for u in range(30)]
+    test_file.write_text("user_id,item_id,rating\nnobody,0,5\n" + "".join(held_out))
+    said: list[str] = []
+    config = quick_config(
+        tmp_path, train_file, split__strategy="given", split__test=test_file, data__min_value=4, k=5
+    )
+    report = train(config, tmp_path / "run", QuietProgress(), said.append)
+    assert report.data["n_held_out"] == 10
+    assert any("1 of users or items that training lacks" in line for line in said)
 
 
 def test_a_failed_run_leaves_the_earlier_one(tmp_path: Path, data: Path) -> None:
@@ -142,6 +189,13 @@ def test_a_failed_run_leaves_the_earlier_one(tmp_path: Path, data: Path) -> None
         run_job(tmp_path / "run", data, model__n_bits=60)
     assert (tmp_path / "run" / "report.json").read_bytes() == before
     assert Artifact.open(tmp_path / "run" / "artifact").manifest.n_bits == 64
+
+
+def test_a_section_that_is_no_table_is_refused(tmp_path: Path) -> None:
+    toml = tmp_path / "job.toml"
+    toml.write_text("data = 3\n")
+    with pytest.raises(ConfigError, match=r"\[data\] must be a table, got 3"):
+        load_config(toml, {"data.k_core": 5})
 
 
 def test_a_report_is_plain_json(run: Path) -> None:

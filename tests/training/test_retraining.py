@@ -6,13 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from index.errors import QualityGateError, StoreBusyError
+from index.artifact import record_metrics
+from index.errors import EmptyDataError, QualityGateError, StoreBusyError
 from index.store import Store
 from tests.training.small_jobs import quick_config, small_interactions, write_csv
 from training.data.interactions import Interactions
 from training.progress import QuietProgress
 from training.report import Report
-from training.retraining import REPORT_FOLDER, require_same_fit, retrain
+from training.retraining import REPORT_FOLDER, require_no_drop, require_same_fit, retrain
 
 
 class Night:
@@ -61,8 +62,7 @@ def test_the_served_version_carries_the_figure_it_was_let_through_by(
     figures = second.metrics["validation"]
     assert night.store.open().manifest.metrics["validation/ndcg@10"] == figures["codes"]["ndcg"]
     assert 0 < figures["codes"]["n_users"] <= small_interactions().n_users
-    assert any("no served version with a validation figure" in line for line in night.said)
-    assert any(line.startswith("served version: ndcg@10") for line in night.said)
+    assert [line for line in night.said if line.startswith("bar: the served version's")]
     assert (night.path / REPORT_FOLDER / "report.json").is_file()
     assert not list(night.path.glob(".retraining/*"))
 
@@ -89,6 +89,41 @@ def test_a_wider_gate_lets_the_same_model_through(tmp_path: Path) -> None:
     night.run(small_interactions())
     version = night.run(shuffled(small_interactions()), max_drop=1.0).version
     assert night.store.current() == version
+
+
+@pytest.mark.parametrize("flags", [{"k": 20}, {}])
+def test_a_served_version_without_a_like_figure_leaves_popularity_as_the_bar(
+    tmp_path: Path, flags: dict[str, int]
+) -> None:
+    night = Night(tmp_path)
+    first = night.run(small_interactions()).version
+    if not flags:  # as `hashrec publish` leaves it
+        record_metrics(night.store.folder(first), {"validation/ndcg@10": -1.0})
+        manifest = night.store.folder(first) / "manifest.json"
+        manifest.write_text(manifest.read_text().replace("validation/ndcg@10", "test/ndcg@10"))
+    version = night.run(small_interactions(), **flags).version
+    assert [line for line in night.said if line.startswith("bar: popularity's")]
+    assert night.store.current() == version
+
+
+def test_codes_that_rank_below_popularity_are_refused_once_something_is_served() -> None:
+    figures = {"codes": {"k": 10, "ndcg": 0.2}, "popularity": {"k": 10, "ndcg": 0.3}}
+    said: list[str] = []
+    require_no_drop(figures, None, 0.1, said.append)
+    assert any(line.startswith("warning: the popular items") for line in said)
+    with pytest.raises(QualityGateError, match=r"below popularity's 0\.3000"):
+        require_no_drop(figures, {"validation/ndcg@100": 0.1}, 0.1, said.append)
+
+
+def test_too_little_data_to_judge_by_is_not_published(tmp_path: Path) -> None:
+    night = Night(tmp_path)
+    everyone_once = small_interactions()
+    first_of_each = np.unique(everyone_once.user_rows, return_index=True)[1][:3]
+    few = np.zeros(len(everyone_once), dtype=bool)
+    few[first_of_each] = True
+    with pytest.raises(EmptyDataError, match="too little data to judge"):
+        night.run(everyone_once.where(few))
+    assert night.store.pointer() is None
 
 
 def test_one_retraining_at_a_time(tmp_path: Path) -> None:

@@ -130,7 +130,6 @@ def load_dataset(
     columns: Mapping[str, str] | None = None,
     min_value: float | None = None,
     max_bad: int = 0,
-    seed: int = 0,
 ) -> Dataset:
     """Load a data set by its name, or from a file or a folder.
 
@@ -145,14 +144,13 @@ def load_dataset(
         columns: role -> column.
         min_value: least value of a positive.
         max_bad: bad rows allowed.
-        seed: of the synthetic set.
 
     Raises:
         DataError: there is no such set here, or it cannot be read.
     """
     path = Path(name_or_path)
     if name_or_path == SYNTHETIC and not path.exists():
-        made = synthetic_catalogue(seed=seed)
+        made = synthetic_catalogue()
         return Dataset(
             name_or_path,
             made.interactions,
