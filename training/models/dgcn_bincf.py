@@ -70,6 +70,7 @@ class DgcnBinCf(Hyperparameters):
     """
 
     needs_teacher: ClassVar[bool] = True
+    default_teacher: ClassVar[str] = "gcn-cf"
 
     n_bits: PositiveInt = 192
     binarizer: Literal["bernoulli", "relaxed"] = "relaxed"

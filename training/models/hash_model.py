@@ -36,10 +36,12 @@ class HashModel(Protocol):
 
     Attributes:
         needs_teacher: whether `fit` refuses to work without a teacher.
+        default_teacher: which one it learns from unless the job names another.
         n_bits: width of the codes, a multiple of 8.
     """
 
     needs_teacher: ClassVar[bool]
+    default_teacher: ClassVar[str]
 
     @property
     def n_bits(self) -> int: ...  # noqa: D102
