@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from training.models.dgcn_bincf import BinCf, DgcnBinCf
 from training.models.hash_model import HashCodes, HashModel
+from training.models.least_squares import LeastSquares
 
 __all__ = ["HASH_MODELS", "HashCodes", "HashModel"]
 
 HASH_MODELS: dict[str, type[HashModel]] = {
     "bincf": BinCf,
     "dgcn-bincf": DgcnBinCf,
+    "least-squares": LeastSquares,
 }

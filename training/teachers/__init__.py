@@ -5,11 +5,13 @@ To add one, write its file and add its line here; the contract tests then cover 
 
 from __future__ import annotations
 
+from training.teachers.ease import Ease
 from training.teachers.gcn_cf import GcnCf
 from training.teachers.teacher import Teacher
 
 __all__ = ["TEACHERS", "Teacher"]
 
 TEACHERS: dict[str, type[Teacher]] = {
+    "ease": Ease,
     "gcn-cf": GcnCf,
 }

@@ -1,0 +1,243 @@
+"""Discrete least squares: codes whose inner products are nearest to a teacher's scores.
+
+Alternating coordinate descent over bits, as in discrete collaborative filtering (Zhang et al.,
+SIGIR 2016), here annealed, towards a score of every pair, and with a hinge for what a user does not
+want.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import torch
+from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt, field_validator
+from torch import Tensor
+
+from index.codes import BinaryCodes, require_code_width
+from index.errors import ConfigError, EmptyDataError
+from training.data.interactions import Interactions
+from training.device import deterministic, generator
+from training.embeddings import Embeddings
+from training.hyperparameters import Hyperparameters
+from training.models.hash_model import HashCodes
+from training.models.start import factors_of_width
+from training.progress import Progress
+
+_PAIRS = 1 << 20  # entries of a users x items matrix that exist at the same time: 4 MiB
+_ROWS = 1024  # codes that descend together: small enough to stay in a processor's cache
+
+
+@dataclass(frozen=True, eq=False)
+class Side:
+    """The users, or the items.
+
+    Attributes:
+        codes: +-1 as float32, shape (n, n_bits); changed in place.
+        factors: float32, shape (n, rank), of the target.
+    """
+
+    codes: Tensor
+    factors: Tensor
+
+    def gram(self) -> Tensor:
+        """Return the inner products of the bits, shape (n_bits, n_bits), exact integers."""
+        return self.codes.T @ self.codes
+
+
+class LeastSquares(Hyperparameters):
+    """Codes p_u, q_i in {-1, +1}^n and one scale c with c p_u^T q_i near to a target Z_ui.
+
+    The target is the teacher's score matrix with every user's row at mean 0 and variance 1
+    (`standardised_rows`); it keeps each user's ranking and stays in factors, Z = U V^T.
+
+    **Annealed stage.** Minimise F = |Z - c P Q^T|^2, a sum over all pairs. With Q and c fixed, the
+    part of F that depends on bit d of user u is -2 c p_ud h_ud, so the best bit is the sign of its
+    field
+
+        h_ud = R_ud - c sum_(e != d) A_de p_ue,    R = Z Q = U (V^T Q),    A = Q^T Q.
+
+    Bits are visited in order, items by the same rule with the sides exchanged, and after each sweep
+    the best scale is c = <R, P> / <P^T P, Q^T Q>. Each step is an exact minimisation, so F falls.
+    Descent alone stops in a poor local minimum; noise of deviation c A_dd t on each field, with t
+    falling in a straight line from temperature / sqrt(n) to 0, carries it past. No pair is ever
+    visited: time is O((n_users + n_items) n_bits (n_bits + rank)) an iteration, and memory that of
+    codes and factors.
+
+    **Hinge stage.** How far below its user's mean an unwanted item stands does not matter, and bits
+    spent on that are wasted. So a negative target is only an upper bound:
+
+        L = sum_(Z >= 0) (Z - c p^T q)^2 + sum_(Z < 0) max(0, c p^T q - Z)^2.
+
+    L is the least |T - c P Q^T|^2 over targets T that equal Z where Z >= 0 and are at most Z
+    elsewhere. The best T is min(Z, c p^T q) where Z < 0 (`hinge_target`), then a sweep descends
+    towards T, so L falls as well. T has no small factors: this stage visits all pairs, in blocks,
+    and takes O(n_users n_items (n_bits + rank)) an iteration. A few, without noise, are enough.
+
+    Attributes:
+        n_bits: width of the codes, a multiple of 8.
+        iterations: of the annealed stage; one is a sweep over the users and one over the items.
+        temperature: of the noise at the start; 0 is plain descent.
+        hinge_iterations: of the hinge stage; 0 leaves it out, for matrices of 10^10 pairs and more.
+    """
+
+    needs_teacher: ClassVar[bool] = True
+    default_teacher: ClassVar[str] = "ease"
+
+    n_bits: PositiveInt = 192
+    iterations: PositiveInt = 60
+    temperature: NonNegativeFloat = 7.5
+    hinge_iterations: NonNegativeInt = 10
+
+    @field_validator("n_bits")
+    @classmethod
+    def _packs_into_bytes(cls, n_bits: int) -> int:
+        require_code_width(n_bits)
+        return n_bits
+
+    def fit(
+        self,
+        train: Interactions,
+        teacher: Embeddings | None,
+        *,
+        seed: int,
+        device: torch.device,
+        progress: Progress,
+    ) -> HashCodes:
+        """Minimise F, then L; see `HashModel.fit`."""
+        if teacher is None:
+            raise ConfigError(f"{type(self).__name__} learns from a teacher; name one")
+        if (len(teacher.users), len(teacher.items)) != (train.n_users, train.n_items):
+            raise ConfigError(
+                f"the teacher knows {len(teacher.users)} users and {len(teacher.items)} items, the "
+                f"training data {train.n_users} and {train.n_items}; fit it on the same data"
+            )
+        if not len(train):
+            raise EmptyDataError("training data", "no interactions to learn from")
+        with deterministic(device):
+            return self._fit(standardised_rows(teacher), seed, device, progress)
+
+    def _fit(
+        self, target: Embeddings, seed: int, device: torch.device, progress: Progress
+    ) -> HashCodes:
+        start = factors_of_width(target, self.n_bits, seed)
+        users = Side(_signs(start.users, device), torch.tensor(target.users, device=device))
+        items = Side(_signs(start.items, device), torch.tensor(target.items, device=device))
+        n_pairs = len(users.codes) * len(items.codes)
+        energy = _inner(users.factors.T @ users.factors, items.factors.T @ items.factors)
+
+        scale = best_scale(users, items, projection(users, items))
+        for iteration in progress.track("Annealed least squares", self.iterations):
+            random = generator(device, seed, 4, iteration)
+            noise = self.temperature / math.sqrt(self.n_bits) * (1 - iteration / self.iterations)
+            for side, other in ((users, items), (items, users)):
+                R = projection(side, other)
+                descend(side, other, R, scale, noise=noise, random=random)
+                scale = best_scale(side, other, R)
+            progress.log(loss=residual(items, users, R, energy, scale) / n_pairs)
+        for _ in progress.track("Hinged least squares", self.hinge_iterations):
+            for side, other in ((users, items), (items, users)):
+                R, energy = hinged_projection(side, other, scale)
+                descend(side, other, R, scale)
+                scale = best_scale(side, other, R)
+            progress.log(loss=residual(items, users, R, energy, scale) / n_pairs)
+        return HashCodes(
+            users=BinaryCodes.from_signs(users.codes.cpu().numpy()),
+            items=BinaryCodes.from_signs(items.codes.cpu().numpy()),
+        )
+
+
+def standardised_rows(embeddings: Embeddings) -> Embeddings:
+    """Return factors of the scores with each user's row at mean 0 and variance 1.
+
+    The mean of row u is U_u^T mean(V) and, once V is centred, its variance U_u^T (V^T V / n) U_u:
+    the score matrix is never formed. A user who scores everything alike gets a row of zeros.
+    """
+    V = embeddings.items.astype(np.float64)
+    V -= V.mean(axis=0)
+    U = embeddings.users.astype(np.float64)
+    deviation = np.sqrt(np.maximum(((U @ (V.T @ V / len(V))) * U).sum(axis=1, keepdims=True), 0))
+    varies = deviation > 1e-6 * deviation.max(initial=0)
+    U = np.divide(U, deviation, out=np.zeros_like(U), where=varies)
+    return Embeddings(users=U.astype(np.float32), items=V.astype(np.float32))
+
+
+def hinge_target(Z: Tensor, prediction: Tensor) -> Tensor:
+    """Return the target nearest to the prediction: Z where Z >= 0, anything up to Z elsewhere."""
+    return torch.where(Z < 0, torch.minimum(Z, prediction), Z)
+
+
+def projection(side: Side, other: Side) -> Tensor:
+    """Return R = Z Q, the target times the other side's codes, shape (n, n_bits)."""
+    return side.factors @ (other.factors.T @ other.codes)
+
+
+def hinged_projection(side: Side, other: Side, scale: float) -> tuple[Tensor, float]:
+    """Return R = T Q and |T|^2 for the hinge's targets T at the present codes."""
+    R = torch.empty_like(side.codes)
+    energy = 0.0
+    for rows in _blocks(len(R), max(1, _PAIRS // len(other.codes))):
+        T = hinge_target(
+            side.factors[rows] @ other.factors.T, scale * side.codes[rows] @ other.codes.T
+        )
+        R[rows] = T @ other.codes
+        energy += T.square().sum().item()
+    return R, energy
+
+
+def descend(
+    side: Side,
+    other: Side,
+    R: Tensor,
+    scale: float,
+    *,
+    noise: float = 0.0,
+    random: torch.Generator | None = None,
+) -> None:
+    """Set every bit of one side to the sign of its field, in order; a field of 0 keeps the bit.
+
+    Args:
+        side: changed in place.
+        other: held fixed.
+        R: targets times the other side's codes, shape (n, n_bits).
+        scale: c.
+        noise: t, deviation of the noise in units of c A_dd.
+        random: where the noise comes from, if there is any.
+    """
+    A = other.gram().fill_diagonal_(0)
+    deviation = noise * scale * len(other.codes)  # every A_dd is the number of codes
+    for rows in _blocks(len(R), _ROWS):
+        bits = side.codes[rows].T.contiguous()  # one bit of all rows lies together
+        reached = R[rows].T.contiguous()
+        if noise:
+            reached += deviation * torch.randn(reached.shape, generator=random, device=R.device)
+        for d in range(len(bits)):
+            field = torch.addmv(reached[d], bits.T, A[d], alpha=-scale)
+            bits[d] = torch.where(field == 0, bits[d], field.sign())
+        side.codes[rows] = bits.T
+
+
+def best_scale(side: Side, other: Side, R: Tensor) -> float:
+    """Return the c >= 0 that minimises |T - c P Q^T|^2; below 0 would turn rankings over."""
+    return max(0.0, _inner(R, side.codes) / _inner(side.gram(), other.gram()))
+
+
+def residual(side: Side, other: Side, R: Tensor, energy: float, scale: float) -> float:
+    """Return |T - c P Q^T|^2 from R = T Q and energy = |T|^2."""
+    modelled = _inner(side.gram(), other.gram())
+    return energy - 2 * scale * _inner(R, side.codes) + scale**2 * modelled
+
+
+def _inner(left: Tensor, right: Tensor) -> float:
+    return (left.double() * right).sum().item()
+
+
+def _signs(factors: np.ndarray, device: torch.device) -> Tensor:
+    return torch.from_numpy(np.where(factors >= 0, np.float32(1), np.float32(-1))).to(device)
+
+
+def _blocks(n_rows: int, step: int) -> Iterator[slice]:
+    return (slice(start, min(start + step, n_rows)) for start in range(0, n_rows, step))
