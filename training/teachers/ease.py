@@ -59,8 +59,8 @@ class Ease(Hyperparameters):
     """
 
     user_exponent: NonNegativeFloat = 0.35
-    item_exponent: NonNegativeFloat = 0.5
-    regularization: PositiveFloat = 5.0
+    item_exponent: NonNegativeFloat = 0.75
+    regularization: PositiveFloat = 2.5
     score_exponent: PositiveFloat = 0.5
     rank: PositiveInt = 64
     passes: PositiveInt = 4
