@@ -44,8 +44,8 @@ def tiny(monkeypatch, serve_file):
 
 
 def test_synthetic_needs_no_file(tmp_path):
-    dataset = load_dataset("synthetic", data_home=tmp_path, seed=2)
-    made = synthetic_catalogue(seed=2)
+    dataset = load_dataset("synthetic", data_home=tmp_path)
+    made = synthetic_catalogue()
     assert dataset.interactions.data_hash() == made.interactions.data_hash()
     assert dataset.attributes == made.attributes
     assert dataset.description.startswith("synthetic: invented data, 1,000 users x 600 items")
