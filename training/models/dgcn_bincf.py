@@ -6,19 +6,18 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import torch
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, field_validator
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor
 from torch.nn.functional import embedding
 
-from index.codes import BinaryCodes, require_code_width
-from index.errors import ConfigError
+from index.codes import BinaryCodes
 from training.binarize import bernoulli_code, distance_to_binary, expected_noise_energy
 from training.data.interactions import Interactions
 from training.device import deterministic, generator
 from training.embeddings import Embeddings
 from training.hyperparameters import Hyperparameters
 from training.losses import bpr_loss, listnet_loss
-from training.models.hash_model import HashCodes
+from training.models.hash_model import CodeWidth, HashCodes, require_teacher
 from training.models.start import factors_of_width
 from training.progress import Progress
 from training.sampling import ItemLists, PairSampler
@@ -72,7 +71,7 @@ class DgcnBinCf(Hyperparameters):
     needs_teacher: ClassVar[bool] = True
     default_teacher: ClassVar[str] = "gcn-cf"
 
-    n_bits: PositiveInt = 192
+    n_bits: CodeWidth = 192
     binarizer: Literal["bernoulli", "relaxed"] = "relaxed"
     alpha: NonNegativeFloat = 10.0
     temperature: PositiveFloat = 1.0
@@ -85,12 +84,6 @@ class DgcnBinCf(Hyperparameters):
     batches_per_epoch: PositiveInt = 32
     learning_rate: PositiveFloat = 0.05
 
-    @field_validator("n_bits")
-    @classmethod
-    def _packs_into_bytes(cls, n_bits: int) -> int:
-        require_code_width(n_bits)
-        return n_bits
-
     def fit(
         self,
         train: Interactions,
@@ -101,13 +94,7 @@ class DgcnBinCf(Hyperparameters):
         progress: Progress,
     ) -> HashCodes:
         """Minimise eq. 17 or eq. 18 with Adam; see `HashModel.fit`."""
-        if teacher is None:
-            raise ConfigError(f"{type(self).__name__} learns from a teacher; name one")
-        if (len(teacher.users), len(teacher.items)) != (train.n_users, train.n_items):
-            raise ConfigError(
-                f"the teacher knows {len(teacher.users)} users and {len(teacher.items)} items, the "
-                f"training data {train.n_users} and {train.n_items}; fit it on the same data"
-            )
+        teacher = require_teacher(teacher, train)
         with deterministic(device):
             return self._fit(train, teacher, seed, device, progress)
 

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Annotated, Any, ClassVar, Protocol
 
 import torch
+from pydantic import AfterValidator
 
-from index.codes import BinaryCodes
-from index.errors import CodeWidthError
+from index.codes import BinaryCodes, require_code_width
+from index.errors import CodeWidthError, ConfigError
 from training.data.interactions import Interactions
 from training.embeddings import Embeddings
 from training.progress import Progress
+
+
+def _packs_into_bytes(n_bits: int) -> int:
+    require_code_width(n_bits)
+    return n_bits
+
+
+CodeWidth = Annotated[int, AfterValidator(_packs_into_bytes)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,3 +77,19 @@ class HashModel(Protocol):
             EmptyDataError: `train` has nothing to learn from.
         """
         ...
+
+
+def require_teacher(teacher: Embeddings | None, train: Interactions) -> Embeddings:
+    """Return the teacher if it is there and knows the rows of `train`.
+
+    Raises:
+        ConfigError: it is missing, or was fitted on other data.
+    """
+    if teacher is None:
+        raise ConfigError("this model learns from a teacher; name one with --teacher")
+    if (len(teacher.users), len(teacher.items)) != (train.n_users, train.n_items):
+        raise ConfigError(
+            f"the teacher knows {len(teacher.users)} users and {len(teacher.items)} items, the "
+            f"training data {train.n_users} and {train.n_items}; fit it on the same data"
+        )
+    return teacher

@@ -14,16 +14,16 @@ from typing import ClassVar
 
 import numpy as np
 import torch
-from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt, field_validator
+from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt
 from torch import Tensor
 
-from index.codes import BinaryCodes, require_code_width
-from index.errors import ConfigError, EmptyDataError
+from index.codes import BinaryCodes
+from index.errors import EmptyDataError
 from training.data.interactions import Interactions
 from training.device import deterministic, generator
 from training.embeddings import Embeddings
 from training.hyperparameters import Hyperparameters
-from training.models.hash_model import HashCodes
+from training.models.hash_model import CodeWidth, HashCodes, require_teacher
 from training.models.start import factors_of_width
 from training.progress import Progress
 
@@ -87,16 +87,10 @@ class LeastSquares(Hyperparameters):
     needs_teacher: ClassVar[bool] = True
     default_teacher: ClassVar[str] = "ease"
 
-    n_bits: PositiveInt = 192
+    n_bits: CodeWidth = 192
     iterations: PositiveInt = 60
     temperature: NonNegativeFloat = 7.5
     hinge_iterations: NonNegativeInt = 10
-
-    @field_validator("n_bits")
-    @classmethod
-    def _packs_into_bytes(cls, n_bits: int) -> int:
-        require_code_width(n_bits)
-        return n_bits
 
     def fit(
         self,
@@ -108,13 +102,7 @@ class LeastSquares(Hyperparameters):
         progress: Progress,
     ) -> HashCodes:
         """Minimise F, then L; see `HashModel.fit`."""
-        if teacher is None:
-            raise ConfigError(f"{type(self).__name__} learns from a teacher; name one")
-        if (len(teacher.users), len(teacher.items)) != (train.n_users, train.n_items):
-            raise ConfigError(
-                f"the teacher knows {len(teacher.users)} users and {len(teacher.items)} items, the "
-                f"training data {train.n_users} and {train.n_items}; fit it on the same data"
-            )
+        teacher = require_teacher(teacher, train)
         if not len(train):
             raise EmptyDataError("training data", "no interactions to learn from")
         with deterministic(device):
