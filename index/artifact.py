@@ -17,7 +17,15 @@ from index import durable
 from index.backends import INDEX_TYPES, HammingIndex
 from index.codes import BinaryCodes
 from index.errors import ArtifactCorruptError, ArtifactError, ConfigError, NoRunError
-from index.manifest import MANIFEST_FILE, SCHEMA_VERSION, DataInfo, FileEntry, Manifest, ModelInfo
+from index.manifest import (
+    MANIFEST_FILE,
+    SCHEMA_VERSION,
+    DataInfo,
+    FileEntry,
+    Manifest,
+    ModelInfo,
+    RerankInfo,
+)
 from index.model import Model
 from index.npy import map_array
 
@@ -77,6 +85,7 @@ def write_artifact(
             data=data_info,
             metrics=dict(metrics or {}),
             files=files,
+            rerank=_rerank_info(model),
         )
         _write_manifest(staging, manifest)
         if folder.exists():
@@ -140,7 +149,8 @@ class Artifact:
         except OSError as error:
             raise ArtifactCorruptError(path, f"cannot be read: {error.strerror}") from error
         try:
-            model = Model.from_arrays(lambda name: map_array(path / f"{name}.npy"))
+            names = [name.removesuffix(".npy") for name in manifest.files]
+            model = Model.from_arrays(lambda name: map_array(path / f"{name}.npy"), names)
             model.check()
         except OSError as error:
             raise ArtifactCorruptError(path, f"{error.filename}: {error.strerror}") from error
@@ -153,11 +163,18 @@ class Artifact:
                 f"holds {counts[0]} users and {counts[1]} items of {counts[2]} bits, "
                 f"which is not what {MANIFEST_FILE} says",
             )
+        if _rerank_info(model) != manifest.rerank:
+            raise ArtifactCorruptError(path, f"re-ranks otherwise than {MANIFEST_FILE} says")
         if manifest.index_type not in INDEX_TYPES:
             raise ArtifactCorruptError(path, f"index type {manifest.index_type!r} is unknown here")
         index = INDEX_TYPES[manifest.index_type].load(path / INDEX_FILE, manifest.n_bits)
         _check_index(path, index, model.item_codes)
         return cls(path, manifest, model, index)
+
+
+def _rerank_info(model: Model) -> RerankInfo | None:
+    reranker = model.reranker
+    return None if reranker is None else RerankInfo(dim=reranker.dim, depth=reranker.depth)
 
 
 def _verify_files(path: Path, manifest: Manifest) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -10,8 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.codes import BinaryCodes
+from index.encoder import Encoder, ItemEncoder, UserEncoder
 from index.ids import IdMap
 from index.items import ItemTable
+from index.reranker import Reranker
 from index.seen import RowLists, SeenItems
 from index.strings import StringArray, ascending
 
@@ -24,6 +26,8 @@ class Model:
 
     Attributes:
         popularity: int64, shape (n_items,), users of each item, descending.
+        encoder: codes users and items that come later; None in an artifact from before there was
+            one.
     """
 
     user_codes: BinaryCodes
@@ -33,6 +37,7 @@ class Model:
     seen: SeenItems
     popularity: NDArray[np.int64]
     item_table: ItemTable
+    encoder: Encoder | None = None
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return every array by name, the form in which an artifact stores a model."""
@@ -46,14 +51,16 @@ class Model:
             **_string_arrays("item_attributes", self.item_table.attributes),
             **_id_arrays("categories", self.item_table.categories),
             **_list_arrays("category_items", self.item_table.category_items),
+            **({} if self.encoder is None else _encoder_arrays(self.encoder)),
         }
 
     @classmethod
-    def from_arrays(cls, load: Callable[[str], NDArray[Any]]) -> Model:
+    def from_arrays(cls, load: Callable[[str], NDArray[Any]], names: Collection[str]) -> Model:
         """Put a model together from its arrays.
 
         Args:
             load: returns the array of a name that `arrays` gives.
+            names: what there is to load; a part that may be absent is loaded if any of it is here.
 
         Raises:
             ValueError: an array has another type or number of dimensions than it must, or has no
@@ -82,6 +89,15 @@ class Model:
             _require(len(indptr) > 0, f"{name}.indptr is empty")
             return indptr, array(f"{name}.items", np.int32)
 
+        def encoder() -> Encoder:
+            users = UserEncoder(
+                array("user_encoder.weights", np.int8, 2), array("user_encoder.bias", np.int32)
+            )
+            items = ItemEncoder(
+                array("item_encoder.weights", np.int8, 2), array("item_encoder.bias", np.int32)
+            )
+            return Encoder(users, items)
+
         return cls(
             user_codes=BinaryCodes(array("user_codes", np.uint8, 2)),
             item_codes=BinaryCodes(array("item_codes", np.uint8, 2)),
@@ -94,6 +110,7 @@ class Model:
                 categories=ids("categories"),
                 category_items=RowLists(*lists("category_items")),
             ),
+            encoder=encoder() if any("_encoder." in name for name in names) else None,
         )
 
     def check(self) -> None:
@@ -121,6 +138,8 @@ class Model:
         self.items.check("item_ids")
         self.seen.check("seen", n_users, n_items)
         self.item_table.check(n_items)
+        if self.encoder is not None:
+            self.encoder.check(n_items, self.item_codes.n_bits)
 
 
 def _id_arrays(name: str, ids: IdMap) -> dict[str, NDArray[Any]]:
@@ -137,6 +156,26 @@ def _string_arrays(name: str, strings: StringArray) -> dict[str, NDArray[Any]]:
 
 def _list_arrays(name: str, lists: RowLists) -> dict[str, NDArray[Any]]:
     return {f"{name}.indptr": lists.indptr, f"{name}.items": lists.items}
+
+
+def _encoder_arrays(encoder: Encoder) -> dict[str, NDArray[Any]]:
+    return {
+        "user_encoder.weights": encoder.users.weights,
+        "user_encoder.bias": encoder.users.bias,
+        "item_encoder.weights": encoder.items.weights,
+        "item_encoder.bias": encoder.items.bias,
+    }
+
+
+def _reranker_arrays(reranker: Reranker | None) -> dict[str, NDArray[Any]]:
+    if reranker is None:
+        return {}
+    return {
+        "rerank_items": reranker.items,
+        "rerank_users": reranker.users,
+        "rerank_weights": reranker.weights,
+        "rerank_depth": np.array([reranker.depth], dtype=np.int64),
+    }
 
 
 def _require(condition: bool, otherwise: str) -> None:

@@ -1,4 +1,4 @@
-"""`Embeddings`: what a teacher hands to a hash model."""
+"""`Embeddings`: a teacher's scores in factors, the form that most hash models learn from."""
 
 from __future__ import annotations
 
@@ -43,17 +43,20 @@ class Embeddings:
             )
 
     @property
+    def n_users(self) -> int:
+        """Number of users."""
+        return len(self.users)
+
+    @property
+    def n_items(self) -> int:
+        """Number of items."""
+        return len(self.items)
+
+    @property
     def dim(self) -> int:
         """Number of factors of one user or item."""
         return self.users.shape[1]
 
     def scores(self, user_rows: NDArray[np.integer]) -> NDArray[np.float32]:
-        """Score every item for some users.
-
-        Args:
-            user_rows: integer, shape (b,).
-
-        Returns:
-            float32, shape (b, n_items).
-        """
+        """Score every item for some users; see `Scorer.scores`."""
         return self.users[user_rows] @ self.items.T

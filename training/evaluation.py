@@ -7,19 +7,18 @@ lower row.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from index.recommender import Recommender
-from index.seen import SeenItems
+from index.seen import SeenItems, contained
 from training.data.interactions import Interactions
-from training.embeddings import Embeddings
 from training.metrics import user_metrics
-
-_BLOCK = 256  # users scored at once by a float model
+from training.scorer import Csr, FoldInScorer, Scorer
+from training.top_items import NO_ITEM, top_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +39,42 @@ class Metrics:
     coverage: float
 
 
+@dataclass(frozen=True, eq=False)
+class Judgement:
+    """What one pass over the lists found, user by user and item by item.
+
+    Attributes:
+        k: length of the lists.
+        users: int64, shape (n,), the rows of the users judged.
+        figures: float64, shape (n, 3), Recall, MAP and NDCG of each of them.
+        recommended: int64, shape (n_items,), lists that each item is in.
+        found: int64, shape (n_items,), of those, the lists of users it was held out of.
+    """
+
+    k: int
+    users: NDArray[np.int64]
+    figures: NDArray[np.float64]
+    recommended: NDArray[np.int64]
+    found: NDArray[np.int64]
+
+    def metrics(self) -> Metrics:
+        """Return the means; 0 where nobody is judged."""
+        means = self.figures.mean(axis=0).tolist() if len(self.users) else (0.0,) * 3
+        recall, mean_precision, ndcg = means
+        coverage = float((self.recommended > 0).mean())
+        return Metrics(self.k, len(self.users), recall, mean_precision, ndcg, coverage)
+
+
 def evaluate_codes(
     recommender: Recommender, relevant: SeenItems, k: int, *, exclude_seen: bool = True
 ) -> Metrics:
+    """Return the means of `judge_codes`."""
+    return judge_codes(recommender, relevant, k, exclude_seen=exclude_seen).metrics()
+
+
+def judge_codes(
+    recommender: Recommender, relevant: SeenItems, k: int, *, exclude_seen: bool = True
+) -> Judgement:
     """Judge the lists that the service would give.
 
     Args:
@@ -55,7 +87,7 @@ def evaluate_codes(
     rankings = (
         ranking.rows for ranking in recommender.rank_users(users, k, exclude_seen=exclude_seen)
     )
-    return _mean(users, rankings, relevant, k, recommender.n_items)
+    return _judge(users, rankings, relevant, k, recommender.n_items)
 
 
 def evaluate_popularity(recommender: Recommender, relevant: SeenItems, k: int) -> Metrics:
@@ -64,13 +96,36 @@ def evaluate_popularity(recommender: Recommender, relevant: SeenItems, k: int) -
     return _mean(users, recommender.rank_popular(users, k), relevant, k, recommender.n_items)
 
 
-def evaluate_embeddings(
-    embeddings: Embeddings, train: Interactions, relevant: SeenItems, k: int
-) -> Metrics:
-    """Judge a float model by its scores."""
+def evaluate_scores(scorer: Scorer, train: Interactions, relevant: SeenItems, k: int) -> Metrics:
+    """Judge a float model by its scores.
+
+    Args:
+        scorer: a fitted teacher.
+        train: what it was fitted on; left out of the lists.
+        relevant: the held-out items of each user row.
+        k: length of the lists.
+    """
     users = _judged(relevant)
-    rankings = _by_score(embeddings, train.seen(), users, k)
-    return _mean(users, rankings, relevant, k, train.n_items)
+    lists, _ = top_of(scorer.scores, train.seen(), users, train.n_items, min(k, train.n_items))
+    return _mean(users, map(_without_padding, lists), relevant, k, train.n_items)
+
+
+def evaluate_fold_in(scorer: FoldInScorer, histories: Csr, relevant: SeenItems, k: int) -> Metrics:
+    """Judge a float model by its scores of users that it was not fitted on.
+
+    Args:
+        scorer: a fitted teacher.
+        histories: binary float32 CSR, shape (n_new_users, n_items); left out of the lists.
+        relevant: the held-out items of each row of `histories`.
+        k: length of the lists.
+    """
+    users, n_items = _judged(relevant), histories.shape[1]
+    histories = histories.sorted_indices()
+    seen = SeenItems(histories.indptr.astype(np.int64), histories.indices.astype(np.int32))
+    lists, _ = top_of(
+        lambda rows: scorer.fold_in(histories[rows]), seen, users, n_items, min(k, n_items)
+    )
+    return _mean(users, map(_without_padding, lists), relevant, k, n_items)
 
 
 def _judged(relevant: SeenItems) -> NDArray[np.int64]:
@@ -84,27 +139,27 @@ def _mean(
     k: int,
     n_items: int,
 ) -> Metrics:
-    recommended = np.zeros(n_items, dtype=bool)
+    return _judge(users, rankings, relevant, k, n_items).metrics()
+
+
+def _judge(
+    users: NDArray[np.int64],
+    rankings: Iterable[NDArray[np.integer]],
+    relevant: SeenItems,
+    k: int,
+    n_items: int,
+) -> Judgement:
+    recommended = np.zeros(n_items, dtype=np.int64)
+    found = np.zeros(n_items, dtype=np.int64)
     figures = np.zeros((len(users), 3))
     for position, (user, ranked) in enumerate(zip(users, rankings, strict=True)):
-        recommended[ranked[:k]] = True
-        judged = user_metrics(ranked, relevant[int(user)], k)
+        listed, held_out = ranked[:k], relevant[int(user)]
+        judged = user_metrics(listed, held_out, k)
         figures[position] = judged.recall, judged.map, judged.ndcg
-    recall, mean_precision, ndcg = figures.mean(axis=0).tolist() if len(users) else (0.0,) * 3
-    return Metrics(k, len(users), recall, mean_precision, ndcg, float(recommended.mean()))
+        recommended[listed] += 1  # a list holds no item twice
+        found[listed[contained(listed, held_out)]] += 1
+    return Judgement(k, users, figures, recommended, found)
 
 
-def _by_score(
-    embeddings: Embeddings, seen: SeenItems, users: NDArray[np.int64], k: int
-) -> Iterator[NDArray[np.integer]]:
-    for start in range(0, len(users), _BLOCK):
-        block = users[start : start + _BLOCK]
-        scores = embeddings.scores(block)
-        for row, user in zip(scores, block, strict=True):
-            row[seen[int(user)]] = -np.inf
-            n = min(k, len(row) - len(seen[int(user)]))
-            least = np.partition(row, len(row) - n)[len(row) - n] if n else np.inf
-            in_list = np.flatnonzero(
-                row >= least
-            )  # by row, so that a stable sort keeps ties by row
-            yield in_list[np.argsort(-row[in_list], kind="stable")][:n]
+def _without_padding(rows: NDArray[np.int32]) -> NDArray[np.int32]:
+    return rows[rows != NO_ITEM]

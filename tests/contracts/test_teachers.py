@@ -5,14 +5,19 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from scipy import sparse
 
 from index.errors import ConfigError, EmptyDataError
 from tests.training.pairs import interactions_of
 from training.data.interactions import Interactions
 from training.data.synthetic import synthetic_catalogue
+from training.factorization import factors_of
 from training.progress import QuietProgress
+from training.scorer import FoldInScorer
 from training.teachers import TEACHERS
+from training.teachers.gcn_cf import GcnCf
 
+WITHOUT_FOLD_IN = {GcnCf}  # a new node has no weights in its cross operations
 CPU = torch.device("cpu")
 
 
@@ -44,17 +49,77 @@ def fit(teacher, train, seed=0):
     return teacher.fit(train, seed=seed, device=CPU, progress=progress), progress
 
 
-def test_every_user_and_item_row_gets_finite_factors_of_one_width(teacher, train):
-    embeddings, _ = fit(teacher, train)
-    assert embeddings.users.shape == (train.n_users, embeddings.dim)
-    assert embeddings.items.shape == (train.n_items, embeddings.dim)
-    assert np.isfinite(embeddings.users).all()
-    assert np.isfinite(embeddings.items).all()
+def all_scores(scorer):
+    return scorer.scores(np.arange(scorer.n_users))
+
+
+def histories_of(train):
+    X = train.matrix()
+    X.data[:] = 1
+    return X
+
+
+def test_every_user_scores_every_item_with_a_finite_float32(teacher, train):
+    scorer, _ = fit(teacher, train)
+    scores = scorer.scores(np.array([3, 140, 3]))
+    assert (scorer.n_users, scorer.n_items) == (train.n_users, train.n_items)
+    assert scores.shape == (3, train.n_items)
+    assert scores.dtype == np.float32
+    assert np.isfinite(scores).all()
+    assert np.array_equal(scores[0], scores[2])
+    assert not np.array_equal(scores[0], scores[1])
+
+
+def test_scores_are_the_callers_to_change(teacher, train):
+    scorer, _ = fit(teacher, train)
+    before = all_scores(scorer)
+    scorer.scores(np.arange(5))[:] = np.nan
+    assert np.array_equal(all_scores(scorer), before)
+
+
+def test_how_many_users_are_asked_for_at_once_changes_no_score(teacher, train):
+    scorer, _ = fit(teacher, train)
+    by_one = np.concatenate([scorer.scores(np.array([user])) for user in range(train.n_users)])
+    np.testing.assert_allclose(by_one, all_scores(scorer), rtol=1e-4, atol=1e-5)
+
+
+def test_any_teacher_has_factors_for_models_that_learn_from_them(teacher, train):
+    scorer, progress = fit(teacher, train)
+    factors = factors_of(scorer, 90, seed=0, device=CPU, progress=progress)
+    assert (len(factors.users), len(factors.items)) == (train.n_users, train.n_items)
+    scores = all_scores(scorer)
+    error = np.linalg.norm(all_scores(factors) - scores) / np.linalg.norm(scores)
+    assert error < 1e-3
+
+
+def test_known_user_folded_in_from_the_same_history_scores_the_same(teacher, train):
+    scorer, _ = fit(teacher, train)
+    if not isinstance(scorer, FoldInScorer):
+        assert type(teacher) in WITHOUT_FOLD_IN
+        return
+    folded = scorer.fold_in(histories_of(train))
+    assert folded.dtype == np.float32
+    scores = all_scores(scorer)
+    np.testing.assert_allclose(folded, scores, rtol=1e-3, atol=1e-4 * np.abs(scores).max())
+
+
+def test_new_user_is_scored_by_what_they_have_and_leaves_the_known_as_they_are(teacher, train):
+    scorer, _ = fit(teacher, train)
+    if not isinstance(scorer, FoldInScorer):
+        assert type(teacher) in WITHOUT_FOLD_IN
+        return
+    before = all_scores(scorer)
+    new = sparse.csr_matrix((np.ones(3, np.float32), ([0, 0, 2], [4, 31, 0])), (3, train.n_items))
+    folded = scorer.fold_in(new)
+    assert folded.shape == (3, train.n_items)
+    assert np.isfinite(folded).all(), "also of a user who has nothing"
+    assert np.array_equal(all_scores(scorer), before)
+    np.testing.assert_allclose(scorer.fold_in(new[2]), folded[2:], rtol=1e-4, atol=1e-5)
 
 
 def test_items_a_user_has_score_above_items_it_has_not(teacher, train):
-    embeddings, _ = fit(teacher, train)
-    scores = embeddings.scores(np.arange(train.n_users))
+    scorer, _ = fit(teacher, train)
+    scores = all_scores(scorer)
     has = train.matrix().toarray() > 0
     above = [
         (scores[user, has[user]].mean() > scores[user, ~has[user]].mean())
@@ -63,18 +128,17 @@ def test_items_a_user_has_score_above_items_it_has_not(teacher, train):
     assert np.mean(above) > 0.9
 
 
-def test_same_seed_gives_the_same_factors_bit_for_bit(teacher, train):
+def test_same_seed_gives_the_same_scores_bit_for_bit(teacher, train):
     first, _ = fit(teacher, train)
     torch.rand(7)  # whatever else draws from the global generator
     second, _ = fit(teacher, train)
-    assert np.array_equal(first.users, second.users)
-    assert np.array_equal(first.items, second.items)
+    assert np.array_equal(all_scores(first), all_scores(second))
 
 
 def test_user_without_an_interaction_is_no_obstacle(teacher, train):
     without = train.where(train.user_rows != 5)
-    embeddings, _ = fit(teacher, without)
-    assert embeddings.users.shape[0] == train.n_users
+    scorer, _ = fit(teacher, without)
+    assert np.isfinite(all_scores(scorer)).all()
 
 
 def test_empty_data_is_refused_in_words(teacher):

@@ -9,6 +9,7 @@ import torch
 from pydantic import AfterValidator
 
 from index.codes import BinaryCodes, require_code_width
+from index.encoder import Encoder
 from index.errors import CodeWidthError, ConfigError
 from training.data.interactions import Interactions
 from training.embeddings import Embeddings
@@ -30,14 +31,17 @@ class HashCodes:
     Attributes:
         users: n_users codes, in row order.
         items: n_items codes of the same width.
+        encoder: codes users and items that come later; `training.encoding` fits one to any codes.
     """
 
     users: BinaryCodes
     items: BinaryCodes
+    encoder: Encoder
 
     def __post_init__(self) -> None:
-        if self.users.n_bits != self.items.n_bits:
-            raise CodeWidthError(self.users.n_bits, self.items.n_bits)
+        for n_bits in (self.items.n_bits, self.encoder.users.n_bits, self.encoder.items.n_bits):
+            if n_bits != self.users.n_bits:
+                raise CodeWidthError(self.users.n_bits, n_bits)
 
 
 class HashModel(Protocol):

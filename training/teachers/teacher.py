@@ -7,8 +7,8 @@ from typing import Any, Protocol
 import torch
 
 from training.data.interactions import Interactions
-from training.embeddings import Embeddings
 from training.progress import Progress
+from training.scorer import Scorer
 
 
 class Teacher(Protocol):
@@ -20,10 +20,12 @@ class Teacher(Protocol):
 
     def fit(
         self, train: Interactions, *, seed: int, device: torch.device, progress: Progress
-    ) -> Embeddings:
-        """Learn factors of every user and item row of `train`.
+    ) -> Scorer:
+        """Learn to score every item row of `train` for every user row.
 
-        The same data, seed, device and number of threads give the same factors bit for bit.
+        What comes back is an `Embeddings` where the scores have factors, and a `FoldInScorer`
+        where new users can be scored. The same data, seed, device and number of threads give the
+        same scores bit for bit.
 
         Raises:
             EmptyDataError: `train` has nothing to learn from.

@@ -1,0 +1,191 @@
+"""Codes for users and items that training never saw, by sums of small integer vectors.
+
+Every step is integer arithmetic, or floating-point arithmetic that IEEE 754 defines to the last
+bit, so a history has the same code on every machine.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from index.codes import BinaryCodes
+from index.errors import ConfigError
+from index.seen import RowLists
+
+BIAS_UNIT = 256  # parts of a weight's unit that a bias is given in
+ITEM_PRIOR = 10  # users that an item's bias counts as, beside the users it has
+LARGEST = 127  # of a weight; -128 is not used, so that a sign can be turned
+
+
+@dataclass(frozen=True, eq=False)
+class UserEncoder:
+    """A user's code from the items they took, and those they refused.
+
+    With A_i the weights of item i, b the bias and n the number of positive items,
+
+        code = sign(sum_(i positive) A_i - 1/2 sum_(j negative) A_j + sqrt(n) b),
+
+    which is the sign of a linear map of the history divided by sqrt(n). A refusal counts half: it
+    says less about what a user wants than a choice does.
+
+    Attributes:
+        weights: int8, shape (n_items, n_bits), A.
+        bias: int32, shape (n_bits,), b in 1/256 of a weight's unit.
+    """
+
+    weights: NDArray[np.int8]
+    bias: NDArray[np.int32]
+
+    @classmethod
+    def quantised(
+        cls, weights: NDArray[np.floating[Any]], bias: NDArray[np.floating[Any]] | None = None
+    ) -> Self:
+        """Round a float map to integers, each bit on a scale of its own, which no sign depends on.
+
+        Args:
+            weights: float, shape (n_items, n_bits).
+            bias: float, shape (n_bits,); None is 0.
+
+        Raises:
+            ConfigError: a value is not finite.
+        """
+        return cls(*_quantised(weights, bias))
+
+    @property
+    def n_bits(self) -> int:
+        """Dimensions of the codes."""
+        return self.weights.shape[1]
+
+    def encode(self, positives: RowLists, negatives: RowLists | None = None) -> BinaryCodes:
+        """Return the code of each history.
+
+        Args:
+            positives: item rows that each user took.
+            negatives: item rows that each user refused, as many lists; None is none.
+        """
+        fields = _sums(self.weights, positives).astype(np.int64)
+        fields += _rounded(np.sqrt(positives.counts()), self.bias)
+        if negatives is not None:
+            fields *= 2
+            fields -= _sums(self.weights, negatives)
+        return BinaryCodes.from_signs(fields)
+
+    def check(self, n_items: int, n_bits: int) -> None:
+        """Check that the arrays are of these items and this width.
+
+        Raises:
+            ValueError: they are not.
+        """
+        if self.weights.shape != (n_items, n_bits) or self.bias.shape != (n_bits,):
+            raise ValueError("user_encoder: it is of other items or of another width")
+
+
+@dataclass(frozen=True, eq=False)
+class ItemEncoder:
+    """An item's code from the codes of its users.
+
+    With p_u the +-1 codes of its n users,
+
+        code = sign(M^T sum_u p_u + (n + 10) b),
+
+    the sign of a linear map of the mean code, shrunk to 0 where there are few users: an item that
+    hardly anyone has gets a code near to sign(b).
+
+    Attributes:
+        weights: int8, shape (n_bits, n_bits), M: a row for each bit of a user, a column for each
+            bit of an item.
+        bias: int32, shape (n_bits,), b in 1/256 of a weight's unit.
+    """
+
+    weights: NDArray[np.int8]
+    bias: NDArray[np.int32]
+
+    @classmethod
+    def quantised(cls, weights: NDArray[np.floating[Any]], bias: NDArray[np.floating[Any]]) -> Self:
+        """Round a float map to integers; see `UserEncoder.quantised`."""
+        return cls(*_quantised(weights, bias))
+
+    @property
+    def n_bits(self) -> int:
+        """Dimensions of the codes."""
+        return self.weights.shape[1]
+
+    def encode(self, user_codes: BinaryCodes, users: RowLists) -> BinaryCodes:
+        """Return the code of each item.
+
+        Args:
+            user_codes: of all users.
+            users: user rows of each item.
+        """
+        sums = _sums(user_codes.to_signs(), users).astype(np.float64)
+        # Integers this small are exact in float64, in whatever order a product adds them up.
+        fields = (sums @ self.weights.astype(np.float64)).astype(np.int64)
+        fields += _rounded(users.counts().astype(np.float64) + ITEM_PRIOR, self.bias)
+        return BinaryCodes.from_signs(fields)
+
+    def check(self, n_bits: int) -> None:
+        """Check that the arrays are of this width.
+
+        Raises:
+            ValueError: they are not.
+        """
+        if self.weights.shape != (n_bits, n_bits) or self.bias.shape != (n_bits,):
+            raise ValueError("item_encoder: it is of another width")
+
+
+@dataclass(frozen=True, eq=False)
+class Encoder:
+    """How users and items that come later get codes that fit the learned ones.
+
+    Attributes:
+        users: a user's code from a history.
+        items: an item's code from its users' codes.
+    """
+
+    users: UserEncoder
+    items: ItemEncoder
+
+    def check(self, n_items: int, n_bits: int) -> None:
+        """Check that both parts are of these items and this width.
+
+        Raises:
+            ValueError: they are not.
+        """
+        self.users.check(n_items, n_bits)
+        self.items.check(n_bits)
+
+
+def _sums(rows: NDArray[np.int8], lists: RowLists) -> NDArray[np.int32]:
+    """Add up the rows of each list; one list at a time stays in a processor's cache.
+
+    Returns:
+        int32, shape (n_lists, n_bits).
+    """
+    sums = np.empty((len(lists), rows.shape[1]), dtype=np.int32)
+    for position in range(len(lists)):
+        rows.take(lists[position], axis=0).sum(axis=0, dtype=np.int32, out=sums[position])
+    return sums
+
+
+def _rounded(counts: NDArray[np.float64], bias: NDArray[np.int32]) -> NDArray[np.int64]:
+    """Return each count times the bias in a weight's unit, rounded to integers."""
+    return np.rint(counts[:, None] * bias / BIAS_UNIT).astype(np.int64)
+
+
+def _quantised(
+    weights: NDArray[np.floating[Any]], bias: NDArray[np.floating[Any]] | None
+) -> tuple[NDArray[np.int8], NDArray[np.int32]]:
+    offset = np.zeros(weights.shape[1]) if bias is None else bias.astype(np.float64)
+    if not (np.isfinite(weights).all() and np.isfinite(offset).all()):
+        raise ConfigError("an encoder holds NaN or infinity; the model that made it diverged")
+    largest = np.abs(weights).max(axis=0, initial=0).astype(np.float64)
+    scale = LARGEST / np.where(largest > 0, largest, 1)
+    limit = np.iinfo(np.int32).max
+    return (
+        np.rint(weights * scale).astype(np.int8),
+        np.rint(np.clip(offset * scale * BIAS_UNIT, -limit, limit)).astype(np.int32),
+    )

@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from training.embeddings import Embeddings
+from training.factorization import factors_of, truncated_svd
+from training.progress import QuietProgress
+
+CPU = torch.device("cpu")
+
+
+class Matrix:
+    """Scores that are written out, and that remember how many users were asked for at once."""
+
+    def __init__(self, scores):
+        self._scores = scores.astype(np.float32)
+        self.n_users, self.n_items = scores.shape
+        self.most_at_once = 0
+
+    def scores(self, user_rows):
+        self.most_at_once = max(self.most_at_once, len(user_rows))
+        return self._scores[user_rows]
+
+
+@pytest.fixture
+def matrix(rng):
+    """Scores whose singular values are 2^-0, 2^-1, ..."""
+    left, _ = np.linalg.qr(rng.normal(size=(40, 15)))
+    right, _ = np.linalg.qr(rng.normal(size=(25, 15)))
+    return Matrix(left * 2.0 ** -np.arange(15) @ right.T)
+
+
+def factor(function, scorer, rank, seed=0):
+    return function(scorer, rank, seed=seed, device=CPU, progress=QuietProgress())
+
+
+def test_a_teacher_that_has_factors_keeps_them_whatever_their_width(rng):
+    factors = Embeddings(np.ones((3, 2), np.float32), np.ones((4, 2), np.float32))
+    assert factor(factors_of, factors, 1) is factors
+
+
+def test_factors_are_the_best_of_their_rank(matrix):
+    left, singular, right = np.linalg.svd(matrix.scores(np.arange(40)))
+    found = factor(factors_of, matrix, 4)
+    assert found.dim == 4
+    np.testing.assert_allclose(
+        found.users @ found.items.T, left[:, :4] * singular[:4] @ right[:4], atol=1e-4
+    )
+
+
+def test_both_sides_have_orthogonal_columns_of_norm_root_singular_value(matrix):
+    found = factor(truncated_svd, matrix, 4)
+    for side in (found.users, found.items):
+        np.testing.assert_allclose(side.T @ side, np.diag([1, 0.5, 0.25, 0.125]), atol=1e-4)
+
+
+def test_more_rank_than_the_scores_have_gives_them_back(matrix):
+    found = factor(truncated_svd, matrix, 500)
+    np.testing.assert_allclose(found.users @ found.items.T, matrix.scores(np.arange(40)), atol=1e-5)
+
+
+def test_scores_are_asked_for_in_blocks_and_blocks_change_nothing(matrix, monkeypatch):
+    whole = factor(truncated_svd, matrix, 4)
+    monkeypatch.setattr("training.factorization._BLOCK", 25 * 7)
+    matrix.most_at_once = 0
+    blocked = factor(truncated_svd, matrix, 4)
+    assert matrix.most_at_once == 7
+    np.testing.assert_allclose(
+        blocked.users @ blocked.items.T, whole.users @ whole.items.T, atol=1e-5
+    )
+
+
+def test_the_same_seed_gives_the_same_factors_bit_for_bit(matrix):
+    first, second = factor(truncated_svd, matrix, 4), factor(truncated_svd, matrix, 4)
+    assert np.array_equal(first.users, second.users)
+    assert np.array_equal(first.items, second.items)
+
+
+def test_scores_of_zero_have_finite_factors():
+    found = factor(truncated_svd, Matrix(np.zeros((5, 4))), 2)
+    assert not (found.users @ found.items.T).any()

@@ -1,0 +1,102 @@
+"""Factors of any teacher's scores, by a randomised singular value decomposition.
+
+Halko, Martinsson and Tropp, "Finding Structure with Randomness", SIAM Review 2011.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from training.device import deterministic, generator
+from training.embeddings import Embeddings
+from training.progress import Progress
+from training.scorer import Scorer
+
+_BLOCK = 1 << 22  # entries of the score matrix that exist at the same time: 16 MiB
+_OVERSAMPLING = 16  # directions followed beyond those kept
+
+
+def factors_of(
+    scorer: Scorer,
+    rank: int,
+    *,
+    seed: int,
+    device: torch.device,
+    progress: Progress,
+    passes: int = 4,
+) -> Embeddings:
+    """Return a teacher's own factors, whatever their width, or else the best of some rank.
+
+    Args:
+        scorer: what to factor.
+        rank: singular values kept, if there are as many; for a teacher that has no factors.
+        seed: of the random start.
+        device: where the products are made.
+        progress: shows the passes.
+        passes: over all scores, each of which brings the factors nearer to the best.
+    """
+    if isinstance(scorer, Embeddings):
+        return scorer
+    return truncated_svd(scorer, rank, seed=seed, device=device, progress=progress, passes=passes)
+
+
+def truncated_svd(
+    scorer: Scorer,
+    rank: int,
+    *,
+    seed: int,
+    device: torch.device,
+    progress: Progress,
+    passes: int = 4,
+) -> Embeddings:
+    """Return U and V with U V^T nearest to the scores Z, columns of norm sqrt(singular value).
+
+    Subspace iteration on Z^T Z from a random start. Z exists in blocks of users, made anew in each
+    pass; memory is that of the factors.
+    """
+    with deterministic(device):
+        return _truncated_svd(scorer, rank, passes, generator(device, seed, 3), progress)
+
+
+def _truncated_svd(
+    scorer: Scorer, rank: int, passes: int, random: torch.Generator, progress: Progress
+) -> Embeddings:
+    n_users, n_items, device = scorer.n_users, scorer.n_items, random.device
+    rank = min(rank, n_users, n_items)
+    width = min(rank + _OVERSAMPLING, n_users, n_items)
+    basis = torch.randn((n_items, width), generator=random, device=device)
+    basis = torch.linalg.qr(basis).Q
+    for _ in progress.track("Factorisation passes", passes):
+        image = torch.zeros_like(basis)  # Z^T Z basis
+        energy, kept = 0.0, 0.0
+        for _, Z in _blocks(scorer, device):
+            projected = Z @ basis
+            image.addmm_(Z.T, projected)
+            energy += Z.square().sum().item()
+            kept += projected.square().sum().item()
+        basis = torch.linalg.qr(image).Q
+        progress.log(loss=1 - kept / energy if energy else 0.0)
+    users = torch.empty((n_users, width), device=device)
+    for rows, Z in _blocks(scorer, device):
+        users[rows] = Z @ basis
+    # Within the subspace the SVD is exact: U^T U = E diag(s^2) E^T.
+    squares, E = torch.linalg.eigh((users.T @ users).double())
+    leading = squares.argsort(descending=True)[:rank]
+    root = squares[leading].clamp(min=1e-12).pow(0.25)
+    return Embeddings(
+        users=(users @ (E[:, leading] / root).float()).cpu().numpy(),
+        items=(basis @ (E[:, leading] * root).float()).cpu().numpy(),
+    )
+
+
+def _blocks(scorer: Scorer, device: torch.device) -> Iterator[tuple[slice, Tensor]]:
+    """Yield Z in blocks of users."""
+    step = max(1, _BLOCK // scorer.n_items)
+    for start in range(0, scorer.n_users, step):
+        rows = slice(start, min(start + step, scorer.n_users))
+        scores = scorer.scores(np.arange(rows.start, rows.stop))
+        yield rows, torch.from_numpy(scores).to(device)

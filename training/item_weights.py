@@ -1,0 +1,137 @@
+"""Linear autoencoders: scores X B, with item weights B that give no item a say in itself."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from index.errors import ConfigError, EmptyDataError
+from training.data.interactions import Interactions
+from training.scorer import Csr
+
+_BLOCK = 1 << 22  # entries of a product that exist at the same time: 16 MiB
+
+
+def unchanged(T: Tensor) -> Tensor:
+    """Return the scores as they are."""
+    return T
+
+
+@dataclass(frozen=True, eq=False)
+class ItemWeightScorer:
+    """Scores f(X B), user by user; a new user is a new row of X.
+
+    Attributes:
+        X: binary float32 CSR, shape (n_users, n_items).
+        B: float32, shape (n_items, n_items), on the device that scores.
+        transform: f, of each row by itself; may work in place.
+    """
+
+    X: Csr
+    B: Tensor
+    transform: Callable[[Tensor], Tensor] = unchanged
+
+    @property
+    def n_users(self) -> int:
+        """Rows of X."""
+        return self.X.shape[0]
+
+    @property
+    def n_items(self) -> int:
+        """Columns of X."""
+        return self.X.shape[1]
+
+    def scores(self, user_rows: NDArray[np.integer]) -> NDArray[np.float32]:
+        """Score every item for some users; see `Scorer.scores`."""
+        return self.fold_in(self.X[user_rows])
+
+    def fold_in(self, histories: Csr) -> NDArray[np.float32]:
+        """Score every item for new users; see `FoldInScorer.fold_in`."""
+        return self.transform(_to_torch(histories, self.B.device) @ self.B).cpu().numpy()
+
+
+def binary_matrix(train: Interactions, max_items: int) -> Csr:
+    """Return X, for models that invert a matrix of items x items.
+
+    Raises:
+        EmptyDataError: there is nothing to learn from.
+        ConfigError: there are more than `max_items` items.
+    """
+    if not len(train):
+        raise EmptyDataError("training data", "no interactions to learn from")
+    if train.n_items > max_items:
+        gigabytes = 8 * train.n_items**2 / 1e9
+        raise ConfigError(
+            f"EASE inverts a matrix of items x items: {train.n_items:,} items need "
+            f"{gigabytes:.1f} GB and are more than max_items = {max_items:,}; choose "
+            "--teacher graph-filter, drop rare items with --k-core, or raise max_items"
+        )
+    X = train.matrix()
+    X.data[:] = 1  # a pair that comes twice is one
+    return X
+
+
+def gram(X: Csr, user_weights: NDArray[np.floating], device: torch.device) -> Tensor:
+    """Return G = X^T diag(user_weights) X, dense float32, shape (n_items, n_items).
+
+    Args:
+        X: binary float32 CSR, shape (n_users, n_items).
+        user_weights: shape (n_users,).
+        device: where G is to lie.
+    """
+    weighted = X.copy()
+    weighted.data *= np.repeat(user_weights, X.getnnz(1)).astype(np.float32)
+    transposed = X.T.tocsr()
+    n_items = X.shape[1]
+    G = torch.empty((n_items, n_items), device=device)
+    step = max(1, _BLOCK // n_items)
+    for start in range(0, n_items, step):
+        rows = slice(start, start + step)
+        G[rows] = torch.from_numpy((transposed[rows] @ weighted).toarray()).to(device)
+    return G
+
+
+def item_weights(G: Tensor, penalty: float | NDArray[np.floating]) -> Tensor:
+    """Return the B that minimises |X - X B|^2 + tr(B^T Lambda B) under diag(B) = 0, in G's place.
+
+    The stationary point is (G + Lambda) B = G - diag(gamma), so with P = (G + Lambda)^-1
+
+        B = I - P diag(1 / P_jj).
+
+    Args:
+        G: X^T X, float32, shape (n_items, n_items); its memory becomes B's.
+        penalty: the diagonal of Lambda, one number or one an item.
+
+    Raises:
+        ConfigError: G + Lambda is not positive definite in float32.
+    """
+    G.diagonal().add_(torch.as_tensor(penalty, dtype=torch.float32, device=G.device))
+    failed_at = torch.zeros((), dtype=torch.int32, device=G.device)
+    torch.linalg.cholesky_ex(G, out=(G, failed_at))
+    if failed_at.item():
+        raise ConfigError(
+            "EASE: the items' matrix cannot be inverted in float32; raise regularization"
+        )
+    B = torch.cholesky_inverse(G)
+    B /= -B.diagonal().clone()
+    B.fill_diagonal_(0)
+    return B
+
+
+def _to_torch(X: Csr, device: torch.device) -> Tensor:
+    with warnings.catch_warnings():
+        # PyTorch calls all of sparse CSR beta; the product used here is tested against a dense one.
+        warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
+        return torch.sparse_csr_tensor(
+            torch.from_numpy(X.indptr.astype(np.int64)),
+            torch.from_numpy(X.indices.astype(np.int64)),
+            torch.from_numpy(X.data),
+            X.shape,
+            check_invariants=True,
+        ).to(device)

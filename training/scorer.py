@@ -1,0 +1,50 @@
+"""What a fitted teacher can do: score every item, for users it knows and perhaps for new ones."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+Csr = Any  # scipy.sparse.csr_matrix, whose type stubs know neither its shape nor its rows
+
+
+class Scorer(Protocol):
+    """Scores of all users and items, made in blocks of users: the matrix is never whole in memory.
+
+    Only the order of a user's scores means something to everyone; their scale is the teacher's own.
+    """
+
+    @property
+    def n_users(self) -> int: ...  # noqa: D102
+
+    @property
+    def n_items(self) -> int: ...  # noqa: D102
+
+    def scores(self, user_rows: NDArray[np.integer]) -> NDArray[np.float32]:
+        """Score every item for some users; several threads may ask at the same time.
+
+        Args:
+            user_rows: integer, shape (b,).
+
+        Returns:
+            float32, shape (b, n_items), the caller's to change.
+        """
+        ...
+
+
+@runtime_checkable
+class FoldInScorer(Scorer, Protocol):
+    """Also scores users that were not there when it was fitted, by what they have."""
+
+    def fold_in(self, histories: Csr) -> NDArray[np.float32]:
+        """Score every item for new users.
+
+        Args:
+            histories: binary float32 CSR, shape (b, n_items), the items each of them has.
+
+        Returns:
+            float32, shape (b, n_items), comparable with `scores` of the users it knows.
+        """
+        ...
