@@ -36,11 +36,11 @@ from training.data.interactions import Interactions
 from training.data.reading import read_interactions
 from training.data.splits import Split, make_split
 from training.device import resolve_device
-from training.embeddings import Embeddings
-from training.evaluation import evaluate_codes, evaluate_embeddings, evaluate_popularity
+from training.evaluation import evaluate_codes, evaluate_popularity, evaluate_scores
 from training.models import HASH_MODELS, HashCodes, HashModel
 from training.progress import Progress
 from training.report import REPORT_FILE, Report, Stopwatch, environment, peak_memory_mb
+from training.scorer import Scorer
 from training.teachers import TEACHERS, Teacher
 
 VALIDATION_SHARE = 0.1
@@ -99,9 +99,7 @@ def train(config: JobConfig, run: Path, progress: Progress, say: Say) -> Report:
         split = split_data(dataset, config, say)
     part = "validation" if config.split.by_validation else "test"
     held_out = split.validation if config.split.by_validation else split.test
-    codes, embeddings = fit(
-        recipe, split.train, config.seed, progress=progress, clock=clock, say=say
-    )
+    codes, taught = fit(recipe, split.train, config.seed, progress=progress, clock=clock, say=say)
     artifact = run / RUN_FOLDER
     with clock.stage("write"):
         for stale in (HELD_OUT_FILE, REPORT_FILE):  # they describe the artifact that goes
@@ -113,8 +111,8 @@ def train(config: JobConfig, run: Path, progress: Progress, say: Say) -> Report:
             relevant = held_out.seen()
             save_held_out(run, held_out)
             metrics[part] = judge(artifact, relevant, config.k)
-            if embeddings is not None:
-                judged = evaluate_embeddings(embeddings, split.train, relevant, config.k)
+            if taught is not None:
+                judged = evaluate_scores(taught, split.train, relevant, config.k)
                 metrics[part]["teacher"] = asdict(judged)
             record_metrics(artifact, headline(part, metrics[part]))
     report = Report(
@@ -193,23 +191,19 @@ def fit(
     progress: Progress,
     clock: Stopwatch,
     say: Say,
-) -> tuple[HashCodes, Embeddings | None]:
+) -> tuple[HashCodes, Scorer | None]:
     """Fit the teacher, if the recipe has one, then the hash model."""
     say(
         f"learning {recipe.model.n_bits}-bit codes ({recipe.model_name}) from {len(train):,} "
         f"interactions of {train.n_users:,} users with {train.n_items:,} items on {recipe.device}"
     )
-    embeddings = None
+    taught = None
     if recipe.teacher is not None:
         with clock.stage("teacher"):
-            embeddings = recipe.teacher.fit(
-                train, seed=seed, device=recipe.device, progress=progress
-            )
+            taught = recipe.teacher.fit(train, seed=seed, device=recipe.device, progress=progress)
     with clock.stage("model"):
-        codes = recipe.model.fit(
-            train, embeddings, seed=seed, device=recipe.device, progress=progress
-        )
-    return codes, embeddings
+        codes = recipe.model.fit(train, taught, seed=seed, device=recipe.device, progress=progress)
+    return codes, taught
 
 
 def write(
@@ -230,7 +224,6 @@ def write(
         seen=train.seen(),
         popularity=train.popularity(),
         item_table=ItemTable.build(dataset.attributes.by_row(train.items)),
-        encoder=codes.encoder,
     )
     return write_artifact(
         folder,

@@ -15,13 +15,14 @@ from training.binarize import bernoulli_code, distance_to_binary, expected_noise
 from training.data.interactions import Interactions
 from training.device import deterministic, generator
 from training.embeddings import Embeddings
-from training.encoding import fit_encoder
+from training.factorization import factors_of
 from training.hyperparameters import Hyperparameters
 from training.losses import bpr_loss, listnet_loss
 from training.models.hash_model import CodeWidth, HashCodes, require_teacher
 from training.models.start import factors_of_width
 from training.progress import Progress
 from training.sampling import ItemLists, PairSampler
+from training.scorer import Scorer
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,16 +89,22 @@ class DgcnBinCf(Hyperparameters):
     def fit(
         self,
         train: Interactions,
-        teacher: Embeddings | None,
+        teacher: Scorer | None,
         *,
         seed: int,
         device: torch.device,
         progress: Progress,
     ) -> HashCodes:
         """Minimise eq. 17 or eq. 18 with Adam; see `HashModel.fit`."""
-        teacher = require_teacher(teacher, train)
+        factors = factors_of(
+            require_teacher(teacher, train),
+            self.n_bits,
+            seed=seed,
+            device=device,
+            progress=progress,
+        )
         with deterministic(device):
-            return self._fit(train, teacher, seed, device, progress)
+            return self._fit(train, factors, seed, device, progress)
 
     def _fit(
         self,
@@ -130,9 +137,10 @@ class DgcnBinCf(Hyperparameters):
                 total += loss.detach()
             decay.step()
             progress.log(loss=total.item() / len(sampler))
-        user_codes = BinaryCodes.from_signs(P.detach().cpu().numpy())
-        item_codes = BinaryCodes.from_signs(Q.detach().cpu().numpy())
-        return HashCodes(user_codes, item_codes, fit_encoder(train, user_codes, item_codes))
+        return HashCodes(
+            users=BinaryCodes.from_signs(P.detach().cpu().numpy()),
+            items=BinaryCodes.from_signs(Q.detach().cpu().numpy()),
+        )
 
     def _codes(self, bounded: Factors, random: torch.Generator) -> Factors:
         """Return what is scored in training: sampled codes, or tanh(P) and tanh(Q) themselves."""

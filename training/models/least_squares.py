@@ -22,11 +22,12 @@ from index.errors import EmptyDataError
 from training.data.interactions import Interactions
 from training.device import deterministic, generator
 from training.embeddings import Embeddings
-from training.encoding import fit_encoder
+from training.factorization import factors_of
 from training.hyperparameters import Hyperparameters
 from training.models.hash_model import CodeWidth, HashCodes, require_teacher
 from training.models.start import factors_of_width
 from training.progress import Progress
+from training.scorer import Scorer
 
 _PAIRS = 1 << 20  # entries of a users x items matrix that exist at the same time: 4 MiB
 _ROWS = 1024  # codes that descend together: small enough to stay in a processor's cache
@@ -80,15 +81,17 @@ class LeastSquares(Hyperparameters):
 
     Attributes:
         n_bits: width of the codes, a multiple of 8.
+        target_rank: of the factors of a teacher that has none of its own.
         iterations: of the annealed stage; one is a sweep over the users and one over the items.
         temperature: of the noise at the start; 0 is plain descent.
         hinge_iterations: of the hinge stage; 0 leaves it out, for matrices of 10^10 pairs and more.
     """
 
     needs_teacher: ClassVar[bool] = True
-    default_teacher: ClassVar[str] = "ease"
+    default_teacher: ClassVar[str] = "denoised-ease"
 
     n_bits: CodeWidth = 192
+    target_rank: PositiveInt = 64
     iterations: PositiveInt = 60
     temperature: NonNegativeFloat = 7.5
     hinge_iterations: NonNegativeInt = 10
@@ -96,7 +99,7 @@ class LeastSquares(Hyperparameters):
     def fit(
         self,
         train: Interactions,
-        teacher: Embeddings | None,
+        teacher: Scorer | None,
         *,
         seed: int,
         device: torch.device,
@@ -106,16 +109,12 @@ class LeastSquares(Hyperparameters):
         teacher = require_teacher(teacher, train)
         if not len(train):
             raise EmptyDataError("training data", "no interactions to learn from")
+        factors = factors_of(teacher, self.target_rank, seed=seed, device=device, progress=progress)
         with deterministic(device):
-            return self._fit(train, standardised_rows(teacher), seed, device, progress)
+            return self._fit(standardised_rows(factors), seed, device, progress)
 
     def _fit(
-        self,
-        train: Interactions,
-        target: Embeddings,
-        seed: int,
-        device: torch.device,
-        progress: Progress,
+        self, target: Embeddings, seed: int, device: torch.device, progress: Progress
     ) -> HashCodes:
         start = factors_of_width(target, self.n_bits, seed)
         users = Side(_signs(start.users, device), torch.tensor(target.users, device=device))
@@ -138,9 +137,10 @@ class LeastSquares(Hyperparameters):
                 descend(side, other, R, scale)
                 scale = best_scale(side, other, R)
             progress.log(loss=residual(items, users, R, energy, scale) / n_pairs)
-        user_codes = BinaryCodes.from_signs(users.codes.cpu().numpy())
-        item_codes = BinaryCodes.from_signs(items.codes.cpu().numpy())
-        return HashCodes(user_codes, item_codes, fit_encoder(train, user_codes, item_codes))
+        return HashCodes(
+            users=BinaryCodes.from_signs(users.codes.cpu().numpy()),
+            items=BinaryCodes.from_signs(items.codes.cpu().numpy()),
+        )
 
 
 def standardised_rows(embeddings: Embeddings) -> Embeddings:
