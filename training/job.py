@@ -224,6 +224,7 @@ def write(
         seen=train.seen(),
         popularity=train.popularity(),
         item_table=ItemTable.build(dataset.attributes.by_row(train.items)),
+        encoder=codes.encoder,
     )
     return write_artifact(
         folder,

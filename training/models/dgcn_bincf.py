@@ -15,6 +15,7 @@ from training.binarize import bernoulli_code, distance_to_binary, expected_noise
 from training.data.interactions import Interactions
 from training.device import deterministic, generator
 from training.embeddings import Embeddings
+from training.encoding import fit_encoder
 from training.factorization import factors_of
 from training.hyperparameters import Hyperparameters
 from training.losses import bpr_loss, listnet_loss
@@ -137,10 +138,9 @@ class DgcnBinCf(Hyperparameters):
                 total += loss.detach()
             decay.step()
             progress.log(loss=total.item() / len(sampler))
-        return HashCodes(
-            users=BinaryCodes.from_signs(P.detach().cpu().numpy()),
-            items=BinaryCodes.from_signs(Q.detach().cpu().numpy()),
-        )
+        user_codes = BinaryCodes.from_signs(P.detach().cpu().numpy())
+        item_codes = BinaryCodes.from_signs(Q.detach().cpu().numpy())
+        return HashCodes(user_codes, item_codes, fit_encoder(train, user_codes, item_codes))
 
     def _codes(self, bounded: Factors, random: torch.Generator) -> Factors:
         """Return what is scored in training: sampled codes, or tanh(P) and tanh(Q) themselves."""

@@ -12,8 +12,8 @@ from index.codes import BinaryCodes, require_code_width
 from index.encoder import Encoder
 from index.errors import CodeWidthError, ConfigError
 from training.data.interactions import Interactions
-from training.embeddings import Embeddings
 from training.progress import Progress
+from training.scorer import Scorer
 
 
 def _packs_into_bytes(n_bits: int) -> int:
@@ -66,7 +66,7 @@ class HashModel(Protocol):
     def fit(
         self,
         train: Interactions,
-        teacher: Embeddings | None,
+        teacher: Scorer | None,
         *,
         seed: int,
         device: torch.device,
@@ -83,7 +83,7 @@ class HashModel(Protocol):
         ...
 
 
-def require_teacher(teacher: Embeddings | None, train: Interactions) -> Embeddings:
+def require_teacher(teacher: Scorer | None, train: Interactions) -> Scorer:
     """Return the teacher if it is there and knows the rows of `train`.
 
     Raises:
@@ -91,9 +91,9 @@ def require_teacher(teacher: Embeddings | None, train: Interactions) -> Embeddin
     """
     if teacher is None:
         raise ConfigError("this model learns from a teacher; name one with --teacher")
-    if (len(teacher.users), len(teacher.items)) != (train.n_users, train.n_items):
+    if (teacher.n_users, teacher.n_items) != (train.n_users, train.n_items):
         raise ConfigError(
-            f"the teacher knows {len(teacher.users)} users and {len(teacher.items)} items, the "
+            f"the teacher knows {teacher.n_users} users and {teacher.n_items} items, the "
             f"training data {train.n_users} and {train.n_items}; fit it on the same data"
         )
     return teacher

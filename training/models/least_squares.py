@@ -22,6 +22,7 @@ from index.errors import EmptyDataError
 from training.data.interactions import Interactions
 from training.device import deterministic, generator
 from training.embeddings import Embeddings
+from training.encoding import fit_encoder
 from training.factorization import factors_of
 from training.hyperparameters import Hyperparameters
 from training.models.hash_model import CodeWidth, HashCodes, require_teacher
@@ -111,10 +112,15 @@ class LeastSquares(Hyperparameters):
             raise EmptyDataError("training data", "no interactions to learn from")
         factors = factors_of(teacher, self.target_rank, seed=seed, device=device, progress=progress)
         with deterministic(device):
-            return self._fit(standardised_rows(factors), seed, device, progress)
+            return self._fit(train, standardised_rows(factors), seed, device, progress)
 
     def _fit(
-        self, target: Embeddings, seed: int, device: torch.device, progress: Progress
+        self,
+        train: Interactions,
+        target: Embeddings,
+        seed: int,
+        device: torch.device,
+        progress: Progress,
     ) -> HashCodes:
         start = factors_of_width(target, self.n_bits, seed)
         users = Side(_signs(start.users, device), torch.tensor(target.users, device=device))
@@ -137,10 +143,9 @@ class LeastSquares(Hyperparameters):
                 descend(side, other, R, scale)
                 scale = best_scale(side, other, R)
             progress.log(loss=residual(items, users, R, energy, scale) / n_pairs)
-        return HashCodes(
-            users=BinaryCodes.from_signs(users.codes.cpu().numpy()),
-            items=BinaryCodes.from_signs(items.codes.cpu().numpy()),
-        )
+        user_codes = BinaryCodes.from_signs(users.codes.cpu().numpy())
+        item_codes = BinaryCodes.from_signs(items.codes.cpu().numpy())
+        return HashCodes(user_codes, item_codes, fit_encoder(train, user_codes, item_codes))
 
 
 def standardised_rows(embeddings: Embeddings) -> Embeddings:
