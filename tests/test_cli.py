@@ -80,10 +80,14 @@ def test_every_option_of_a_job_sets_something() -> None:
 def test_evaluate_repeats_the_report_and_takes_another_k(place: Workplace) -> None:
     figures = json.loads(output("evaluate", place.run, "--k", 10, "--json"))
     expected = place.trained["metrics"]["test"]
+    diagnostics = figures.pop("diagnostics")
     assert figures == {name: expected[name] for name in ("codes", "popularity")}
+    assert diagnostics["coverage"] == figures["codes"]["coverage"]
+    assert diagnostics["users"]["n_codes"] == place.trained["data"]["n_users"]
+    assert len(diagnostics["by_activity"]) == len(diagnostics["by_popularity"]) == 10
     table = output("evaluate", place.run, "--k", 5)
-    assert "ndcg@5" in table
-    assert "popularity" in table
+    for shown in ("ndcg@5", "popularity", "effective rank", "distance at 5", "Gini"):
+        assert shown in table
 
 
 def test_versions_marks_the_served_one(place: Workplace) -> None:

@@ -137,18 +137,22 @@ def evaluate(
     k: Annotated[int, typer.Option(min=1, help="Length of the lists.")] = 100,
     as_json: JsonOption = False,
 ) -> None:
-    """Rank each user's held-out items with the code that serves, beside popularity."""
+    """Rank each user's held-out items with the code that serves, and say what the codes do."""
     from index.artifact import artifact_of_run
     from index.manifest import Manifest
-    from training.job import judge, load_held_out
+    from training.diagnostics import tables
+    from training.job import examine, load_held_out
 
     artifact = artifact_of_run(run)
     relevant = load_held_out(run, Manifest.read(artifact).n_users)
-    figures = judge(artifact, relevant, k)
+    figures, diagnostics = examine(artifact, relevant, k)
     if as_json:
-        print_json(figures)
-    else:
-        _print_metrics(figures)
+        print_json({**figures, "diagnostics": asdict(diagnostics)})
+        return
+    _print_metrics(figures)
+    for columns, rows in tables(diagnostics):
+        print()
+        print_table(columns, rows)
 
 
 @app.command()

@@ -36,7 +36,8 @@ from training.data.interactions import Interactions
 from training.data.reading import read_interactions
 from training.data.splits import Split, make_split
 from training.device import resolve_device
-from training.evaluation import evaluate_codes, evaluate_popularity, evaluate_scores
+from training.diagnostics import Diagnostics, diagnose
+from training.evaluation import Judgement, evaluate_popularity, evaluate_scores, judge_codes
 from training.models import HASH_MODELS, HashCodes, HashModel
 from training.progress import Progress
 from training.report import REPORT_FILE, Report, Stopwatch, environment, peak_memory_mb
@@ -241,11 +242,14 @@ def write(
 
 def judge(artifact: Path, relevant: SeenItems, k: int) -> Figures:
     """Rank held-out items with the code that serves, and by popularity."""
+    return _figures(Recommender(Artifact.open(artifact)), relevant, k)[0]
+
+
+def examine(artifact: Path, relevant: SeenItems, k: int) -> tuple[Figures, Diagnostics]:
+    """Judge, and say what the codes do, from one ranking of each user."""
     recommender = Recommender(Artifact.open(artifact))
-    return {
-        "codes": asdict(evaluate_codes(recommender, relevant, k)),
-        "popularity": asdict(evaluate_popularity(recommender, relevant, k)),
-    }
+    figures, judged = _figures(recommender, relevant, k)
+    return figures, diagnose(recommender, relevant, judged)
 
 
 def headline(part: str, figures: Figures) -> dict[str, float]:
@@ -289,6 +293,12 @@ def load_held_out(run: Path, n_users: int) -> SeenItems:
         ) from None
     except (ValueError, IndexError, OSError) as error:
         raise DataError(f"{path}: not a table of held-out pairs; train again") from error
+
+
+def _figures(recommender: Recommender, relevant: SeenItems, k: int) -> tuple[Figures, Judgement]:
+    judged = judge_codes(recommender, relevant, k)
+    popularity = evaluate_popularity(recommender, relevant, k)
+    return {"codes": asdict(judged.metrics()), "popularity": asdict(popularity)}, judged
 
 
 def _build(kind: str, registry: dict[str, type[Any]], settings: dict[str, Any]) -> tuple[str, Any]:
