@@ -82,11 +82,7 @@ def random_split(interactions: Interactions, seed: int, share: float = 0.5) -> S
 
     Of n items, ``floor(n * share + 0.5)`` are training, and at least one.
     """
-    _require_share(share)
-    counts = np.bincount(interactions.user_rows, minlength=interactions.n_users)
-    n_train = np.maximum(1, np.floor(counts * share + 0.5).astype(np.int64))
-    draws = _generator(seed).random(len(interactions))
-    in_train = _rank_within_user(interactions, draws) < n_train[interactions.user_rows]
+    in_train = _random_share(interactions, seed, share)
     return Split(interactions.where(in_train), interactions.where(~in_train))
 
 
@@ -179,6 +175,63 @@ def stable_holdout(
     return interactions.where(~held_out), interactions.where(held_out)
 
 
+@dataclass(frozen=True, eq=False)
+class UserSplit:
+    """Users who are new to a model, beside those it learns from. All parts share their items.
+
+    Attributes:
+        train: every pair of the users to learn from, with a user map of their own.
+        history: part of each new user's items, to code them by.
+        relevant: the rest of them, to judge by, on the rows of `history`.
+    """
+
+    train: Interactions
+    history: Interactions
+    relevant: Interactions
+
+    def by_popularity(self) -> UserSplit:
+        """Renumber the items of all parts by the popularity in training, see `by_popularity`."""
+        return UserSplit(*by_popularity(self.train, self.history, self.relevant))
+
+
+def hold_out_users(
+    interactions: Interactions, n_users: int | float, seed: int, *, history_share: float = 0.5
+) -> UserSplit:
+    """Hold out some users entirely, and keep a random share of their items as their history.
+
+    Users with one item cannot be judged and are not drawn.
+
+    Args:
+        interactions: of all users.
+        n_users: how many to hold out: a number, or a share below 1.
+        seed: of both draws.
+        history_share: of a user's n items, ``floor(n * share + 0.5)`` and at least one are history.
+
+    Raises:
+        ConfigError: the number or the share is out of range.
+        EmptyDataError: no user has two items.
+    """
+    n_wanted = round(n_users * interactions.n_users) if n_users < 1 else int(n_users)
+    if not 1 <= n_wanted < interactions.n_users:
+        raise ConfigError(
+            f"cannot hold out {n_users} of {interactions.n_users} users; choose a number from 1 to "
+            f"{interactions.n_users - 1}, or a share between 0 and 1"
+        )
+    counts = np.bincount(interactions.user_rows, minlength=interactions.n_users)
+    eligible = np.flatnonzero(counts > 1)
+    if not len(eligible):
+        raise EmptyDataError("interactions", "no user has two items: one to code by, one to judge")
+    drawn = np.sort(_generator(seed).permutation(eligible)[:n_wanted])
+    every_item = np.arange(interactions.n_items)
+    others = np.setdiff1d(np.arange(interactions.n_users), drawn)
+    train, new = (
+        replace(interactions.renumbered(users, every_item), items=interactions.items)
+        for users in (others, drawn)
+    )
+    in_history = _random_share(new, seed, history_share)
+    return UserSplit(train, new.where(in_history), new.where(~in_history))
+
+
 def by_popularity(train: Interactions, *others: Interactions) -> tuple[Interactions, ...]:
     """Renumber items in descending popularity in training; of equals the earlier row comes first.
 
@@ -207,6 +260,15 @@ def _generator(seed: int) -> np.random.Generator:
 def _require_share(share: float) -> None:
     if not 0 < share < 1:
         raise ConfigError(f"a share to hold out or keep must lie between 0 and 1, got {share}")
+
+
+def _random_share(interactions: Interactions, seed: int, share: float) -> NDArray[np.bool_]:
+    """Mark a random share of each user's pairs, at least one, bool, shape (n,)."""
+    _require_share(share)
+    counts = np.bincount(interactions.user_rows, minlength=interactions.n_users)
+    n_marked = np.maximum(1, np.floor(counts * share + 0.5).astype(np.int64))
+    draws = _generator(seed).random(len(interactions))
+    return _rank_within_user(interactions, draws) < n_marked[interactions.user_rows]
 
 
 def _rank_within_user(interactions: Interactions, keys: NDArray[np.generic]) -> NDArray[np.int64]:
