@@ -58,13 +58,14 @@ def versions(store: StoreOption = DEFAULT_STORE, as_json: JsonOption = False) ->
         print_json([asdict(version) for version in found])
         return
     print_table(
-        ("", "version", "model", "bits", "users", "items", "metrics"),
+        ("", "version", "model", "bits", "bytes/item", "users", "items", "metrics"),
         [
             (
                 "*" if version.is_current else "",
                 version.version,
                 version.model,
                 version.n_bits,
+                version.bytes_per_item,
                 version.n_users,
                 version.n_items,
                 "  ".join(f"{name} {value:.4f}" for name, value in version.metrics.items()),

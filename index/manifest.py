@@ -39,6 +39,13 @@ class ModelInfo(_Record):
     config: dict[str, JsonValue]
 
 
+class RerankInfo(_Record):
+    """The vectors that order the `depth` nearest items anew, `dim` bytes an item."""
+
+    dim: Annotated[int, Field(ge=1)]
+    depth: Annotated[int, Field(ge=1)]
+
+
 class DataInfo(_Record):
     """What the codes were learned from."""
 
@@ -54,6 +61,7 @@ class Manifest(_Record):
         version: `YYYYMMDDTHHMMSSZ-` and six hex digits of the digest of all files.
         metrics: figures measured offline, by name, such as `test/ndcg@100`.
         files: every file beside the manifest, by name.
+        rerank: None where codes alone rank.
     """
 
     schema_version: Literal[1]
@@ -67,6 +75,12 @@ class Manifest(_Record):
     data: DataInfo
     metrics: dict[str, float]
     files: dict[str, FileEntry]
+    rerank: RerankInfo | None = None
+
+    @property
+    def bytes_per_item(self) -> int:
+        """Bytes by which an item is ranked: its code and, where there is one, its vector."""
+        return self.n_bits // 8 + (0 if self.rerank is None else self.rerank.dim)
 
     @classmethod
     def read(cls, artifact: Path) -> Manifest:

@@ -28,6 +28,7 @@ class Model:
         popularity: int64, shape (n_items,), users of each item, descending.
         encoder: codes users and items that come later; None in an artifact from before there was
             one.
+        reranker: orders the nearest items of the users here anew; None leaves Hamming order.
     """
 
     user_codes: BinaryCodes
@@ -38,6 +39,7 @@ class Model:
     popularity: NDArray[np.int64]
     item_table: ItemTable
     encoder: Encoder | None = None
+    reranker: Reranker | None = None
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return every array by name, the form in which an artifact stores a model."""
@@ -52,6 +54,7 @@ class Model:
             **_id_arrays("categories", self.item_table.categories),
             **_list_arrays("category_items", self.item_table.category_items),
             **({} if self.encoder is None else _encoder_arrays(self.encoder)),
+            **({} if self.reranker is None else _reranker_arrays(self.reranker)),
         }
 
     @classmethod
@@ -98,6 +101,16 @@ class Model:
             )
             return Encoder(users, items)
 
+        def reranker() -> Reranker:
+            depth = array("reranker.depth", np.int64)
+            _require(len(depth) == 1, f"reranker.depth has {len(depth)} values, not one")
+            return Reranker(
+                items=array("reranker.items", np.int8, 2),
+                users=array("reranker.users", np.int8, 2),
+                weights=array("reranker.weights", np.int32),
+                depth=int(depth[0]),
+            )
+
         return cls(
             user_codes=BinaryCodes(array("user_codes", np.uint8, 2)),
             item_codes=BinaryCodes(array("item_codes", np.uint8, 2)),
@@ -111,6 +124,7 @@ class Model:
                 category_items=RowLists(*lists("category_items")),
             ),
             encoder=encoder() if any("_encoder." in name for name in names) else None,
+            reranker=reranker() if any(name.startswith("reranker.") for name in names) else None,
         )
 
     def check(self) -> None:
@@ -140,6 +154,8 @@ class Model:
         self.item_table.check(n_items)
         if self.encoder is not None:
             self.encoder.check(n_items, self.item_codes.n_bits)
+        if self.reranker is not None:
+            self.reranker.check(n_users, n_items)
 
 
 def _id_arrays(name: str, ids: IdMap) -> dict[str, NDArray[Any]]:
@@ -167,14 +183,12 @@ def _encoder_arrays(encoder: Encoder) -> dict[str, NDArray[Any]]:
     }
 
 
-def _reranker_arrays(reranker: Reranker | None) -> dict[str, NDArray[Any]]:
-    if reranker is None:
-        return {}
+def _reranker_arrays(reranker: Reranker) -> dict[str, NDArray[Any]]:
     return {
-        "rerank_items": reranker.items,
-        "rerank_users": reranker.users,
-        "rerank_weights": reranker.weights,
-        "rerank_depth": np.array([reranker.depth], dtype=np.int64),
+        "reranker.items": reranker.items,
+        "reranker.users": reranker.users,
+        "reranker.weights": reranker.weights,
+        "reranker.depth": np.array([reranker.depth], dtype=np.int64),
     }
 
 

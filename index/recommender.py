@@ -33,7 +33,8 @@ class RecommendedItem:
     """One place in an answer.
 
     Attributes:
-        score: `1 - hamming / n_bits`; for a popular item, its users over the most popular's.
+        score: `1 - hamming / n_bits`; for a popular item, its users over the most popular's. Where
+            the model re-ranks, `rank` is the better order and the score need not follow it.
         hamming: distance in bits; None where the item was not found by distance.
     """
 
@@ -72,7 +73,7 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """Item rows nearest first, and their distances in bits. Both int, shape (n,)."""
+    """Item rows best first, and their distances in bits. Both int, shape (n,)."""
 
     rows: Rows
     hamming: NDArray[np.int32]
@@ -93,6 +94,11 @@ class Recommender:
     def n_items(self) -> int:
         """Items in the catalogue."""
         return len(self._model.items)
+
+    @property
+    def reranks(self) -> bool:
+        """Whether known users' lists are in a better order than that of their distances."""
+        return self._model.reranker is not None
 
     @property
     def index(self) -> HammingIndex:
@@ -126,7 +132,8 @@ class Recommender:
             return self.popular(k, options)
         subset = self._subset(options)
         excluded = self._excluded(user_row, options)
-        found = _nearest(subset, self._model.user_codes[user_row], [excluded], k)[0]
+        codes, rows = self._model.user_codes[user_row], np.array([user_row])
+        found = self._personal(subset, codes, rows, [excluded], k)[0]
         items = self._items(found, "personal")
         if len(items) < k:  # an approximate index can find fewer than there are
             taken = np.union1d(excluded, found.rows)
@@ -170,7 +177,12 @@ class Recommender:
         return None if row is None else self._model.item_table.title(row)
 
     def rank_users(
-        self, user_rows: NDArray[np.integer], k: int, *, exclude_seen: bool = True
+        self,
+        user_rows: NDArray[np.integer],
+        k: int,
+        *,
+        exclude_seen: bool = True,
+        rerank: bool = True,
     ) -> Iterator[Ranking]:
         """Rank the whole catalogue for many users, in the order of `user_rows`.
 
@@ -178,6 +190,7 @@ class Recommender:
             user_rows: int, shape (n,).
             k: length of each list; not bounded by the service's limit.
             exclude_seen: leave out what each user has interacted with.
+            rerank: as the service does where the model can; False ranks by Hamming distance alone.
         """
         nothing = np.empty(0, dtype=np.int64)
         # A batch fetches what its longest list needs. An approximate index breaks ties at the end
@@ -186,7 +199,8 @@ class Recommender:
         for start in range(0, len(user_rows), size):
             batch = user_rows[start : start + size]
             excluded = [self._model.seen[int(row)] if exclude_seen else nothing for row in batch]
-            yield from _nearest(self._everything, self._model.user_codes[batch], excluded, k)
+            codes = self._model.user_codes[batch]
+            yield from self._personal(self._everything, codes, batch, excluded, k, rerank=rerank)
 
     def rank_popular(
         self, user_rows: NDArray[np.integer], k: int, *, exclude_seen: bool = True
@@ -196,6 +210,27 @@ class Recommender:
         for row in user_rows:
             excluded = self._model.seen[int(row)] if exclude_seen else nothing
             yield _most_popular(self.n_items, excluded, k)
+
+    def _personal(
+        self,
+        subset: Subset,
+        codes: BinaryCodes,
+        user_rows: NDArray[np.integer],
+        excluded: Sequence[NDArray[np.integer]],
+        k: int,
+        *,
+        rerank: bool = True,
+    ) -> list[Ranking]:
+        """Rank for users of the model: the nearest, in a better order where there is one."""
+        reranker = self._model.reranker if rerank else None
+        if reranker is None:
+            return _nearest(subset, codes, excluded, k)
+        rankings: list[Ranking] = []
+        found = _nearest(subset, codes, excluded, max(k, reranker.depth))
+        for user_row, near in zip(user_rows.tolist(), found, strict=True):
+            best = reranker.order(user_row, near.rows, near.hamming)[:k]
+            rankings.append(Ranking(near.rows[best], near.hamming[best]))
+        return rankings
 
     def _subset(self, options: Options) -> Subset:
         if not options.categories:

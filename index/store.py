@@ -62,6 +62,7 @@ class VersionInfo:
     n_bits: int
     n_users: int
     n_items: int
+    bytes_per_item: int
     metrics: dict[str, float]
 
 
@@ -153,6 +154,7 @@ class Store:
                     n_bits=manifest.n_bits,
                     n_users=manifest.n_users,
                     n_items=manifest.n_items,
+                    bytes_per_item=manifest.bytes_per_item,
                     metrics=manifest.metrics,
                 )
             )

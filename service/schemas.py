@@ -164,7 +164,8 @@ class ItemReply(BaseModel):
             ge=0,
             le=1,
             description="`1 - hamming / bits`; of a popular item, its users over the most "
-            "popular's.",
+            "popular's. A model that re-ranks knows a better order than that of the score, and "
+            "`rank` follows it.",
         ),
     ]
     hamming: Annotated[

@@ -1,0 +1,85 @@
+"""`Reranker`: small integer vectors that put the nearest codes into a better order.
+
+A code finds the few hundred items that matter; within them a vector of some dozen bytes an item
+knows the order better. The two estimate the same thing with different errors, so the order is by
+both: of the first `depth` items in Hamming order, the largest
+
+    users[u] . items[i] - weights[u] hamming(u, i)
+
+comes first, and equal ones stay as they were. Items behind them stay where they were, so that a
+longer list begins with the shorter one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+MAX_DIM = 1024
+MAX_DEPTH = 10_000
+
+
+@dataclass(frozen=True, eq=False)
+class Reranker:
+    """Vectors beside the codes of one model.
+
+    Attributes:
+        items: int8, shape (n_items, dim).
+        users: int8, shape (n_users, dim). A user's scale is free: it changes no order.
+        weights: int32, shape (n_users,), what one bit of Hamming distance takes off a user's
+            inner products; not negative.
+        depth: how many items, nearest first, are put in order.
+    """
+
+    items: NDArray[np.int8]
+    users: NDArray[np.int8]
+    weights: NDArray[np.int32]
+    depth: int
+
+    @property
+    def dim(self) -> int:
+        """Numbers of one vector, and bytes an item takes beside its code."""
+        return self.items.shape[1]
+
+    def order(
+        self, user_row: int, rows: NDArray[np.integer], hamming: NDArray[np.integer]
+    ) -> NDArray[np.int64]:
+        """Order candidates for a user.
+
+        Args:
+            user_row: the user.
+            rows: integer, shape (n,), item rows in Hamming order.
+            hamming: integer, shape (n,), their distances in bits.
+
+        Returns:
+            int64, shape (n,), positions in `rows`, best first.
+        """
+        first = self.items[rows[: self.depth]].astype(np.float32)
+        # Floats are many times faster here than integers, and exact: no sum is above
+        # 128^2 MAX_DIM = 2^24, up to which float32 holds every integer, in whatever order it adds.
+        scores = (first @ self.users[user_row].astype(np.float32)).astype(np.int64)
+        scores -= int(self.weights[user_row]) * hamming[: self.depth].astype(np.int64)
+        order = np.arange(len(rows))
+        order[: len(first)] = np.argsort(-scores, kind="stable")
+        return order
+
+    def check(self, n_users: int, n_items: int) -> None:
+        """Hold the parts against each other and against the model's.
+
+        Raises:
+            ValueError: they do not fit, or a setting is out of range.
+        """
+        if not 1 <= self.dim <= MAX_DIM:
+            raise ValueError(f"re-ranking vectors have {self.dim} numbers, not 1 to {MAX_DIM}")
+        if self.items.shape[0] != n_items:
+            raise ValueError("re-ranking vectors of items and item ids differ in number")
+        if self.users.shape != (n_users, self.dim):
+            raise ValueError("re-ranking vectors of users fit neither the users nor the items")
+        if len(self.weights) != n_users:
+            raise ValueError("re-ranking weights and user ids differ in number")
+        if n_users and self.weights.min() < 0:
+            raise ValueError("a re-ranking weight is negative")
+        if not 1 <= self.depth <= MAX_DEPTH:
+            raise ValueError(f"the depth of re-ranking is {self.depth}, not 1 to {MAX_DEPTH}")
