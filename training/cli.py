@@ -252,6 +252,42 @@ def validate(
         )
 
 
+@data_app.command()
+def expand(
+    source: Annotated[str, typer.Argument(help="Named data set or path.")],
+    users: Annotated[int, typer.Option(min=1, help="Users of the result.")],
+    items: Annotated[int, typer.Option(min=1, help="Items of the result.")],
+    interactions: Annotated[int, typer.Option(min=1, help="Interactions of the result.")],
+    out: Annotated[Path, typer.Option(help="Parquet file to write.")],
+    seed: Annotated[int, typer.Option(min=0, help="Of the draws.")] = 0,
+    preset: PresetOption = None,
+    columns: MapOption = None,
+    min_value: MinValueOption = None,
+    max_bad: MaxBadOption = None,
+    home: HomeOption = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Make a larger set with the structure of a given one, to measure how cost grows with size."""
+    from training.data.catalogue import load_dataset
+    from training.data.fractal import expand as expand_interactions
+    from training.data.writing import write_parquet
+
+    dataset = load_dataset(
+        source,
+        data_home=home,
+        preset=preset,
+        columns=_columns(columns),
+        min_value=min_value,
+        max_bad=max_bad or 0,
+    )
+    _narrator(quiet)(dataset.description)
+    expanded = expand_interactions(
+        dataset.interactions, users, items, interactions, seed=seed, progress=_progress(quiet)
+    )
+    write_parquet(expanded, out)
+    print(out)
+
+
 def _job_config(options: dict[str, Any]) -> JobConfig:
     """Lay a command's options over its TOML file and the `paper` preset between the two."""
     from training.config import PAPER_PROTOCOL, PAPER_SETTINGS, load_config
