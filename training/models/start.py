@@ -23,7 +23,7 @@ def factors_of_width(teacher: Embeddings, width: int, seed: int) -> Embeddings:
     """
     if width == teacher.dim:
         return teacher
-    users, items = _balanced(teacher)
+    users, items = balanced(teacher)
     users, items = users[:, :width], items[:, :width]
     tall = np.random.default_rng(seed).standard_normal((width, users.shape[1]))
     frame = np.linalg.qr(tall)[0].T
@@ -32,7 +32,7 @@ def factors_of_width(teacher: Embeddings, width: int, seed: int) -> Embeddings:
     )
 
 
-def _balanced(teacher: Embeddings) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+def balanced(teacher: Embeddings) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
     """Write U V^T as (A sqrt S) (B sqrt S)^T, its singular value decomposition, largest first.
 
     Two thin QR decompositions leave a d x d matrix to decompose: the score matrix is never formed.
