@@ -6,6 +6,7 @@ bit, so a history has the same code on every machine.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -17,7 +18,7 @@ from index.errors import ConfigError
 from index.seen import RowLists
 
 BIAS_UNIT = 256  # parts of a weight's unit that a bias is given in
-ITEM_PRIOR = 10  # users that an item's bias counts as, beside the users it has
+_BLOCK = 4096  # codes made at once
 LARGEST = 127  # of a weight; -128 is not used, so that a sign can be turned
 
 
@@ -27,10 +28,11 @@ class UserEncoder:
 
     With A_i the weights of item i, b the bias and n the number of positive items,
 
-        code = sign(sum_(i positive) A_i - 1/2 sum_(j negative) A_j + sqrt(n) b),
+        code = sign(sum_(i positive) A_i - 1/2 sum_(j negative) A_j + n^(3/4) b),
 
-    which is the sign of a linear map of the history divided by sqrt(n). A refusal counts half: it
-    says less about what a user wants than a choice does.
+    which is the sign of a linear map of the history divided by n^(3/4): between a sum, where b
+    counts for little, and a mean, where long histories say no more than short ones. A refusal
+    counts half: it says less about what a user wants than a choice does.
 
     Attributes:
         weights: int8, shape (n_items, n_bits), A.
@@ -67,12 +69,16 @@ class UserEncoder:
             positives: item rows that each user took.
             negatives: item rows that each user refused, as many lists; None is none.
         """
-        fields = _sums(self.weights, positives).astype(np.int64)
-        fields += _rounded(np.sqrt(positives.counts()), self.bias)
-        if negatives is not None:
-            fields *= 2
-            fields -= _sums(self.weights, negatives)
-        return BinaryCodes.from_signs(fields)
+
+        def fields(part: range) -> NDArray[np.int64]:
+            wanted = _sums(self.weights, positives, part).astype(np.int64)
+            lengths = positives.counts()[part.start : part.stop]
+            wanted += _rounded(length_scale(lengths), self.bias)
+            if negatives is None:
+                return wanted
+            return 2 * wanted - _sums(self.weights, negatives, part)
+
+        return _codes(len(positives), self.n_bits, fields)
 
     def check(self, n_items: int, n_bits: int) -> None:
         """Check that the arrays are of these items and this width.
@@ -90,10 +96,10 @@ class ItemEncoder:
 
     With p_u the +-1 codes of its n users,
 
-        code = sign(M^T sum_u p_u + (n + 10) b),
+        code = sign(M^T sum_u p_u + sqrt(n) b),
 
-    the sign of a linear map of the mean code, shrunk to 0 where there are few users: an item that
-    hardly anyone has gets a code near to sign(b).
+    the sign of a linear map of the users' codes added up and divided by sqrt(n). That sum grows
+    with sqrt(n), so the map sees how popular an item is and not only with whom.
 
     Attributes:
         weights: int8, shape (n_bits, n_bits), M: a row for each bit of a user, a column for each
@@ -121,11 +127,14 @@ class ItemEncoder:
             user_codes: of all users.
             users: user rows of each item.
         """
-        sums = _sums(user_codes.to_signs(), users).astype(np.float64)
-        # Integers this small are exact in float64, in whatever order a product adds them up.
-        fields = (sums @ self.weights.astype(np.float64)).astype(np.int64)
-        fields += _rounded(users.counts().astype(np.float64) + ITEM_PRIOR, self.bias)
-        return BinaryCodes.from_signs(fields)
+        signs, map_ = user_codes.to_signs(), self.weights.astype(np.float64)
+
+        def fields(part: range) -> NDArray[np.int64]:
+            # Integers this small are exact in float64, in whatever order a product adds them up.
+            mapped = (_sums(signs, users, part) @ map_).astype(np.int64)
+            return mapped + _rounded(np.sqrt(users.counts()[part.start : part.stop]), self.bias)
+
+        return _codes(len(users), self.n_bits, fields)
 
     def check(self, n_bits: int) -> None:
         """Check that the arrays are of this width.
@@ -159,21 +168,36 @@ class Encoder:
         self.items.check(n_bits)
 
 
-def _sums(rows: NDArray[np.int8], lists: RowLists) -> NDArray[np.int32]:
+def length_scale(lengths: NDArray[np.integer[Any]]) -> NDArray[np.float64]:
+    """Return n^(3/4) of each length n by square roots, which are exact to the last bit."""
+    root = np.sqrt(lengths.astype(np.float64))
+    return root * np.sqrt(root)
+
+
+def _codes(n: int, n_bits: int, fields: Callable[[range], NDArray[np.int64]]) -> BinaryCodes:
+    """Take signs block by block: unpacked, a million users would fill gigabytes."""
+    packed = np.empty((n, n_bits // 8), dtype=np.uint8)
+    for start in range(0, n, _BLOCK):
+        part = range(start, min(start + _BLOCK, n))
+        packed[part.start : part.stop] = BinaryCodes.from_signs(fields(part)).packed
+    return BinaryCodes(packed)
+
+
+def _sums(rows: NDArray[np.int8], lists: RowLists, part: range) -> NDArray[np.int32]:
     """Add up the rows of each list; one list at a time stays in a processor's cache.
 
     Returns:
-        int32, shape (n_lists, n_bits).
+        int32, shape (len(part), n_bits).
     """
-    sums = np.empty((len(lists), rows.shape[1]), dtype=np.int32)
-    for position in range(len(lists)):
-        rows.take(lists[position], axis=0).sum(axis=0, dtype=np.int32, out=sums[position])
+    sums = np.empty((len(part), rows.shape[1]), dtype=np.int32)
+    for position, owner in enumerate(part):
+        rows.take(lists[owner], axis=0).sum(axis=0, dtype=np.int32, out=sums[position])
     return sums
 
 
-def _rounded(counts: NDArray[np.float64], bias: NDArray[np.int32]) -> NDArray[np.int64]:
-    """Return each count times the bias in a weight's unit, rounded to integers."""
-    return np.rint(counts[:, None] * bias / BIAS_UNIT).astype(np.int64)
+def _rounded(scale: NDArray[np.float64], bias: NDArray[np.int32]) -> NDArray[np.int64]:
+    """Return each scale times the bias in a weight's unit, rounded to integers."""
+    return np.rint(scale[:, None] * bias / BIAS_UNIT).astype(np.int64)
 
 
 def _quantised(
