@@ -127,6 +127,27 @@ class UnknownItemError(HashrecError):
         super().__init__(f"no item {shorten(item_id)!r} in this model")
 
 
+class UnknownHistoryError(HashrecError):
+    """No positive item of a history is in the model."""
+
+    def __init__(self, n_positives: int) -> None:
+        super().__init__(
+            f"none of the {n_positives} positive items is in this model"
+            if n_positives
+            else "the history has no positive item"
+        )
+
+
+class NoEncoderError(HashrecError):
+    """An artifact from before there were encoders was asked to code a new user."""
+
+    def __init__(self, version: str) -> None:
+        super().__init__(
+            f"model {version} cannot code new users: it was trained without an encoder; "
+            "train and publish it again"
+        )
+
+
 def shorten(text: str, limit: int = 64) -> str:
     """Cut a user's text to at most `limit` characters, so that an error stays one line."""
     return text if len(text) <= limit else text[: limit - 1] + "…"

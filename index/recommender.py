@@ -6,7 +6,7 @@ so a published figure describes what a user gets.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,14 +16,22 @@ from numpy.typing import NDArray
 from index.artifact import Artifact
 from index.backends import HammingIndex
 from index.codes import BinaryCodes
-from index.errors import ConfigError, UnknownItemError, UnknownUserError
-from index.seen import contained
+from index.encoder import UserEncoder
+from index.errors import (
+    ConfigError,
+    NoEncoderError,
+    UnknownHistoryError,
+    UnknownItemError,
+    UnknownUserError,
+    shorten,
+)
+from index.seen import RowLists, contained
 from index.subsets import Subset, Subsets
 
 MAX_K = 500
 BATCH = 256  # queries a search takes at once: bounds the memory of batch ranking
 
-Source = Literal["personal", "category_popular", "popular", "similar"]
+Source = Literal["personal", "category_popular", "popular", "similar", "fold_in"]
 CategoryMode = Literal["any", "all"]
 Rows = NDArray[np.int64]
 
@@ -47,11 +55,16 @@ class RecommendedItem:
 
 @dataclass(frozen=True, slots=True)
 class Recommendation:
-    """An answer: at most k items, best first, none twice."""
+    """An answer: at most k items, best first, none twice.
+
+    Attributes:
+        n_unknown: ids of the history that the model does not know, and that counted for nothing.
+    """
 
     model_version: str
     source: Source
     items: tuple[RecommendedItem, ...]
+    n_unknown: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,11 +147,61 @@ class Recommender:
         excluded = self._excluded(user_row, options)
         codes, rows = self._model.user_codes[user_row], np.array([user_row])
         found = self._personal(subset, codes, rows, [excluded], k)[0]
-        items = self._items(found, "personal")
-        if len(items) < k:  # an approximate index can find fewer than there are
-            taken = np.union1d(excluded, found.rows)
-            items += self._popular_items(subset, taken, k - len(items), first_rank=len(items) + 1)
-        return Recommendation(self.version, "personal", tuple(items))
+        items = self._filled(found, "personal", subset, excluded, k)
+        return Recommendation(self.version, "personal", items)
+
+    def recommend_history(
+        self,
+        positive: Collection[str],
+        negative: Collection[str] = (),
+        k: int = 10,
+        options: Options | None = None,
+        *,
+        strict: bool = False,
+    ) -> Recommendation:
+        """Rank the items for someone the model does not know, by what they took and refused.
+
+        The history is never recommended, but for positive items with `exclude_seen=False`. Ids that
+        the model does not know count for nothing, and neither does repeating one. Without a known
+        positive item the list is of popular items.
+
+        Args:
+            positive: item ids.
+            negative: item ids.
+            k: length of the list, 1 to 500.
+            options: what to leave out besides.
+            strict: refuse a history without a known positive item.
+
+        Raises:
+            ConfigError: k is out of range, or an item is both positive and negative.
+            UnknownHistoryError: no positive item is known and `strict` is set.
+            NoEncoderError: the artifact is from before there were encoders.
+        """
+        options = options or Options()
+        _require_k(k)
+        encoder = self._user_encoder()
+        taken, refused = frozenset(positive), frozenset(negative)
+        if both := taken & refused:
+            raise ConfigError(f"item {shorten(min(both))!r} is both positive and negative")
+        positives, negatives = (
+            np.sort(np.array(self._model.items.known_rows(ids), dtype=np.int64))
+            for ids in (taken, refused)
+        )
+        n_unknown = len(taken) + len(refused) - len(positives) - len(negatives)
+        dropped = [negatives, self._model.items.known_rows(options.exclude)]
+        if options.exclude_seen:
+            dropped.append(positives)
+        excluded = np.unique(np.concatenate(dropped)).astype(np.int64)
+        subset = self._subset(options)
+        if not len(positives):
+            if strict:
+                raise UnknownHistoryError(len(taken))
+            items = self._popular_items(subset, excluded, k, first_rank=1)
+            return Recommendation(self.version, subset.popular_source, tuple(items), n_unknown)
+        code = encoder.encode(_one_list(positives), _one_list(negatives))
+        found = _nearest(subset, code, [excluded], k)[0]
+        items = self._filled(found, "fold_in", subset, excluded, k)
+        return Recommendation(self.version, "fold_in", items, n_unknown)
 
     def popular(
         self, k: int = 10, options: Options | None = None, *, user_id: str | None = None
@@ -202,6 +265,36 @@ class Recommender:
             codes = self._model.user_codes[batch]
             yield from self._personal(self._everything, codes, batch, excluded, k, rerank=rerank)
 
+    def rank_histories(
+        self, positives: RowLists, negatives: RowLists | None, k: int
+    ) -> Iterator[Rows]:
+        """Rank the whole catalogue for many histories, as `recommend_history` does for one.
+
+        Args:
+            positives: item rows that each user took.
+            negatives: item rows that each user refused, as many lists; None is none.
+            k: length of each list; not bounded by the service's limit.
+
+        Raises:
+            NoEncoderError: the artifact is from before there were encoders.
+        """
+        codes = self._user_encoder().encode(positives, negatives)
+        size = BATCH if self.index.exact else 1  # see `rank_users`
+        for start in range(0, len(positives), size):
+            batch = range(start, min(start + size, len(positives)))
+            excluded = [
+                positives[user]
+                if negatives is None
+                else np.union1d(positives[user], negatives[user])
+                for user in batch
+            ]
+            found = _nearest(self._everything, codes[batch.start : batch.stop], excluded, k)
+            for user, dropped, ranking in zip(batch, excluded, found, strict=True):
+                if len(positives[user]):
+                    yield ranking.rows
+                else:
+                    yield _most_popular(self.n_items, dropped, k)
+
     def rank_popular(
         self, user_rows: NDArray[np.integer], k: int, *, exclude_seen: bool = True
     ) -> Iterator[Rows]:
@@ -232,6 +325,11 @@ class Recommender:
             rankings.append(Ranking(near.rows[best], near.hamming[best]))
         return rankings
 
+    def _user_encoder(self) -> UserEncoder:
+        if self._model.encoder is None:
+            raise NoEncoderError(self.version)
+        return self._model.encoder.users
+
     def _subset(self, options: Options) -> Subset:
         if not options.categories:
             return self._everything
@@ -247,6 +345,21 @@ class Recommender:
         if not options.exclude:
             return seen
         return np.union1d(seen, self._model.items.known_rows(options.exclude)).astype(np.int64)
+
+    def _filled(
+        self,
+        found: Ranking,
+        source: Source,
+        subset: Subset,
+        excluded: NDArray[np.integer],
+        k: int,
+    ) -> tuple[RecommendedItem, ...]:
+        """Return what was found, and popular items after it if that is fewer than k."""
+        items = self._items(found, source)
+        if len(items) < k:  # an approximate index can find fewer than there are
+            taken = np.union1d(excluded, found.rows)
+            items += self._popular_items(subset, taken, k - len(items), first_rank=len(items) + 1)
+        return tuple(items)
 
     def _items(self, ranking: Ranking, source: Source) -> list[RecommendedItem]:
         return [
@@ -274,6 +387,10 @@ class Recommender:
             )
             for rank, row in enumerate(rows.tolist(), first_rank)
         ]
+
+
+def _one_list(rows: NDArray[np.integer]) -> RowLists:
+    return RowLists(np.array([0, len(rows)], dtype=np.int64), rows.astype(np.int32))
 
 
 def _require_k(k: int) -> None:
