@@ -156,6 +156,19 @@ def test_the_paper_preset_sets_its_protocol_and_flags_go_before_it(place: Workpl
     assert trained["config"]["k"] == 100
 
 
+def test_expanded_data_can_be_read_by_every_command(place: Workplace, tmp_path: Path) -> None:
+    file = tmp_path / "larger.parquet"
+    sizes = ("--users", 300, "--items", 150, "--interactions", 8_000)
+    done = hashrec("data", "expand", place.data, *sizes, "--out", file)
+    assert done.stdout == f"{file}\n"
+    assert "expanding" in done.stderr
+    report = json.loads(output("data", "validate", file, "--json"))
+    assert (report["users"], report["items"], report["interactions"]) == (300, 150, 8_000)
+    refused = hashrec("data", "expand", place.data, *sizes[:-1], 10**6, "--out", tmp_path / "none")
+    assert "expands to at most" in refused.stderr
+    assert not (tmp_path / "none").exists()
+
+
 def test_columns_are_named_by_map(place: Workplace, tmp_path: Path) -> None:
     file = tmp_path / "orders.csv"
     file.write_text("day,buyer,sku\n1,a,x\n2,a,y\n3,b,x\n")

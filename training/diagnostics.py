@@ -281,8 +281,8 @@ def tables(found: Diagnostics) -> list[Table]:
     """Lay the figures out for people: columns and rows of each table."""
     bits = [
         (side, use.n_codes, use.n_distinct, use.mean_imbalance,
-         f"{use.worst_imbalance:.4f} (bit {use.worst_bit})", use.mean_correlation,
-         use.max_correlation, f"{use.effective_rank:.1f}")
+         f"{use.worst_imbalance:.4f} (bit {use.worst_bit})", use.constant_bits,
+         use.mean_correlation, use.max_correlation, f"{use.effective_rank:.1f}")
         for side, use in (("users", found.users), ("items", found.items))
     ]  # fmt: skip
     users = [
@@ -298,8 +298,8 @@ def tables(found: Diagnostics) -> list[Table]:
     lists = (f"{ties.mean_distance:.1f}", f"{ties.mean_size:.1f}", ties.cut_share, found.gini)
     return [
         (
-            ("codes of", "codes", "distinct", "imbalance", "worst", "correlation", "largest",
-             "effective rank"),
+            ("codes of", "codes", "distinct", "imbalance", "worst", "constant bits",
+             "correlation", "largest", "effective rank"),
             bits,
         ),
         ((f"distance at {k}", "items there", "lists cut in a tie", "Gini"), [lists]),
