@@ -140,7 +140,7 @@ def evaluate(
     """Rank each user's held-out items with the code that serves, and say what the codes do."""
     from index.artifact import artifact_of_run
     from index.manifest import Manifest
-    from training.diagnostics import tables
+    from training.diagnostic_tables import tables
     from training.job import examine, load_held_out
 
     artifact = artifact_of_run(run)

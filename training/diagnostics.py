@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,8 +21,6 @@ from training.evaluation import Judgement
 GROUPS = 10
 TIED_USERS = 1_000  # whose distances to the whole catalogue are counted
 _BLOCK = 1 << 22  # signs or distances at once
-
-Table = tuple[tuple[str, ...], list[tuple[Any, ...]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,40 +272,6 @@ def gini(counts: NDArray[np.integer]) -> float:
         return 0.0
     ranked = np.sort(counts).astype(np.float64)
     return float(2 * (np.arange(1, n + 1) @ ranked) / (n * total) - (n + 1) / n)
-
-
-def tables(found: Diagnostics) -> list[Table]:
-    """Lay the figures out for people: columns and rows of each table."""
-    bits = [
-        (side, use.n_codes, use.n_distinct, use.mean_imbalance,
-         f"{use.worst_imbalance:.4f} (bit {use.worst_bit})", use.constant_bits,
-         use.mean_correlation, use.max_correlation, f"{use.effective_rank:.1f}")
-        for side, use in (("users", found.users), ("items", found.items))
-    ]  # fmt: skip
-    users = [
-        (number, f"{group.least}-{group.most}", group.n_users, group.recall, group.ndcg)
-        for number, group in enumerate(found.by_activity, 1)
-    ]
-    items = [
-        (number, f"{group.least}-{group.most}", group.n_held_out,
-         "-" if group.recall is None else f"{group.recall:.4f}", group.share_of_lists)
-        for number, group in enumerate(found.by_popularity, 1)
-    ]  # fmt: skip
-    k, ties = found.k, found.ties
-    lists = (f"{ties.mean_distance:.1f}", f"{ties.mean_size:.1f}", ties.cut_share, found.gini)
-    return [
-        (
-            ("codes of", "codes", "distinct", "imbalance", "worst", "constant bits",
-             "correlation", "largest", "effective rank"),
-            bits,
-        ),
-        ((f"distance at {k}", "items there", "lists cut in a tie", "Gini"), [lists]),
-        (("users' tenth", "items in training", "users", f"recall@{k}", f"ndcg@{k}"), users),
-        (
-            ("items' tenth", "users in training", "held out", f"recall@{k}", "share of lists"),
-            items,
-        ),
-    ]  # fmt: skip
 
 
 def _tenths(values: NDArray[np.integer]) -> Sequence[NDArray[np.int64]]:
