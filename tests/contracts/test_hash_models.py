@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from index.errors import ConfigError, EmptyDataError
+from index.seen import RowLists
 from tests.training.pairs import interactions_of
 from training.data.interactions import Interactions
 from training.data.synthetic import synthetic_catalogue
@@ -91,12 +92,40 @@ def test_no_two_bits_are_copies_of_each_other(name, train, taught):
     assert agreement.max() < len(signs)
 
 
+def test_users_coded_by_their_history_rank_their_own_items_first(name, train, taught):
+    codes = fit(model_of(name), train, taught)
+    folded_in = codes.encoder.users.encode(train.seen())
+    distance = folded_in.hamming(codes.items)
+    has = train.matrix().toarray() > 0
+    nearer = [
+        distance[user, has[user]].mean() < distance[user, ~has[user]].mean()
+        for user in range(train.n_users)
+    ]
+    assert np.mean(nearer) > 0.9
+
+
+def test_items_coded_by_their_users_are_nearer_to_them_than_to_others(name, train, taught):
+    codes = fit(model_of(name), train, taught)
+    users_of_items = RowLists.build(train.item_rows, train.user_rows, train.n_items)
+    distance = codes.users.hamming(codes.encoder.items.encode(codes.users, users_of_items))
+    has = train.matrix().toarray() > 0
+    nearer = [
+        distance[has[:, item], item].mean() < distance[~has[:, item], item].mean()
+        for item in np.flatnonzero(train.popularity() > 1)
+    ]
+    assert np.mean(nearer) > 0.9
+
+
 def test_same_seed_gives_the_same_codes_bit_for_bit(name, train, taught):
     first = fit(model_of(name), train, taught)
     torch.rand(7)  # whatever else draws from the global generator
     second = fit(model_of(name), train, taught)
     assert np.array_equal(first.users.packed, second.users.packed)
     assert np.array_equal(first.items.packed, second.items.packed)
+    for part in ("users", "items"):
+        ours, again = getattr(first.encoder, part), getattr(second.encoder, part)
+        assert np.array_equal(ours.weights, again.weights)
+        assert np.array_equal(ours.bias, again.bias)
 
 
 def test_another_seed_gives_other_codes(name, train, taught):

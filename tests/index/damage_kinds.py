@@ -249,6 +249,34 @@ SIGNED_DAMAGE: dict[str, tuple[Damage, str]] = {
         array("categories.blob", put(0, 0x80)),
         "categories: a string is not",
     ),
+    "encoder of fewer items": (
+        array("user_encoder.weights", lambda a: a[1:]),
+        "user_encoder: it is of other items",
+    ),
+    "encoder of another width": (
+        array("user_encoder.weights", lambda a: a[:, 1:]),
+        "user_encoder: it is of other items or of another width",
+    ),
+    "encoder's bias of another width": (
+        array("user_encoder.bias", lambda a: a[1:]),
+        "user_encoder: it is of other items or of another width",
+    ),
+    "encoder of unsigned numbers": (
+        array("user_encoder.weights", lambda a: a.view(np.uint8)),
+        "user_encoder.weights is 2-d uint8, not 2-d int8",
+    ),
+    "encoder in part": (
+        lambda f: (f / "user_encoder.weights.npy").unlink(),
+        "user_encoder.weights.npy: No such file",
+    ),
+    "encoder without that of items": (
+        lambda f: [path.unlink() for path in f.glob("item_encoder.*")],
+        "item_encoder.weights.npy: No such file",
+    ),
+    "items' encoder not square": (
+        array("item_encoder.weights", lambda a: a[1:]),
+        "item_encoder: it is of another width",
+    ),
     "attributes not JSON": (array("item_attributes.blob", put(0, 0)), "an item's are not JSON"),
     "attributes of fewer items": (
         array("item_attributes.offsets", lambda a: a[:-1]),

@@ -10,6 +10,7 @@ import numpy as np
 from index.artifact import Artifact, write_artifact
 from index.backends import INDEX_TYPES
 from index.codes import BinaryCodes
+from index.encoder import Encoder, ItemEncoder, UserEncoder
 from index.ids import IdMap
 from index.items import ItemTable
 from index.manifest import DataInfo, Manifest, ModelInfo
@@ -41,6 +42,16 @@ def model_of(n_users: int, n_items: int, n_bits: int, seed: int, seen_share: flo
                 for row in range(n_items)
             ]
         ),
+        encoder=encoder_of(n_items, n_bits, seed),
+    )
+
+
+def encoder_of(n_items: int, n_bits: int, seed: int) -> Encoder:
+    """Draw an encoder."""
+    rng = np.random.default_rng([seed, 1])
+    return Encoder(
+        UserEncoder.quantised(rng.normal(size=(n_items, n_bits)), rng.normal(size=n_bits)),
+        ItemEncoder.quantised(rng.normal(size=(n_bits, n_bits)), rng.normal(size=n_bits)),
     )
 
 

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small_models import model_of, write
+from small_models import encoder_of, model_of, write
 
 from index.artifact import Artifact, record_metrics
 from index.backends import INDEX_TYPES
 from index.codes import BinaryCodes
-from index.errors import ArtifactCorruptError, ConfigError
+from index.errors import ArtifactCorruptError, ConfigError, NoEncoderError
 from index.ids import IdMap
 from index.items import ItemTable
 from index.model import Model
@@ -78,12 +78,29 @@ def test_an_unknown_index_type_is_refused(small_model: Model, tmp_path: Path) ->
     assert not list(tmp_path.iterdir())
 
 
+def test_an_artifact_from_before_there_were_encoders_opens_and_says_what_it_lacks(
+    small_model: Model, tmp_path: Path
+) -> None:
+    old = write(tmp_path / "artifact", dataclasses.replace(small_model, encoder=None))
+    assert not [name for name in old.files if "encoder" in name]
+    recommender = Recommender(Artifact.open(tmp_path / "artifact"))
+    assert recommender.recommend("u3").source == "personal"
+    with pytest.raises(NoEncoderError, match="train and publish it again"):
+        recommender.recommend_history(["i1"])
+
+
 def test_a_folder_that_is_not_there_is_said_to_be_missing(tmp_path: Path) -> None:
     with pytest.raises(ArtifactCorruptError, match="No such file"):
         Artifact.open(tmp_path / "nowhere")
 
 
 CONTRADICTIONS = {
+    "user_encoder: it is of other items": lambda m: dataclasses.replace(
+        m, encoder=encoder_of(len(m.items) - 1, m.item_codes.n_bits, seed=0)
+    ),
+    "user_encoder: it is of other items or of another width": lambda m: dataclasses.replace(
+        m, encoder=encoder_of(len(m.items), m.item_codes.n_bits + 8, seed=0)
+    ),
     "there is no item": lambda m: dataclasses.replace(m, items=IdMap.build([])),
     "user codes and user ids differ": lambda m: dataclasses.replace(m, user_codes=m.user_codes[1:]),
     "item codes and item ids differ": lambda m: dataclasses.replace(m, item_codes=m.item_codes[1:]),

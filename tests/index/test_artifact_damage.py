@@ -141,6 +141,8 @@ def test_fuzzed_files_are_refused_or_answer_with_what_they_hold(
         for user_id in ("u0", "u59", "nobody"):
             answer = recommender.recommend(user_id, 10)
             assert len({item.item_id for item in answer.items}) == 10
+        folded_in = recommender.recommend_history(["i0", "i39"], ["i1"], 10)
+        assert len({item.item_id for item in folded_in.items}) == 10
     except HashrecError:
         pass
     finally:

@@ -13,6 +13,7 @@ from training.data.splits import (
     Split,
     by_popularity,
     given_split,
+    hold_out_users,
     make_split,
     random_split,
     stable_holdout,
@@ -250,3 +251,56 @@ def test_gowalla_comes_with_a_test_file_that_fits_its_training(shared_data):
     test = read_interactions(shared_data("gowalla/test.txt.gz")).interactions
     split = make_split("given", train, test=test)
     assert (len(split.test), split.n_unknown, split.n_known) == (217_242, 0, 0)
+
+
+@given(DATA, st.integers(0, 3))
+def test_held_out_users_are_in_their_history_and_in_what_judges_them_and_nowhere_else(data, seed):
+    counts = np.bincount(data.user_rows, minlength=data.n_users)
+    if data.n_users < 2 or counts.max() < 2:
+        return
+    split = hold_out_users(data, 1, seed)
+    (new_user,) = split.history.users.ids([0])
+    theirs = {pair for pair in id_pairs(data) if pair[0] == new_user}
+    assert id_pairs(split.train) == id_pairs(data) - theirs
+    assert split.train.users.row(new_user) is None
+    assert split.train.n_users == data.n_users - 1
+    assert id_pairs(split.history) | id_pairs(split.relevant) == theirs
+    assert len(split.history) == int(len(theirs) / 2 + 0.5)
+    assert len(split.history) + len(split.relevant) == len(theirs) > 1
+    assert split.train.items is split.history.items is split.relevant.items is data.items
+
+
+def test_a_share_of_the_users_is_held_out_and_the_seed_decides_which():
+    data = interactions((user, item) for user in range(10) for item in range(4))
+    first, again, other = (hold_out_users(data, 0.3, seed) for seed in (0, 0, 1))
+    assert first.history.n_users == 3
+    assert id_pairs(first.history) == id_pairs(again.history) != id_pairs(other.history)
+    assert np.bincount(first.history.user_rows).tolist() == [2, 2, 2]
+
+
+def test_users_with_one_item_are_not_held_out():
+    data = interactions([(0, 0), (1, 1), (2, 0), (2, 1), (3, 2)])
+    split = hold_out_users(data, 3, seed=0)
+    assert split.history.users.ids(range(split.history.n_users)) == ["u2"]
+    assert split.train.n_users == 3
+
+
+def test_held_out_users_follow_when_items_are_renumbered_by_popularity():
+    data = interactions([(0, 0), (0, 1), (0, 2), (1, 2), (2, 2), (2, 1)])
+    split = hold_out_users(data, 1, seed=0)
+    sorted_split = split.by_popularity()
+    for part in ("train", "history", "relevant"):
+        assert id_pairs(getattr(sorted_split, part)) == id_pairs(getattr(split, part))
+    assert (np.diff(sorted_split.train.popularity()) <= 0).all()
+
+
+@pytest.mark.parametrize("n_users", [0, 4, 0.0, -0.5, 7])
+def test_a_number_of_users_that_cannot_be_held_out_is_refused(n_users):
+    data = interactions((user, item) for user in range(4) for item in range(2))
+    with pytest.raises(ConfigError, match="cannot hold out"):
+        hold_out_users(data, n_users, seed=0)
+
+
+def test_users_of_one_item_each_cannot_be_held_out():
+    with pytest.raises(EmptyDataError, match="no user has two items"):
+        hold_out_users(interactions([(0, 0), (1, 1)]), 1, seed=0)
