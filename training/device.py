@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Literal
@@ -27,6 +28,25 @@ def resolve_device(name: str) -> torch.device:
     if name == "cuda" and not has_gpu:
         raise ConfigError("device cuda: this PyTorch sees no GPU; use --device cpu")
     return torch.device("cuda" if has_gpu and name != "cpu" else "cpu")
+
+
+def csr_tensor(X: Any, device: torch.device) -> torch.Tensor:
+    """Move a sparse matrix to a device.
+
+    Args:
+        X: float32 `scipy.sparse.csr_matrix`.
+        device: where it is to lie.
+    """
+    with warnings.catch_warnings():
+        # PyTorch calls all of sparse CSR beta; the products used are tested against dense ones.
+        warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
+        return torch.sparse_csr_tensor(
+            torch.from_numpy(X.indptr.astype(np.int64)),
+            torch.from_numpy(X.indices.astype(np.int64)),
+            torch.from_numpy(X.data),
+            X.shape,
+            check_invariants=True,
+        ).to(device)
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -13,6 +12,7 @@ from torch import Tensor
 
 from index.errors import ConfigError, EmptyDataError
 from training.data.interactions import Interactions
+from training.device import csr_tensor
 from training.scorer import Csr
 
 _BLOCK = 1 << 22  # entries of a product that exist at the same time: 16 MiB
@@ -53,7 +53,7 @@ class ItemWeightScorer:
 
     def fold_in(self, histories: Csr) -> NDArray[np.float32]:
         """Score every item for new users; see `FoldInScorer.fold_in`."""
-        return self.transform(_to_torch(histories, self.B.device) @ self.B).cpu().numpy()
+        return self.transform(csr_tensor(histories, self.B.device) @ self.B).cpu().numpy()
 
 
 def binary_matrix(train: Interactions, max_items: int) -> Csr:
@@ -122,16 +122,3 @@ def item_weights(G: Tensor, penalty: float | NDArray[np.floating]) -> Tensor:
     B /= -B.diagonal().clone()
     B.fill_diagonal_(0)
     return B
-
-
-def _to_torch(X: Csr, device: torch.device) -> Tensor:
-    with warnings.catch_warnings():
-        # PyTorch calls all of sparse CSR beta; the product used here is tested against a dense one.
-        warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
-        return torch.sparse_csr_tensor(
-            torch.from_numpy(X.indptr.astype(np.int64)),
-            torch.from_numpy(X.indices.astype(np.int64)),
-            torch.from_numpy(X.data),
-            X.shape,
-            check_invariants=True,
-        ).to(device)

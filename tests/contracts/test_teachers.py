@@ -16,6 +16,7 @@ from training.progress import QuietProgress
 from training.scorer import FoldInScorer
 from training.teachers import TEACHERS
 from training.teachers.gcn_cf import GcnCf
+from training.teachers.popularity import Popularity
 
 WITHOUT_FOLD_IN = {GcnCf}  # a new node has no weights in its cross operations
 CPU = torch.device("cpu")
@@ -67,7 +68,7 @@ def test_every_user_scores_every_item_with_a_finite_float32(teacher, train):
     assert scores.dtype == np.float32
     assert np.isfinite(scores).all()
     assert np.array_equal(scores[0], scores[2])
-    assert not np.array_equal(scores[0], scores[1])
+    assert isinstance(teacher, Popularity) or not np.array_equal(scores[0], scores[1])
 
 
 def test_scores_are_the_callers_to_change(teacher, train):
@@ -155,7 +156,7 @@ def test_progress_holds_a_loss_curve(teacher, train):
 def test_settings_cannot_be_changed_after_the_fact(teacher):
     before = teacher.model_dump()
     with pytest.raises(Exception, match="frozen"):
-        setattr(teacher, next(iter(before)), 1)
+        setattr(teacher, next(iter(before), "anything"), 1)
     assert teacher.model_dump() == before
 
 

@@ -8,6 +8,9 @@ from __future__ import annotations
 from training.teachers.denoised_ease import DenoisedEase
 from training.teachers.ease import Ease
 from training.teachers.gcn_cf import GcnCf
+from training.teachers.graph_filter import GraphFilter
+from training.teachers.ials import Ials
+from training.teachers.popularity import Popularity
 from training.teachers.teacher import Teacher
 
 __all__ = ["TEACHERS", "Teacher"]
@@ -16,4 +19,7 @@ TEACHERS: dict[str, type[Teacher]] = {
     "denoised-ease": DenoisedEase,
     "ease": Ease,
     "gcn-cf": GcnCf,
+    "graph-filter": GraphFilter,
+    "ials": Ials,
+    "popularity": Popularity,
 }

@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+from index.seen import SeenItems
+from tests.training.pairs import interactions_of
+from training.embeddings import Embeddings
+from training.evaluation import evaluate_fold_in, evaluate_scores
+
+
+class Weights(Embeddings):
+    """Users are histories, items the rows of a matrix of item weights."""
+
+    def fold_in(self, histories):
+        return histories @ self.items.T
+
+
+WEIGHTS = np.array([[0, 3, 1, 0], [2, 0, 2, 0], [1, 1, 0, 0], [0, 0, 0, 0]], np.float32)
+PAIRS = [(0, 0), (1, 1), (2, 0), (2, 1)]
+
+
+@pytest.fixture
+def train():
+    return interactions_of(PAIRS, 3, 4)
+
+
+@pytest.fixture
+def teacher(train):
+    return Weights(train.matrix().toarray(), WEIGHTS.T.copy())
+
+
+def relevant_to(pairs):
+    users, items = np.array(pairs).T
+    return SeenItems.build(users, items, 3)
+
+
+def test_training_items_are_left_out_and_ties_go_to_the_lower_row(teacher, train):
+    """u0 ranks i1 i2 i3 and u1 ranks i0 i2 i3 (a tie of i0 and i2); u2 has nothing held out."""
+    judged = evaluate_scores(teacher, train, relevant_to([(0, 2), (1, 0)]), 2)
+    assert judged.n_users == 2
+    assert judged.recall == 1
+    assert judged.ndcg == pytest.approx((1 / np.log2(3) + 1) / 2)
+    assert judged.coverage == 3 / 4
+
+
+def test_a_list_longer_than_what_is_left_is_no_error(teacher, train):
+    judged = evaluate_scores(teacher, train, relevant_to([(2, 3)]), 50)
+    assert judged.recall == 1
+    assert judged.ndcg == pytest.approx(1 / np.log2(3))
+
+
+def test_users_folded_in_from_their_training_items_are_judged_as_they_were(teacher, train):
+    relevant = relevant_to([(0, 2), (1, 0), (2, 2)])
+    known = evaluate_scores(teacher, train, relevant, 2)
+    assert evaluate_fold_in(teacher, train.matrix(), relevant, 2) == known
+
+
+def test_history_of_a_new_user_is_left_out_whatever_its_order(teacher):
+    history = sparse.csr_matrix(
+        (np.ones(2, np.float32), np.array([2, 1]), np.array([0, 2])), shape=(1, 4)
+    )
+    judged = evaluate_fold_in(teacher, history, SeenItems.build(np.array([0]), np.array([0]), 1), 1)
+    assert (judged.recall, judged.ndcg) == (1, 1)

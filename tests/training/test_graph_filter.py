@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from scipy import sparse
+
+from tests.training.pairs import interactions_of, random_interactions
+from training.progress import QuietProgress
+from training.teachers.graph_filter import GraphFilter
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def train():
+    return random_interactions(30, 12, 0.3, seed=4)
+
+
+def fit(model, train):
+    return model.fit(train, seed=0, device=CPU, progress=QuietProgress())
+
+
+def filtered_densely(model, train):
+    """Return X (S + w L) by the formula of the class, in float64."""
+    X = train.matrix().toarray().astype(float)
+    D_u = np.diag(np.maximum(X.sum(1), 1))
+    D_i = np.diag(np.maximum(X.sum(0), 1))
+    a, b = model.history_exponent, model.target_exponent
+    power = lambda D, e: np.diag(D.diagonal() ** e)  # noqa: E731
+    S = power(D_i, -a) @ X.T @ power(D_u, -1) @ X @ power(D_i, -b)
+    V = np.linalg.svd(power(D_u, -0.5) @ X @ power(D_i, -0.5))[2][: model.rank].T
+    L = power(D_i, -0.5) @ V @ V.T @ power(D_i, 0.5)
+    return X @ (S + model.low_pass_weight * L)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"rank": 3}, {"rank": 500}, {"low_pass_weight": 0}, {"history_exponent": 0.2, "rank": 5}],
+)
+def test_scores_are_those_of_the_formula(train, options):
+    model = GraphFilter(passes=12, **options)
+    scores = fit(model, train).scores(np.arange(30))
+    np.testing.assert_allclose(scores, filtered_densely(model, train), atol=1e-4)
+
+
+def test_walk_of_two_steps_by_hand():
+    """u0 has i0 and i1, u1 has i1 and i2: from i0 one walks over u0 alone, never to i2."""
+    train = interactions_of([(0, 0), (0, 1), (1, 1), (1, 2)], 2, 3)
+    model = GraphFilter(history_exponent=0, target_exponent=0, low_pass_weight=0)
+    folded = fit(model, train).fold_in(sparse.csr_matrix([[1, 0, 0], [0, 1, 0]], dtype=np.float32))
+    assert folded.tolist() == [[0.5, 0.5, 0], [0.5, 1, 0.5]]
+
+
+def test_filter_is_kept_sparse_where_the_data_are_and_dense_where_that_is_smaller():
+    apart = interactions_of([(user, user) for user in range(20)], 20, 20)
+    together = interactions_of([(user, item) for user in range(20) for item in range(20)], 20, 20)
+    for train, is_sparse in ((apart, True), (together, False)):
+        scorer = fit(GraphFilter(), train)
+        assert sparse.issparse(scorer.S) == is_sparse
+        expected = filtered_densely(GraphFilter(), train)
+        np.testing.assert_allclose(scorer.scores(np.arange(20)), expected, atol=1e-5)
+
+
+def test_popular_items_are_held_back_by_the_target_exponent(train):
+    popularity = train.popularity()
+    histories = sparse.eye_array(12, dtype=np.float32).tocsr()
+    mean_popularity = [
+        fit(GraphFilter(target_exponent=b, low_pass_weight=0), train).fold_in(histories).sum(0)
+        @ popularity
+        / fit(GraphFilter(target_exponent=b, low_pass_weight=0), train).fold_in(histories).sum()
+        for b in (0, 0.5, 1)
+    ]
+    assert mean_popularity[0] > mean_popularity[1] > mean_popularity[2]

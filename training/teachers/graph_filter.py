@@ -1,0 +1,142 @@
+"""A linear filter over the graph of users and items, as in GF-CF, and a low-pass beside it.
+
+Shen et al., "How Powerful is Graph Convolution for Recommendation?", CIKM 2021.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt
+from scipy import sparse
+
+from index.errors import EmptyDataError
+from training.data.interactions import Interactions
+from training.device import csr_tensor, deterministic, generator
+from training.hyperparameters import Hyperparameters
+from training.progress import Progress
+from training.scorer import Csr
+
+_OVERSAMPLING = 16  # directions followed beyond those kept
+
+
+@dataclass(frozen=True, eq=False)
+class FilterScores:
+    """Scores X (S + A B^T), user by user; a new user is a new row of X.
+
+    Attributes:
+        X: binary float32 CSR, shape (n_users, n_items).
+        S: shape (n_items, n_items), float32, CSR or dense, whichever is smaller.
+        A: float32, shape (n_items, rank).
+        B: float32, shape (n_items, rank).
+    """
+
+    X: Csr
+    S: Csr | NDArray[np.float32]
+    A: NDArray[np.float32]
+    B: NDArray[np.float32]
+
+    @property
+    def n_users(self) -> int:
+        """Rows of X."""
+        return self.X.shape[0]
+
+    @property
+    def n_items(self) -> int:
+        """Columns of X."""
+        return self.X.shape[1]
+
+    def scores(self, user_rows: NDArray[np.integer]) -> NDArray[np.float32]:
+        """Score every item for some users; see `Scorer.scores`."""
+        return self.fold_in(self.X[user_rows])
+
+    def fold_in(self, histories: Csr) -> NDArray[np.float32]:
+        """Score every item for new users; see `FoldInScorer.fold_in`."""
+        scores = (histories @ self.A) @ self.B.T
+        filtered = histories @ self.S
+        scores += filtered.toarray() if sparse.issparse(filtered) else filtered
+        return scores
+
+
+class GraphFilter(Hyperparameters):
+    """Walks from a user's items to the users who have them and on to their items.
+
+    With the binary X and the diagonal degrees D_u, D_i of users and items, scores are X (S + w L):
+
+        S = D_i^-a X^T D_u^-1 X D_i^-b,    L = D_i^-1/2 V V^T D_i^1/2,
+
+    where V holds the leading right singular vectors of D_u^-1/2 X D_i^-1/2, the smoothest signals
+    on the graph. S sees what is near, L what is alike from afar. Nothing is learned by gradient and
+    no matrix is inverted, so any number of items will do; S stays sparse where the data are.
+
+    Time is that of one sparse product, and O(passes rank (n_interactions + n_items rank)) for V, by
+    subspace iteration from a random start.
+
+    Attributes:
+        history_exponent: a, how much less a popular item says about those who have it.
+        target_exponent: b, how much the walks that end in a popular item are held back.
+        low_pass_weight: w; 0 leaves L out.
+        rank: singular vectors kept, if there are as many.
+        passes: over the interactions, to find the singular vectors.
+    """
+
+    history_exponent: NonNegativeFloat = 0.6
+    target_exponent: NonNegativeFloat = 0.3
+    low_pass_weight: NonNegativeFloat = 0.15
+    rank: PositiveInt = 512
+    passes: NonNegativeInt = 4
+
+    def fit(
+        self, train: Interactions, *, seed: int, device: torch.device, progress: Progress
+    ) -> FilterScores:
+        """Multiply out S and find V; see `Teacher.fit`."""
+        if not len(train):
+            raise EmptyDataError("training data", "no interactions to learn from")
+        X = train.matrix()
+        X.data[:] = 1  # a pair that comes twice is one
+        d_users, d_items = (np.maximum(X.getnnz(axis), 1).astype(np.float32) for axis in (1, 0))
+        normalised = _scaled(d_users**-0.5, X, d_items**-0.5)
+        with deterministic(device):
+            V = _right_singular_vectors(
+                normalised, self.rank, self.passes, generator(device, seed, 5), progress
+            )
+        half = np.sqrt(d_items)[:, None]
+        weights = _scaled(d_users**-1, X, d_items**-self.target_exponent)
+        walks = (
+            _scaled(d_items**-self.history_exponent, X.T.tocsr(), np.ones(train.n_users)) @ weights
+        )
+        return FilterScores(X, _smaller(walks), self.low_pass_weight * V / half, V * half)
+
+
+def _scaled(left: NDArray[np.floating], X: Csr, right: NDArray[np.floating]) -> Csr:
+    """Return diag(left) X diag(right), float32 CSR."""
+    scaled = X.copy()
+    scaled.data *= (np.repeat(left, X.getnnz(1)) * right[X.indices]).astype(np.float32)
+    return scaled
+
+
+def _smaller(S: Csr) -> Csr | NDArray[np.float32]:
+    """Return a float32 matrix in the form that takes less memory, which is also the faster one."""
+    return S.toarray() if 2 * S.nnz > np.prod(S.shape, dtype=float) else S
+
+
+def _right_singular_vectors(
+    X: Csr, rank: int, passes: int, random: torch.Generator, progress: Progress
+) -> NDArray[np.float32]:
+    """Return the leading right singular vectors of X, float32, shape (n_columns, <= rank)."""
+    smallest = min(X.shape)
+    rank = min(rank, smallest)
+    device = random.device
+    forward, backward = csr_tensor(X, device), csr_tensor(X.T.tocsr(), device)
+    width = min(rank + _OVERSAMPLING, smallest)
+    basis = torch.randn((X.shape[1], width), generator=random, device=device)
+    basis = torch.linalg.qr(basis).Q
+    for _ in progress.track("Graph filter passes", passes):
+        basis = torch.linalg.qr(backward @ (forward @ basis)).Q
+    image = (forward @ basis).double()
+    squares, E = torch.linalg.eigh(image.T @ image)
+    leading = squares.argsort(descending=True)[:rank]
+    return (basis @ E[:, leading].float()).cpu().numpy()

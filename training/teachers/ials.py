@@ -1,0 +1,119 @@
+"""iALS: matrix factorisation for implicit feedback by alternating least squares.
+
+Hu, Koren and Volinsky, "Collaborative Filtering for Implicit Feedback Datasets", ICDM 2008. The
+engine is the `implicit` library.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from implicit.cpu.als import AlternatingLeastSquares
+from numpy.typing import NDArray
+from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
+from threadpoolctl import threadpool_limits
+
+from index.errors import EmptyDataError
+from training.data.interactions import Interactions
+from training.embeddings import Embeddings
+from training.hyperparameters import Hyperparameters
+from training.progress import Progress
+from training.scorer import Csr
+
+# BLAS's number of threads is the process's: who sets and restores it must be alone.
+_LIMITS = threading.Lock()
+
+
+@dataclass(frozen=True, eq=False)
+class IalsScores(Embeddings):
+    """Factors of iALS, in which a new user's are the exact best for the items' (`user_factors`).
+
+    Attributes:
+        engine: holds the same item factors, the penalty and the weight.
+    """
+
+    engine: AlternatingLeastSquares = field(repr=False)
+
+    def fold_in(self, histories: Csr) -> NDArray[np.float32]:
+        """Solve for the new users' factors; see `FoldInScorer.fold_in`."""
+        return user_factors(self.engine, histories) @ self.items.T
+
+
+class Ials(Hyperparameters):
+    """Factors with p_u^T q_i near to 1 for a pair that is there and near to 0 for one that is not.
+
+    Minimise sum_ui c_ui (x_ui - p_u^T q_i)^2 + lambda (|P|^2 + |Q|^2), where c_ui is alpha if
+    x_ui = 1, and 1 if x_ui = 0. With one side fixed the other has a closed form,
+
+        p_u = (Q^T C_u Q + lambda I)^-1 Q^T C_u x_u.
+
+    In the iterations it is approached by conjugate gradients from where it was; at the end all
+    users are solved exactly, so that one who comes later is treated as those who were there.
+
+    How strong a penalty is depends on the size of the data, so lambda is stated relative to the
+    weight of the strongest pattern it is up against, the singular value that a matrix of these
+    sizes and this number of pairs n has if all rows and columns are alike:
+
+        lambda = regularization * alpha * n / sqrt(n_users n_items).
+
+    Attributes:
+        factors: width of p_u and q_i.
+        regularization: relative to the data, as above.
+        alpha: weight of a pair that is there.
+        iterations: each over the users and over the items.
+    """
+
+    factors: PositiveInt = 64
+    regularization: NonNegativeFloat = 0.1
+    alpha: PositiveFloat = 10.0
+    iterations: PositiveInt = 15
+
+    def fit(
+        self,
+        train: Interactions,
+        *,
+        seed: int,
+        device: torch.device,  # noqa: ARG002 - the engine works on the CPU
+        progress: Progress,
+    ) -> IalsScores:
+        """Alternate; see `Teacher.fit`. The number of threads does not change the factors."""
+        if not len(train):
+            raise EmptyDataError("training data", "no interactions to learn from")
+        X = train.matrix()
+        X.data[:] = 1  # a pair that comes twice is one
+        strongest = X.nnz / math.sqrt(train.n_users * train.n_items)
+        # The engine has threads of its own, one user each, and those of BLAS would be in its way.
+        with _LIMITS, threadpool_limits(1, "blas"):
+            engine = AlternatingLeastSquares(
+                factors=self.factors,
+                regularization=self.regularization * self.alpha * strongest,
+                alpha=self.alpha,
+                iterations=1,
+                calculate_training_loss=True,
+                num_threads=torch.get_num_threads(),
+                random_state=seed,
+            )
+            for _ in progress.track("iALS iterations", self.iterations):
+                # One iteration a call: it goes on from the factors that are there.
+                engine.fit(
+                    X,
+                    show_progress=False,
+                    callback=lambda _iteration, _seconds, loss: progress.log(loss=loss),
+                )
+        engine.user_factors = user_factors(engine, X)
+        return IalsScores(engine.user_factors, engine.item_factors, engine=engine)
+
+
+def user_factors(engine: AlternatingLeastSquares, histories: Csr) -> NDArray[np.float32]:
+    """Return the exact best factors of users for fixed item factors, float32, shape (b, factors).
+
+    Args:
+        engine: a fitted model.
+        histories: binary float32 CSR, shape (b, n_items).
+    """
+    with _LIMITS, threadpool_limits(1, "blas"):
+        return engine.recalculate_user(np.arange(histories.shape[0]), histories)

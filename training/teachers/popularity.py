@@ -1,0 +1,45 @@
+"""Popularity: everybody likes what many have. The reference that any model must beat."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from index.errors import EmptyDataError
+from training.data.interactions import Interactions
+from training.embeddings import Embeddings
+from training.hyperparameters import Hyperparameters
+from training.progress import Progress
+from training.scorer import Csr
+
+
+@dataclass(frozen=True, eq=False)
+class PopularityScores(Embeddings):
+    """One factor: 1 for every user, the number of its users for every item."""
+
+    def fold_in(self, histories: Csr) -> NDArray[np.float32]:
+        """Score every item by its users, whoever asks; see `FoldInScorer.fold_in`."""
+        return np.tile(self.items[:, 0], (histories.shape[0], 1))
+
+
+class Popularity(Hyperparameters):
+    """Scores an item by the number of its users in training."""
+
+    def fit(
+        self,
+        train: Interactions,
+        *,
+        seed: int,  # noqa: ARG002 - nothing is random
+        device: torch.device,  # noqa: ARG002
+        progress: Progress,  # noqa: ARG002 - one step
+    ) -> PopularityScores:
+        """Count; see `Teacher.fit`."""
+        if not len(train):
+            raise EmptyDataError("training data", "no interactions to learn from")
+        return PopularityScores(
+            users=np.ones((train.n_users, 1), dtype=np.float32),
+            items=train.popularity().astype(np.float32)[:, None],
+        )
