@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 
 import orjson
 
-from index.errors import UnknownUserError
+from index.errors import HashrecError, UnknownHistoryError, UnknownUserError
 from index.recommender import Options, Recommendation
 from service import envelope, replies
 from service.answer import Answer
@@ -25,8 +25,9 @@ REPLY_FORMAT = 1  # part of every key: change it when the same request gives oth
 # Catalogues up to these sizes are searched in about a millisecond: less than a thread costs others.
 INLINE_ITEMS = 200_000
 INLINE_ITEMS_BY_CATEGORY = 20_000  # the first search of a category builds its index
+INLINE_HISTORY = 200  # ids of a history, each of which is looked up
 
-Kind = Literal["recommend", "popular", "similar"]
+Kind = Literal["recommend", "fold_in", "popular", "similar"]
 NO_OPTIONS = Options()
 
 
@@ -35,19 +36,29 @@ class Wanted(NamedTuple):
 
     Attributes:
         kind: the kind of list.
-        subject: the user's id, for `similar` the item's; None for popular items for anyone.
+        subject: the user's id, for `similar` the item's; None for popular items for anyone, and
+            for `fold_in`.
+        positive: for `fold_in`, ids of items that the user took.
+        negative: for `fold_in`, ids of items that the user refused.
     """
 
     kind: Kind
     subject: str | None
     k: int
     options: Options = NO_OPTIONS
+    positive: tuple[str, ...] = ()
+    negative: tuple[str, ...] = ()
+
+    @property
+    def is_inline(self) -> bool:
+        """Whether the history, if there is one, takes less time than a thread costs others."""
+        return len(self.positive) + len(self.negative) <= INLINE_HISTORY
 
     def digest(self, model_key: bytes) -> bytes:
         """Return the 16 bytes that name the reply: equal for equal replies, and only for those."""
         options = self.options
         # Ids hold any character, so the parts are written as JSON, not joined by a separator.
-        parts = (
+        parts: tuple[object, ...] = (
             REPLY_FORMAT,
             self.kind,
             self.subject,
@@ -57,6 +68,8 @@ class Wanted(NamedTuple):
             sorted(set(options.categories)),
             options.category_mode,
         )
+        if self.kind == "fold_in":
+            parts += (sorted(set(self.positive)), sorted(set(self.negative)))
         return blake2b(
             orjson.dumps(parts), digest_size=envelope.DIGEST_BYTES, key=model_key
         ).digest()
@@ -113,7 +126,10 @@ class CachedRecommender:
         Raises:
             NotReadyError: no model is loaded.
             UnknownUserError: the user is unknown and `strict` is set.
+            UnknownHistoryError: no positive item of a history is known and `strict` is set.
             UnknownItemError: the item of a `similar` request is unknown.
+            NoEncoderError: the model cannot code a history.
+            ConfigError: an item of a history is both positive and negative.
         """
         ticket = _Ticket.of(wanted, self._live.get())
         content = self._accept(self._local, self._local.get(ticket.key), ticket)
@@ -122,13 +138,13 @@ class CachedRecommender:
         else:
             answer = await self._fly(ticket)
         self._count(wanted, answer)
-        if strict and answer.fallback == "unknown_user":
-            raise UnknownUserError(wanted.subject or "")
+        if strict and (refusal := _refusal(wanted, answer)) is not None:
+            raise refusal
         return answer
 
     async def get_many(
         self, model: LoadedModel, wanted: Sequence[Wanted], *, strict: bool = False
-    ) -> list[Answer | UnknownUserError]:
+    ) -> list[Answer | HashrecError]:
         """Answer several requests from one model, an error in the place of one that fails."""
         tickets = [_Ticket.of(one, model) for one in wanted]
         missing = {ticket.key: ticket for ticket in tickets}
@@ -152,14 +168,12 @@ class CachedRecommender:
             made = await asyncio.to_thread(lambda: [self._rank(ticket) for ticket in left])
             for ticket, content in zip(left, made, strict=True):
                 answers[ticket.key] = self._store(ticket, content)
-        results: list[Answer | UnknownUserError] = []
+        results: list[Answer | HashrecError] = []
         for ticket in tickets:
             answer = answers[ticket.key]
             self._count(ticket.wanted, answer)
-            if strict and answer.fallback == "unknown_user":
-                results.append(UnknownUserError(ticket.wanted.subject or ""))
-            else:
-                results.append(answer)
+            refusal = _refusal(ticket.wanted, answer) if strict else None
+            results.append(refusal or answer)
         return results
 
     async def _fly(self, ticket: _Ticket) -> Answer:
@@ -222,7 +236,7 @@ class CachedRecommender:
 
     async def _ranked(self, ticket: _Ticket) -> Content:
         limit = INLINE_ITEMS_BY_CATEGORY if ticket.wanted.options.categories else INLINE_ITEMS
-        if ticket.model.recommender.n_items <= limit:
+        if ticket.model.recommender.n_items <= limit and ticket.wanted.is_inline:
             return self._rank(ticket)
         return await asyncio.to_thread(self._rank, ticket)
 
@@ -233,25 +247,50 @@ class CachedRecommender:
         self._metrics.searches(model.recommender.artifact.manifest.index_type).observe(
             perf_counter() - started
         )
-        subject = {} if wanted.subject is None else {_SUBJECTS[wanted.kind]: wanted.subject}
         return Content(
             ranked.source,
             _fallback(wanted, ranked),
-            replies.body(ranked, subject, ticket.digest.hex(), model.title),
+            replies.body(ranked, _subject(wanted), ticket.digest.hex(), model.title),
         )
 
     def _count(self, wanted: Wanted, answer: Answer) -> None:
-        if wanted.kind == "recommend":
+        if wanted.kind in _FOR_SOMEONE:
             self._metrics.recommendations(answer.source, answer.cache).inc()
             if answer.fallback is not None:
                 self._metrics.fallbacks(answer.fallback).inc()
 
 
-_SUBJECTS: dict[Kind, str] = {"recommend": "user_id", "popular": "user_id", "similar": "item_id"}
+# Kinds of list that should be personal, the source of which that is, and why it may not be.
+_FOR_SOMEONE: dict[Kind, tuple[str, str]] = {
+    "recommend": ("personal", "unknown_user"),
+    "fold_in": ("fold_in", "unknown_history"),
+}
+
+
+def _subject(wanted: Wanted) -> dict[str, str | None]:
+    """Return whom or what a list is for, as its reply says it."""
+    if wanted.kind == "fold_in":
+        return {"user_id": None}
+    if wanted.subject is None:
+        return {}
+    return {"item_id" if wanted.kind == "similar" else "user_id": wanted.subject}
+
+
+def _refusal(wanted: Wanted, answer: Answer) -> HashrecError | None:
+    """Return the error that takes the place of popular items, where a client asked for that."""
+    if answer.fallback == "unknown_user":
+        return UnknownUserError(wanted.subject or "")
+    if answer.fallback == "unknown_history":
+        return UnknownHistoryError(len(set(wanted.positive)))
+    return None
 
 
 def _rank(wanted: Wanted, model: LoadedModel) -> Recommendation:
     recommender, subject = model.recommender, wanted.subject
+    if wanted.kind == "fold_in":
+        return recommender.recommend_history(
+            wanted.positive, wanted.negative, wanted.k, wanted.options
+        )
     if subject is None or wanted.kind == "popular":
         return recommender.popular(wanted.k, wanted.options, user_id=subject)
     if wanted.kind == "similar":
@@ -260,10 +299,11 @@ def _rank(wanted: Wanted, model: LoadedModel) -> Recommendation:
 
 
 def _fallback(wanted: Wanted, ranked: Recommendation) -> str | None:
-    if wanted.kind != "recommend":
+    if wanted.kind not in _FOR_SOMEONE:
         return None
-    if ranked.source != "personal":
-        return "unknown_user"
-    if ranked.items and ranked.items[-1].source != "personal":
+    personal, reason = _FOR_SOMEONE[wanted.kind]
+    if ranked.source != personal:
+        return reason
+    if ranked.items and ranked.items[-1].source != personal:
         return "too_few_found"
     return None

@@ -17,6 +17,8 @@ from index.errors import (
     ArtifactError,
     ConfigError,
     HashrecError,
+    NoEncoderError,
+    UnknownHistoryError,
     UnknownItemError,
     UnknownUserError,
     shorten,
@@ -34,7 +36,9 @@ log = structlog.stdlib.get_logger("service.errors")
 STATUS_AND_TYPE: dict[type[Exception], tuple[int, str]] = {
     UnknownUserError: (404, "urn:hashrec:unknown-user"),
     UnknownItemError: (404, "urn:hashrec:unknown-item"),
+    UnknownHistoryError: (404, "urn:hashrec:unknown-history"),
     ConfigError: (422, "urn:hashrec:invalid-request"),
+    NoEncoderError: (503, "urn:hashrec:no-encoder"),
     NotReadyError: (503, "urn:hashrec:not-ready"),
     ArtifactError: (503, BLANK),
     HashrecError: (500, BLANK),

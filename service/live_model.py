@@ -66,6 +66,8 @@ class LoadedModel:
         model = artifact.model
         if len(model.users):
             recommender.recommend(model.users.id(0))
+        if model.encoder is not None:
+            recommender.recommend_history([model.items.id(0)])
         recommender.popular()
         recommender.similar_items(model.items.id(0))
         return cls(

@@ -13,7 +13,7 @@ from service.answer import Answer
 
 def body(
     recommendation: Recommendation,
-    subject: dict[str, str],
+    subject: dict[str, str | None],
     recommendation_id: str,
     title: Callable[[str], str | None],
 ) -> bytes:
@@ -21,7 +21,8 @@ def body(
 
     Args:
         recommendation: the list.
-        subject: whom or what it is for, such as `{"user_id": "42"}`.
+        subject: whom or what it is for, such as `{"user_id": "42"}`; a user without an id came with
+            a history, of which the reply says how much was not known.
         recommendation_id: quoted by events that follow from the list.
         title: returns an item's title, or None.
     """
@@ -38,16 +39,17 @@ def body(
         if name is not None:
             entry["title"] = name
         items.append(entry)
-    return orjson.dumps(
-        {
-            **subject,
-            "model_version": recommendation.model_version,
-            "recommendation_id": recommendation_id,
-            "source": recommendation.source,
-            "items": items,
-            "count": len(items),
-        }
-    )
+    reply: dict[str, Any] = {
+        **subject,
+        "model_version": recommendation.model_version,
+        "recommendation_id": recommendation_id,
+        "source": recommendation.source,
+        "items": items,
+        "count": len(items),
+    }
+    if None in subject.values():
+        reply["unknown_ids"] = recommendation.n_unknown
+    return orjson.dumps(reply)
 
 
 def etag(recommendation_id: str) -> bytes:

@@ -7,13 +7,14 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from index.ids import MAX_ID_BYTES
-from index.recommender import MAX_K, Options
+from index.recommender import MAX_K, Options, Source
 from service.cached_recommender import Wanted
 
 DEFAULT_K = 10
 MAX_BATCH = 1000
 MAX_BATCH_ITEMS = 50_000  # a reply of about 5 MB
 MAX_EXCLUDED = 1000
+MAX_HISTORY = 1000
 MAX_CATEGORIES = 50
 
 
@@ -85,8 +86,8 @@ class FilterQuery(LengthQuery):
     ] = "any"
 
 
-class RecommendQuery(FilterQuery):
-    """Options of a user's recommendations."""
+class RecommendOptions(FilterQuery):
+    """Options of a list for someone."""
 
     exclude_seen: Annotated[
         bool, Field(description="Leave out what the user has interacted with.")
@@ -95,13 +96,59 @@ class RecommendQuery(FilterQuery):
         bool, Field(description="Answer 404 for an unknown user instead of popular items.")
     ] = False
 
+    def _options(self) -> Options:
+        return Options(
+            self.exclude_seen, tuple(self.exclude), tuple(self.category), self.category_mode
+        )
+
+
+class RecommendQuery(RecommendOptions):
+    """Options of a user's recommendations."""
+
     def wanted(self, user_id: str) -> Wanted:
         """Return the request for a user's list."""
         return Wanted("recommend", user_id, self.length, self._options())
 
-    def _options(self) -> Options:
-        return Options(
-            self.exclude_seen, tuple(self.exclude), tuple(self.category), self.category_mode
+
+class FoldInRequest(RecommendOptions):
+    """What someone without an id here took and refused, with the options of their list."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"positive": ["1193", "661", "914"], "negative": ["2355"], "k": 10}]
+        }
+    )
+
+    positive: Annotated[
+        list[ExternalId],
+        Field(
+            max_length=MAX_HISTORY,
+            description="Ids of items the user took. Unknown ones are ignored and counted; order "
+            "and repetition do not matter.",
+        ),
+    ] = []
+    negative: Annotated[
+        list[ExternalId],
+        Field(
+            max_length=MAX_HISTORY,
+            description="Ids of items the user refused; never recommended, none also positive.",
+        ),
+    ] = []
+    exclude_seen: Annotated[bool, Field(description="Leave out the positive items.")] = True
+    strict: Annotated[
+        bool,
+        Field(description="Answer 404 where no positive item is known instead of popular items."),
+    ] = False
+
+    def wanted(self) -> Wanted:
+        """Return the request for the list."""
+        return Wanted(
+            "fold_in",
+            None,
+            self.length,
+            self._options(),
+            tuple(self.positive),
+            tuple(self.negative),
         )
 
 
@@ -172,7 +219,7 @@ class ItemReply(BaseModel):
         int | None,
         Field(ge=0, description="Bits in which the codes differ; null for a popular item."),
     ]
-    source: Literal["personal", "category_popular", "popular", "similar"]
+    source: Source
     title: Annotated[str | None, Field(description="Left out where it is unknown.")] = None
 
 
@@ -204,7 +251,7 @@ class ListReply(BaseModel):
     recommendation_id: Annotated[
         str, Field(description="Names this list: the same list has the same id.")
     ]
-    source: Literal["personal", "category_popular", "popular", "similar"]
+    source: Source
     items: list[ItemReply]
     count: Annotated[int, Field(ge=0, description="Number of items, at most `k`.")]
 
@@ -217,6 +264,16 @@ class RecommendReply(ListReply):
     )
 
     user_id: str
+
+
+class FoldInReply(ListReply):
+    """Recommendations for a history."""
+
+    # No example: FastAPI would leave the null out of it.
+    user_id: Annotated[None, Field(description="Null: the list is for a history.")]
+    unknown_ids: Annotated[
+        int, Field(ge=0, description="Ids of the history that the model does not know.")
+    ]
 
 
 class SimilarReply(ListReply):

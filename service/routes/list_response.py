@@ -15,10 +15,11 @@ from service.schemas import ListReply
 
 
 class ListResponse(Response):
-    """Sends an answer's bytes, or 304 where the client has them."""
+    """Sends an answer's bytes, or 304 where the client has them and got them."""
 
     def __init__(self, request: Request, answer: Answer, services: Services) -> None:
-        status, body = replies.status_and_body(answer, request.scope["headers"])
+        conditions = request.scope["headers"] if request.method == "GET" else ()
+        status, body = replies.status_and_body(answer, conditions)
         super().__init__(body, status)
         self.raw_headers = replies.headers(answer, body, services.away())
 

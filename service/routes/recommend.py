@@ -17,6 +17,8 @@ from service.schemas import (
     BatchReply,
     BatchRequest,
     ExternalId,
+    FoldInReply,
+    FoldInRequest,
     RecommendQuery,
     RecommendReply,
     require_id,
@@ -38,6 +40,26 @@ async def recommend(
 ) -> Response:
     """Recommend items to a user: the ones whose codes are nearest to the user's code."""
     answer = await services.recommendations.get(query.wanted(user_id), strict=query.strict)
+    return ListResponse(request, answer, services)
+
+
+@router.post(
+    "/recommend",
+    responses={
+        200: {"model": FoldInReply, "description": "The list."},
+        **documented(400, 404, 413, 422, 500, 503),
+    },
+    response_class=Response,
+)
+async def recommend_history(
+    request: Request, services: ServicesDependency, history: FoldInRequest
+) -> Response:
+    """Recommend items to someone new, or anonymous, by what they took and refused so far.
+
+    The history gets a code like that of a user, in microseconds and without training. Where no
+    positive item of it is known, the list is of popular items.
+    """
+    answer = await services.recommendations.get(history.wanted(), strict=history.strict)
     return ListResponse(request, answer, services)
 
 
