@@ -85,25 +85,41 @@ def rollback(store: StoreOption = DEFAULT_STORE) -> None:
 
 @app.command()
 def recommend(
-    user_id: Annotated[str, typer.Argument(metavar="USER", help="User id.")],
+    user_id: Annotated[str | None, typer.Argument(metavar="[USER]", help="User id.")] = None,
+    positive: Annotated[
+        list[str] | None,
+        typer.Option(help="In place of USER: id of an item that someone new took; repeatable."),
+    ] = None,
+    negative: Annotated[
+        list[str] | None, typer.Option(help="Id of an item that they refused; repeatable.")
+    ] = None,
     store: StoreOption = DEFAULT_STORE,
     k: Annotated[int, typer.Option("-k", min=1, max=500, help="Length of the list.")] = 10,
-    strict: Annotated[bool, typer.Option(help="Fail for a user the model does not know.")] = False,
+    strict: Annotated[
+        bool, typer.Option(help="Fail for a user, or a history, that the model does not know.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Print a user's recommendations from the served version."""
+    """Print recommendations from the served version: a user's, or those for a history."""
     from index.recommender import Recommender  # noqa: PLC0415
     from index.store import Store  # noqa: PLC0415
 
+    history = positive or [], negative or []
+    if (user_id is None) != any(history):
+        raise typer.BadParameter("give USER, or a history with --positive and --negative")
     recommender = Recommender(Store(store).open())
-    answer = recommender.recommend(user_id, k, strict=strict)
+    if user_id is None:
+        answer = recommender.recommend_history(*history, k, strict=strict)
+    else:
+        answer = recommender.recommend(user_id, k, strict=strict)
     if as_json:
         items = [
             {**asdict(item), "title": recommender.title(item.item_id)} for item in answer.items
         ]
         print_json({"user_id": user_id, **asdict(answer), "items": items})
         return
-    say(f"{answer.source} recommendations of version {answer.model_version}")
+    unknown = f", {answer.n_unknown} ids of the history unknown" if answer.n_unknown else ""
+    say(f"{answer.source} recommendations of version {answer.model_version}{unknown}")
     print_table(
         ("rank", "item", "title", "score", "hamming"),
         [
@@ -145,7 +161,7 @@ def main() -> None:
         say(f"error: {where}{error.strerror or error}")
         sys.exit(1)
     except ModuleNotFoundError as error:
-        if error.name not in ("torch", "scipy", "polars", "pyarrow"):
+        if error.name not in ("torch", "scipy", "polars", "pyarrow", "implicit"):
             raise
         say(f"error: this command needs {error.name}: pip install 'hashrec[training]'")
         sys.exit(1)

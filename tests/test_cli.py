@@ -114,6 +114,22 @@ def test_recommend_gives_a_stranger_the_popular_items_unless_strict(place: Workp
     assert refused.stderr == "error: no user 'stranger' in this model\n"
 
 
+def test_recommend_takes_a_history_in_place_of_a_user(place: Workplace) -> None:
+    store = ("--store", place.store)
+    first, second = (
+        item["item_id"]
+        for item in json.loads(output("recommend", "1", *store, "--json"))["items"][:2]
+    )
+    history = ("--positive", first, "--positive", "gone", "--negative", second)
+    answer = json.loads(output("recommend", *history, *store, "--json"))
+    assert (answer["user_id"], answer["source"], answer["n_unknown"]) == (None, "fold_in", 1)
+    assert not {item["item_id"] for item in answer["items"]} & {first, second}
+    told = hashrec("recommend", *history, *store)
+    assert ", 1 ids of the history unknown" in told.stderr
+    refused = hashrec("recommend", "--positive", "gone", *store, "--strict")
+    assert refused.stderr == "error: none of the 1 positive items is in this model\n"
+
+
 def test_retrain_publishes_and_rollback_returns(place: Workplace, tmp_path: Path) -> None:
     store = tmp_path / "store"
     first = output("publish", place.run, "--store", store).strip()
@@ -183,6 +199,8 @@ def test_columns_are_named_by_map(place: Workplace, tmp_path: Path) -> None:
         (("train",), 2, "--out"),
         (("nonsense",), 2, "nonsense"),
         (("recommend", "1", "-k", "0"), 2, "-k"),
+        (("recommend",), 2, "give USER, or a history"),
+        (("recommend", "1", "--positive", "2"), 2, "give USER, or a history"),
         (("train", "--data", "/no/such.csv", "--out", "x"), 1, "error: /no/such.csv: no such file"),
         (("train", "--bits", "12", "--out", "x"), 1, "multiple of 8"),
         (("train", "--device", "cuda", "--out", "x"), 1, "use --device cpu"),

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import compress
 
 import numpy as np
 from numpy.typing import NDArray
 
 from index.recommender import Recommender
-from index.seen import SeenItems, contained
+from index.seen import RowLists, SeenItems, contained
 from training.data.interactions import Interactions
 from training.metrics import user_metrics
 from training.scorer import Csr, FoldInScorer, Scorer
@@ -73,7 +74,12 @@ def evaluate_codes(
 
 
 def judge_codes(
-    recommender: Recommender, relevant: SeenItems, k: int, *, exclude_seen: bool = True
+    recommender: Recommender,
+    relevant: SeenItems,
+    k: int,
+    *,
+    exclude_seen: bool = True,
+    rerank: bool = True,
 ) -> Judgement:
     """Judge the lists that the service would give.
 
@@ -82,12 +88,31 @@ def judge_codes(
         relevant: the held-out items of each user row.
         k: length of the lists.
         exclude_seen: leave out what the artifact says a user has seen.
+        rerank: as the service does where the model can; False judges the codes alone.
     """
     users = _judged(relevant)
-    rankings = (
-        ranking.rows for ranking in recommender.rank_users(users, k, exclude_seen=exclude_seen)
-    )
+    found = recommender.rank_users(users, k, exclude_seen=exclude_seen, rerank=rerank)
+    rankings = (ranking.rows for ranking in found)
     return _judge(users, rankings, relevant, k, recommender.n_items)
+
+
+def evaluate_histories(
+    recommender: Recommender, histories: RowLists, relevant: SeenItems, k: int
+) -> Metrics:
+    """Judge the lists that the service would give for histories of users it does not know.
+
+    Args:
+        recommender: over an artifact with an encoder.
+        histories: item rows of each new user; left out of the lists.
+        relevant: the held-out items of each of them.
+        k: length of the lists.
+
+    Raises:
+        NoEncoderError: the artifact is from before there were encoders.
+    """
+    users, wanted = _judged(relevant), relevant.counts() > 0
+    rankings = compress(recommender.rank_histories(histories, None, k), wanted)
+    return _mean(users, rankings, relevant, k, recommender.n_items)
 
 
 def evaluate_popularity(recommender: Recommender, relevant: SeenItems, k: int) -> Metrics:
