@@ -56,6 +56,7 @@ bench: $(VENV)/.development ## measure every claim of speed and memory; about 10
 	$(VENV)/bin/python -m benchmarks.http
 	$(VENV)/bin/python -m benchmarks.search
 	$(VENV)/bin/python -m benchmarks.serving_scale
+	$(VENV)/bin/python -m benchmarks.fold_in
 	$(VENV)/bin/python -m benchmarks.training
 
 lock: ## write requirements/*.txt again from pyproject.toml
