@@ -56,9 +56,10 @@ def test_filter_is_kept_sparse_where_the_data_are_and_dense_where_that_is_smalle
     apart = interactions_of([(user, user) for user in range(20)], 20, 20)
     together = interactions_of([(user, item) for user in range(20) for item in range(20)], 20, 20)
     for train, is_sparse in ((apart, True), (together, False)):
-        scorer = fit(GraphFilter(), train)
+        model = GraphFilter(rank=20)
+        scorer = fit(model, train)
         assert sparse.issparse(scorer.S) == is_sparse
-        expected = filtered_densely(GraphFilter(), train)
+        expected = filtered_densely(model, train)
         np.testing.assert_allclose(scorer.scores(np.arange(20)), expected, atol=1e-5)
 
 
@@ -72,3 +73,10 @@ def test_popular_items_are_held_back_by_the_target_exponent(train):
         for b in (0, 0.5, 1)
     ]
     assert mean_popularity[0] > mean_popularity[1] > mean_popularity[2]
+
+
+def test_low_pass_smooths_as_much_on_small_data_as_on_large():
+    """40 items are two lots of 32: two singular vectors are kept unless a rank is asked for."""
+    train = random_interactions(50, 40, 0.2, seed=1)
+    assert fit(GraphFilter(), train).A.shape == (40, 2)
+    assert fit(GraphFilter(rank=7), train).A.shape == (40, 7)

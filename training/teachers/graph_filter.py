@@ -5,6 +5,7 @@ Shen et al., "How Powerful is Graph Convolution for Recommendation?", CIKM 2021.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +22,8 @@ from training.progress import Progress
 from training.scorer import Csr
 
 _OVERSAMPLING = 16  # directions followed beyond those kept
+_MOST_SMOOTH = 512  # singular vectors kept by default, and how many rows there must be for each
+_ROWS_PER_DIRECTION = 32
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,14 +82,15 @@ class GraphFilter(Hyperparameters):
         history_exponent: a, how much less a popular item says about those who have it.
         target_exponent: b, how much the walks that end in a popular item are held back.
         low_pass_weight: w; 0 leaves L out.
-        rank: singular vectors kept, if there are as many.
+        rank: singular vectors kept, if there are as many. None keeps one for every 32 users or
+            items, of whichever there are fewer, and at most 512: more would not smooth small data.
         passes: over the interactions, to find the singular vectors.
     """
 
     history_exponent: NonNegativeFloat = 0.6
     target_exponent: NonNegativeFloat = 0.3
     low_pass_weight: NonNegativeFloat = 0.15
-    rank: PositiveInt = 512
+    rank: PositiveInt | None = None
     passes: NonNegativeInt = 4
 
     def fit(
@@ -101,7 +105,11 @@ class GraphFilter(Hyperparameters):
         normalised = _scaled(d_users**-0.5, X, d_items**-0.5)
         with deterministic(device):
             V = _right_singular_vectors(
-                normalised, self.rank, self.passes, generator(device, seed, 5), progress
+                normalised,
+                self.rank or _smooth_rank(train),
+                self.passes,
+                generator(device, seed, 5),
+                progress,
             )
         half = np.sqrt(d_items)[:, None]
         weights = _scaled(d_users**-1, X, d_items**-self.target_exponent)
@@ -109,6 +117,11 @@ class GraphFilter(Hyperparameters):
             _scaled(d_items**-self.history_exponent, X.T.tocsr(), np.ones(train.n_users)) @ weights
         )
         return FilterScores(X, _smaller(walks), self.low_pass_weight * V / half, V * half)
+
+
+def _smooth_rank(train: Interactions) -> int:
+    """Return the rank that a filter without one of its own takes."""
+    return min(_MOST_SMOOTH, math.ceil(min(train.n_users, train.n_items) / _ROWS_PER_DIRECTION))
 
 
 def _scaled(left: NDArray[np.floating], X: Csr, right: NDArray[np.floating]) -> Csr:
