@@ -18,6 +18,7 @@ from index.errors import ConfigError
 from index.seen import RowLists
 
 BIAS_UNIT = 256  # parts of a weight's unit that a bias is given in
+CHOICE_PER_REFUSAL = 4  # how much more a positive item counts than a negative one
 _BLOCK = 4096  # codes made at once
 LARGEST = 127  # of a weight; -128 is not used, so that a sign can be turned
 
@@ -28,11 +29,11 @@ class UserEncoder:
 
     With A_i the weights of item i, b the bias and n the number of positive items,
 
-        code = sign(sum_(i positive) A_i - 1/2 sum_(j negative) A_j + n^(3/4) b),
+        code = sign(sum_(i positive) A_i - 1/4 sum_(j negative) A_j + n^(3/4) b),
 
-    which is the sign of a linear map of the history divided by n^(3/4): between a sum, where b
-    counts for little, and a mean, where long histories say no more than short ones. A refusal
-    counts half: it says less about what a user wants than a choice does.
+    the sign of a linear map of the history divided by n^(3/4): between a sum, where b soon counts
+    for nothing, and a mean, where long histories say no more than short ones. A refusal counts a
+    quarter of a choice: people also refuse things that are near to what they like.
 
     Attributes:
         weights: int8, shape (n_items, n_bits), A.
@@ -76,7 +77,7 @@ class UserEncoder:
             wanted += _rounded(length_scale(lengths), self.bias)
             if negatives is None:
                 return wanted
-            return 2 * wanted - _sums(self.weights, negatives, part)
+            return CHOICE_PER_REFUSAL * wanted - _sums(self.weights, negatives, part)
 
         return _codes(len(positives), self.n_bits, fields)
 

@@ -40,13 +40,14 @@ HAND_MADE = UserEncoder(
         ([0], [], (1, -1)),  # 5; -3 + 1
         ([0, 1], [], (1, 1)),  # 1; -2 + 2^(3/4) = 1.68, rounded to 2, makes 0, which is +1
         ([1], [], (-1, 1)),  # -4; 1 + 1
-        ([1], [0], (-1, 1)),  # -4 - 2.5; 2 + 1.5
-        ([2], [0], (-1, 1)),  # 2 - 2.5; -1 + 1 + 1.5
-        ([2], [1], (1, -1)),  # 2 + 2; -1 + 1 - 0.5
-        ([], [1], (1, -1)),  # 2; -0.5: no bias without a positive
+        ([0], [2], (1, -1)),  # 5 - 2/4; -3 + 1 + 1/4
+        ([2], [0, 1], (1, 1)),  # 2 - 5/4 + 4/4; -1 + 1 + 3/4 - 1/4
+        ([2], [1], (1, -1)),  # 2 + 4/4; -1 + 1 - 1/4
+        ([1, 2], [0], (-1, 1)),  # -2 - 5/4; 0 + 2 + 3/4
+        ([], [1], (1, -1)),  # 4; -1: no bias without a positive
     ],
 )
-def test_a_code_is_the_sign_of_positives_less_half_the_negatives_and_a_bias(
+def test_a_code_is_the_sign_of_positives_less_a_quarter_of_the_negatives_and_a_bias(
     positive: list[int], negative: list[int], first_bits: tuple[int, int]
 ) -> None:
     code = HAND_MADE.encode(lists_of([positive]), lists_of([negative]))
@@ -70,7 +71,7 @@ def test_codes_are_those_of_whole_number_arithmetic_alone_and_in_a_batch(
             wanted = sum(int(encoder.weights[item, bit]) for item in positive)
             wanted += round(root * math.sqrt(root) * int(encoder.bias[bit]) / BIAS_UNIT)
             refused = sum(int(encoder.weights[item, bit]) for item in negative)
-            assert batch[user, bit] == (1 if 2 * wanted >= refused else -1)
+            assert batch[user, bit] == (1 if 4 * wanted >= refused else -1)
         alone = encoder.encode(lists_of([positive]), lists_of([negative]))
         assert np.array_equal(alone.to_signs()[0], batch[user])
 
