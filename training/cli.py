@@ -59,6 +59,10 @@ BitsOption = Annotated[int | None, typer.Option(help="Width of the codes, a mult
 SeedOption = Annotated[int | None, typer.Option(min=0, help="Of the split and the training.")]
 DeviceOption = Annotated[str | None, typer.Option(help="auto, cpu or cuda.")]
 IndexOption = Annotated[str | None, typer.Option(help="Search index: flat or ivf.")]
+RerankOption = Annotated[
+    str | None,
+    typer.Option(help="Re-order the nearest by small int8 vectors: off, or auto, where it pays."),
+]
 KCoreOption = Annotated[
     int | None,
     typer.Option(min=0, help="Drop users and items with fewer interactions, until none is left."),
@@ -79,6 +83,7 @@ SETTING_OF_OPTION = {
     "model": "model.name",
     "bits": "model.n_bits",
     "index": "index",
+    "rerank": "rerank",
     "k": "k",
     "seed": "seed",
     "device": "device",
@@ -108,6 +113,7 @@ def train(
     seed: SeedOption = None,
     device: DeviceOption = None,
     index: IndexOption = None,
+    rerank: RerankOption = None,
     columns: MapOption = None,
     min_value: MinValueOption = None,
     max_bad: MaxBadOption = None,
@@ -168,6 +174,7 @@ def retrain(
     seed: SeedOption = None,
     device: DeviceOption = None,
     index: IndexOption = None,
+    rerank: RerankOption = None,
     columns: MapOption = None,
     min_value: MinValueOption = None,
     max_bad: MaxBadOption = None,

@@ -34,21 +34,32 @@ from training.data.catalogue import Dataset, load_dataset
 from training.data.filtering import k_core
 from training.data.interactions import Interactions
 from training.data.reading import read_interactions
-from training.data.splits import Split, make_split
+from training.data.splits import Split, by_popularity, make_split, validation_part
 from training.device import resolve_device
 from training.diagnostics import Diagnostics, diagnose
-from training.evaluation import Judgement, evaluate_popularity, evaluate_scores, judge_codes
+from training.embeddings import Embeddings
+from training.evaluation import (
+    Judgement,
+    evaluate_codes,
+    evaluate_popularity,
+    evaluate_scores,
+    judge_codes,
+)
+from training.factorization import factors_of
 from training.models import HASH_MODELS, HashCodes, HashModel
 from training.progress import Progress
 from training.report import REPORT_FILE, Report, Stopwatch, environment, peak_memory_mb
+from training.reranking import DIMS, RerankChoice, build_reranker, choose_reranker
 from training.scorer import Scorer
 from training.teachers import TEACHERS, Teacher
 
 VALIDATION_SHARE = 0.1
 DEFAULT_MODEL = "dgcn-bincf"
+RERANK_NEEDS_TEACHER = "--rerank makes its vectors from a teacher; name one with --teacher"
 
 Say = Callable[[str], None]
 Figures = dict[str, dict[str, float]]
+Fitted = tuple[HashCodes, Scorer | None]  # codes, and what the teacher they learned from can do
 
 
 @dataclass(frozen=True)
@@ -76,6 +87,8 @@ class Recipe:
             teacher_name, teacher = _build(
                 "teacher", TEACHERS, {"name": model.default_teacher} | config.teacher
             )
+        if config.rerank == "auto" and teacher is None:
+            raise ConfigError(RERANK_NEEDS_TEACHER)
         return cls(model_name, model, teacher_name, teacher, resolve_device(config.device))
 
     def settings(self) -> dict[str, Any]:
@@ -100,19 +113,27 @@ def train(config: JobConfig, run: Path, progress: Progress, say: Say) -> Report:
         split = split_data(dataset, config, say)
     part = "validation" if config.split.by_validation else "test"
     held_out = split.validation if config.split.by_validation else split.test
-    codes, taught = fit(recipe, split.train, config.seed, progress=progress, clock=clock, say=say)
+    choice = None
+    if config.rerank == "auto":
+        choice = choose_by_validation(
+            recipe, split.train, config, progress=progress, clock=clock, say=say
+        )
+    fitted = fit(recipe, split.train, config.seed, progress=progress, clock=clock, say=say)
     artifact = run / RUN_FOLDER
     with clock.stage("write"):
         for stale in (HELD_OUT_FILE, REPORT_FILE):  # they describe the artifact that goes
             (run / stale).unlink(missing_ok=True)
-        manifest = write(artifact, codes, split.train, dataset, recipe=recipe, config=config)
+        manifest = write(
+            artifact, fitted, split.train, dataset, choice,
+            recipe=recipe, config=config, progress=progress,
+        )  # fmt: skip
     metrics: dict[str, Figures] = {}
     if held_out is not None:
         with clock.stage("evaluate"):
             relevant = held_out.seen()
             save_held_out(run, held_out)
             metrics[part] = judge(artifact, relevant, config.k)
-            if taught is not None:
+            if (taught := fitted[1]) is not None:
                 judged = evaluate_scores(taught, split.train, relevant, config.k)
                 metrics[part]["teacher"] = asdict(judged)
             record_metrics(artifact, headline(part, metrics[part]))
@@ -125,6 +146,8 @@ def train(config: JobConfig, run: Path, progress: Progress, say: Say) -> Report:
         peak_memory_mb=round(peak_memory_mb(), 1),
         curves=progress.history,
         environment=environment(),
+        bytes_per_item=bytes_per_item(manifest),
+        rerank=None if choice is None else asdict(choice),
     )
     report.write(run)
     return report
@@ -192,7 +215,7 @@ def fit(
     progress: Progress,
     clock: Stopwatch,
     say: Say,
-) -> tuple[HashCodes, Scorer | None]:
+) -> Fitted:
     """Fit the teacher, if the recipe has one, then the hash model."""
     say(
         f"learning {recipe.model.n_bits}-bit codes ({recipe.model_name}) from {len(train):,} "
@@ -207,16 +230,47 @@ def fit(
     return codes, taught
 
 
+def choose_by_validation(
+    recipe: Recipe,
+    train: Interactions,
+    config: JobConfig,
+    *,
+    progress: Progress,
+    clock: Stopwatch,
+    say: Say,
+) -> RerankChoice | None:
+    """Fit without a tenth of the training part, and choose by that how to re-rank, if at all."""
+    part, held_out = by_popularity(*validation_part(train, VALIDATION_SHARE, config.seed))
+    fitted = fit(recipe, part, config.seed, progress=progress, clock=clock, say=say)
+    with clock.stage("rerank"):
+        factors = rerank_factors(recipe, fitted, config.seed, progress)
+        return choose_reranker(fitted[0], factors, held_out.seen(), part.seen(), config.k, say=say)
+
+
+def rerank_factors(recipe: Recipe, fitted: Fitted, seed: int, progress: Progress) -> Embeddings:
+    """Return the teacher's factors, or such factors of its scores as the widest vectors can use."""
+    taught = fitted[1]
+    if taught is None:
+        raise ConfigError(RERANK_NEEDS_TEACHER)
+    return factors_of(taught, max(DIMS), seed=seed, device=recipe.device, progress=progress)
+
+
 def write(
     folder: Path,
-    codes: HashCodes,
+    fitted: Fitted,
     train: Interactions,
     dataset: Dataset,
+    choice: RerankChoice | None = None,
     *,
     recipe: Recipe,
     config: JobConfig,
+    progress: Progress,
 ) -> Manifest:
-    """Write codes and all that serving needs as an artifact."""
+    """Write codes, vectors that re-rank if so chosen, and all that serving needs as an artifact."""
+    codes, reranker = fitted[0], None
+    if choice is not None:
+        factors = rerank_factors(recipe, fitted, config.seed, progress)
+        reranker = build_reranker(codes, factors, choice)
     model = Model(
         user_codes=codes.users,
         item_codes=codes.items,
@@ -226,6 +280,7 @@ def write(
         popularity=train.popularity(),
         item_table=ItemTable.build(dataset.attributes.by_row(train.items)),
         encoder=codes.encoder,
+        reranker=reranker,
     )
     return write_artifact(
         folder,
@@ -253,9 +308,24 @@ def examine(artifact: Path, relevant: SeenItems, k: int) -> tuple[Figures, Diagn
 
 
 def headline(part: str, figures: Figures) -> dict[str, float]:
-    """Return the codes' figures by the names a manifest gives them, such as `test/ndcg@100`."""
-    codes = figures["codes"]
-    return {f"{part}/{name}@{codes['k']}": codes[name] for name in ("recall", "map", "ndcg")}
+    """Return what serves by the names a manifest gives its figures, such as `test/ndcg@100`."""
+    best = as_served(figures)
+    return {f"{part}/{name}@{best['k']}": best[name] for name in ("recall", "map", "ndcg")}
+
+
+def as_served(figures: Figures) -> dict[str, float]:
+    """Return the figures of the lists the service gives: re-ranked, or of the codes alone."""
+    return figures.get("reranked", figures["codes"])
+
+
+def bytes_per_item(manifest: Manifest) -> dict[str, int]:
+    """Return the bytes an item is ranked by, in all and by part."""
+    code = manifest.n_bits // 8
+    return {
+        "code": code,
+        "vector": manifest.bytes_per_item - code,
+        "total": manifest.bytes_per_item,
+    }
 
 
 def sizes(train: Interactions, held_out: Interactions | None) -> dict[str, int]:
@@ -296,9 +366,12 @@ def load_held_out(run: Path, n_users: int) -> SeenItems:
 
 
 def _figures(recommender: Recommender, relevant: SeenItems, k: int) -> tuple[Figures, Judgement]:
-    judged = judge_codes(recommender, relevant, k)
-    popularity = evaluate_popularity(recommender, relevant, k)
-    return {"codes": asdict(judged.metrics()), "popularity": asdict(popularity)}, judged
+    judged = judge_codes(recommender, relevant, k, rerank=False)
+    figures = {"codes": asdict(judged.metrics())}
+    if recommender.reranks:
+        figures["reranked"] = asdict(evaluate_codes(recommender, relevant, k))
+    figures["popularity"] = asdict(evaluate_popularity(recommender, relevant, k))
+    return figures, judged
 
 
 def _build(kind: str, registry: dict[str, type[Any]], settings: dict[str, Any]) -> tuple[str, Any]:

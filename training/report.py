@@ -50,6 +50,8 @@ class Report:
         seconds: wall clock by stage.
         peak_memory_mb: largest resident size of the process, in 10^6 bytes.
         curves: loss curves by training loop.
+        bytes_per_item: by which an item is ranked: its code, and its re-ranking vector if any.
+        rerank: the choice and what it was made by; None where codes alone rank.
     """
 
     version: str
@@ -60,6 +62,8 @@ class Report:
     peak_memory_mb: float
     curves: History
     environment: dict[str, Any] = field(default_factory=dict)
+    bytes_per_item: dict[str, int] = field(default_factory=dict)
+    rerank: dict[str, Any] | None = None
 
     def write(self, run: Path) -> None:
         """Write `report.json` into a run's folder."""

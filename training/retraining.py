@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 
 from index.artifact import Artifact, record_metrics
@@ -23,9 +24,24 @@ from training.config import JobConfig
 from training.data.interactions import Interactions
 from training.data.splits import by_popularity, stable_holdout
 from training.evaluation import evaluate_codes
-from training.job import Figures, Recipe, Say, fit, headline, judge, read, sizes, write
+from training.job import (
+    Figures,
+    Fitted,
+    Recipe,
+    Say,
+    as_served,
+    bytes_per_item,
+    fit,
+    headline,
+    judge,
+    read,
+    rerank_factors,
+    sizes,
+    write,
+)
 from training.progress import Progress
 from training.report import Report, Stopwatch, environment, peak_memory_mb
+from training.reranking import choose_reranker
 
 VALIDATION_SHARE = 0.1
 REPORT_FOLDER = "last-retraining"
@@ -88,18 +104,29 @@ def _retrain(
         part, held_out_of_part = by_popularity(part, held_out)
         full, held_out_of_full = by_popularity(dataset.interactions, held_out)
 
-    def learn(train: Interactions, folder: Path) -> Manifest:
-        codes, _ = fit(recipe, train, config.seed, progress=progress, clock=clock, say=say)
+    def learn(train: Interactions) -> Fitted:
+        return fit(recipe, train, config.seed, progress=progress, clock=clock, say=say)
+
+    def save(fitted: Fitted, train: Interactions, folder: Path) -> Manifest:
         with clock.stage("write"):
-            return write(folder, codes, train, dataset, recipe=recipe, config=config)
+            return write(
+                folder, fitted, train, dataset, choice,
+                recipe=recipe, config=config, progress=progress,
+            )  # fmt: skip
 
     candidate, everything = work / "candidate", work / "everything"
-    learn(part, candidate)
+    fitted, choice = learn(part), None
+    if config.rerank == "auto":  # the candidate is a fit without a validation part already
+        with clock.stage("rerank"):
+            factors = rerank_factors(recipe, fitted, config.seed, progress)
+            judges = held_out_of_part.seen()
+            choice = choose_reranker(fitted[0], factors, judges, part.seen(), config.k, say=say)
+    save(fitted, part, candidate)
     with clock.stage("evaluate"):
         figures = judge(candidate, held_out_of_part.seen(), config.k)
     require_no_drop(figures, _served_metrics(store), max_drop, say)
 
-    manifest = learn(full, everything)
+    manifest = save(learn(full), full, everything)
     with clock.stage("evaluate"):
         require_same_fit(
             _ndcg_among_all(candidate, held_out_of_part.seen(), config.k),
@@ -117,6 +144,8 @@ def _retrain(
         peak_memory_mb=round(peak_memory_mb(), 1),
         curves=progress.history,
         environment=environment(),
+        bytes_per_item=bytes_per_item(manifest),
+        rerank=None if choice is None else asdict(choice),
     )
 
 
@@ -137,19 +166,19 @@ def require_no_drop(
     Raises:
         QualityGateError: it is further below.
     """
-    codes, popularity = figures["codes"]["ndcg"], figures["popularity"]["ndcg"]
-    name = f"ndcg@{figures['codes']['k']}"
-    say(f"candidate: {name} {codes:.4f}; popularity: {popularity:.4f}")
-    if codes < popularity:
-        say("warning: the popular items, the same for everyone, rank better than these codes do")
+    candidate, popularity = as_served(figures)["ndcg"], figures["popularity"]["ndcg"]
+    name = f"ndcg@{figures['popularity']['k']}"
+    say(f"candidate: {name} {candidate:.4f}; popularity: {popularity:.4f}")
+    if candidate < popularity:
+        say("warning: the popular items, the same for everyone, rank better than this model does")
     if served is None:
         return
     whose, bar = "popularity's", popularity
     if (before := served.get(f"validation/{name}")) is not None:
         whose, bar = "the served version's", before
     say(f"bar: {whose} {bar:.4f}, less {max_drop:.0%}")
-    if codes < (1 - max_drop) * bar:
-        raise QualityGateError(name, codes, bar, whose, max_drop)
+    if candidate < (1 - max_drop) * bar:
+        raise QualityGateError(name, candidate, bar, whose, max_drop)
 
 
 def _served_metrics(store: Store) -> Mapping[str, float] | None:
