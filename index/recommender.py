@@ -25,6 +25,7 @@ from index.errors import (
     UnknownUserError,
     shorten,
 )
+from index.ranking import Ranking, Rows, most_popular, nearest
 from index.seen import RowLists, contained
 from index.subsets import Subset, Subsets
 
@@ -33,7 +34,6 @@ BATCH = 256  # queries a search takes at once: bounds the memory of batch rankin
 
 Source = Literal["personal", "category_popular", "popular", "similar", "fold_in"]
 CategoryMode = Literal["any", "all"]
-Rows = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,14 +82,6 @@ class Options:
     exclude: tuple[str, ...] = ()
     categories: tuple[str, ...] = ()
     category_mode: CategoryMode = "any"
-
-
-@dataclass(frozen=True, slots=True)
-class Ranking:
-    """Item rows best first, and their distances in bits. Both int, shape (n,)."""
-
-    rows: Rows
-    hamming: NDArray[np.int32]
 
 
 class Recommender:
@@ -199,7 +191,7 @@ class Recommender:
             items = self._popular_items(subset, excluded, k, first_rank=1)
             return Recommendation(self.version, subset.popular_source, tuple(items), n_unknown)
         code = encoder.encode(_one_list(positives), _one_list(negatives))
-        found = _nearest(subset, code, [excluded], k)[0]
+        found = nearest(subset, code, [excluded], k)[0]
         items = self._filled(found, "fold_in", subset, excluded, k)
         return Recommendation(self.version, "fold_in", items, n_unknown)
 
@@ -231,7 +223,7 @@ class Recommender:
         if row is None:
             raise UnknownItemError(item_id)
         itself = np.array([row], dtype=np.int64)
-        found = _nearest(self._everything, self._model.item_codes[row], [itself], k)[0]
+        found = nearest(self._everything, self._model.item_codes[row], [itself], k)[0]
         return Recommendation(self.version, "similar", tuple(self._items(found, "similar")))
 
     def title(self, item_id: str) -> str | None:
@@ -288,12 +280,12 @@ class Recommender:
                 else np.union1d(positives[user], negatives[user])
                 for user in batch
             ]
-            found = _nearest(self._everything, codes[batch.start : batch.stop], excluded, k)
+            found = nearest(self._everything, codes[batch.start : batch.stop], excluded, k)
             for user, dropped, ranking in zip(batch, excluded, found, strict=True):
                 if len(positives[user]):
                     yield ranking.rows
                 else:
-                    yield _most_popular(self.n_items, dropped, k)
+                    yield most_popular(self.n_items, dropped, k)
 
     def rank_popular(
         self, user_rows: NDArray[np.integer], k: int, *, exclude_seen: bool = True
@@ -302,7 +294,7 @@ class Recommender:
         nothing = np.empty(0, dtype=np.int64)
         for row in user_rows:
             excluded = self._model.seen[int(row)] if exclude_seen else nothing
-            yield _most_popular(self.n_items, excluded, k)
+            yield most_popular(self.n_items, excluded, k)
 
     def _personal(
         self,
@@ -317,9 +309,9 @@ class Recommender:
         """Rank for users of the model: the nearest, in a better order where there is one."""
         reranker = self._model.reranker if rerank else None
         if reranker is None:
-            return _nearest(subset, codes, excluded, k)
+            return nearest(subset, codes, excluded, k)
         rankings: list[Ranking] = []
-        found = _nearest(subset, codes, excluded, max(k, reranker.depth))
+        found = nearest(subset, codes, excluded, max(k, reranker.depth))
         for user_row, near in zip(user_rows.tolist(), found, strict=True):
             best = reranker.order(user_row, near.rows, near.hamming)[:k]
             rankings.append(Ranking(near.rows[best], near.hamming[best]))
@@ -373,7 +365,7 @@ class Recommender:
         self, subset: Subset, excluded: NDArray[np.integer], k: int, *, first_rank: int
     ) -> list[RecommendedItem]:
         if subset.rows is None:
-            rows = _most_popular(self.n_items, excluded, k)
+            rows = most_popular(self.n_items, excluded, k)
         else:
             rows = subset.rows[~contained(subset.rows, excluded)][:k]
         most = max(1, int(self._model.popularity[0]))
@@ -396,33 +388,3 @@ def _one_list(rows: NDArray[np.integer]) -> RowLists:
 def _require_k(k: int) -> None:
     if not 1 <= k <= MAX_K:
         raise ConfigError(f"k must be from 1 to {MAX_K}, got {k}")
-
-
-def _nearest(
-    subset: Subset, queries: BinaryCodes, excluded: Sequence[NDArray[np.integer]], k: int
-) -> list[Ranking]:
-    """Search, drop each query's excluded rows, cut to k.
-
-    Fetching `k` plus the number of exclusions leaves k after the drop; it is faster than a selector
-    inside the index, which the approximate indexes refuse anyway.
-    """
-    fetch = min(k + max(map(len, excluded), default=0), len(subset.index))
-    if not fetch:
-        nothing = Ranking(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int32))
-        return [nothing] * len(queries)
-    found = subset.index.search(queries, fetch)
-    rankings: list[Ranking] = []
-    for position, dropped in enumerate(excluded):
-        rows, distances = found.rows[position], found.distances[position]
-        keep = rows >= 0
-        if subset.rows is not None:
-            rows = subset.rows[rows]
-        keep &= ~contained(rows, dropped)
-        rankings.append(Ranking(rows[keep][:k], distances[keep][:k]))
-    return rankings
-
-
-def _most_popular(n_items: int, excluded: NDArray[np.integer], k: int) -> Rows:
-    """Return the first k rows not excluded: rows stand in descending popularity."""
-    rows = np.arange(min(n_items, k + len(excluded)), dtype=np.int64)
-    return rows[~contained(rows, excluded)][:k]

@@ -1,0 +1,53 @@
+"""Item rows in the order to show them: by distance from a code, or by popularity."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from index.codes import BinaryCodes
+from index.seen import contained
+from index.subsets import Subset
+
+Rows = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """Item rows best first, and their distances in bits. Both int, shape (n,)."""
+
+    rows: Rows
+    hamming: NDArray[np.int32]
+
+
+def nearest(
+    subset: Subset, queries: BinaryCodes, excluded: Sequence[NDArray[np.integer]], k: int
+) -> list[Ranking]:
+    """Search, drop each query's excluded rows, cut to k.
+
+    Fetching `k` plus the number of exclusions leaves k after the drop; it is faster than a selector
+    inside the index, which the approximate indexes refuse anyway.
+    """
+    fetch = min(k + max(map(len, excluded), default=0), len(subset.index))
+    if not fetch:
+        nothing = Ranking(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int32))
+        return [nothing] * len(queries)
+    found = subset.index.search(queries, fetch)
+    rankings: list[Ranking] = []
+    for position, dropped in enumerate(excluded):
+        rows, distances = found.rows[position], found.distances[position]
+        keep = rows >= 0
+        if subset.rows is not None:
+            rows = subset.rows[rows]
+        keep &= ~contained(rows, dropped)
+        rankings.append(Ranking(rows[keep][:k], distances[keep][:k]))
+    return rankings
+
+
+def most_popular(n_items: int, excluded: NDArray[np.integer], k: int) -> Rows:
+    """Return the first k rows not excluded: rows stand in descending popularity."""
+    rows = np.arange(min(n_items, k + len(excluded)), dtype=np.int64)
+    return rows[~contained(rows, excluded)][:k]
