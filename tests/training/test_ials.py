@@ -25,18 +25,13 @@ def fit(model, train, seed=0):
     return model.fit(train, seed=seed, device=CPU, progress=progress), progress
 
 
-def penalty_of(model, train):
-    """Return lambda of the class docstring."""
-    return model.regularization * model.alpha * len(train) / np.sqrt(train.n_users * train.n_items)
-
-
 def test_each_users_factors_are_the_closed_form_for_the_items(train):
     model = Ials(factors=4, iterations=3)
     found, _ = fit(model, train)
     Q = found.items.astype(float)
     for user, x in enumerate(train.matrix().toarray()):
         weights = np.where(x > 0, model.alpha, 1)
-        left = Q.T @ (weights[:, None] * Q) + penalty_of(model, train) * np.eye(4)
+        left = Q.T @ (weights[:, None] * Q) + model.penalty(train.matrix()) * np.eye(4)
         np.testing.assert_allclose(
             found.users[user], np.linalg.solve(left, Q.T @ (weights * x)), rtol=1e-3, atol=1e-4
         )
@@ -47,7 +42,7 @@ def test_no_small_step_of_the_items_lowers_the_objective_of_a_model_that_has_set
     found, _ = fit(model, train)
     P, Q, X = found.users.astype(float), found.items.astype(float), train.matrix().toarray()
     error = np.where(X > 0, model.alpha, 1) * (P @ Q.T - X)
-    gradient = error.T @ P + penalty_of(model, train) * Q  # half of the objective's
+    gradient = error.T @ P + model.penalty(train.matrix()) * Q  # half of the objective's
     assert np.abs(gradient).max() < 1e-3 * np.abs(error.T @ P).max()
 
 
@@ -105,3 +100,12 @@ def test_threads_that_fold_in_at_the_same_time_leave_blas_its_threads(train):
         folded = list(threads.map(lambda _: found.fold_in(train.matrix()), range(40)))
     assert threadpool_info() == before
     assert all(np.array_equal(scores, folded[0]) for scores in folded)
+
+
+def test_penalty_holds_down_noise_of_any_size_and_density_alike():
+    """The largest singular value of centred noise is what the penalty is relative to."""
+    for n_users, n_items, density in ((300, 200, 0.05), (800, 100, 0.2)):
+        noise = random_interactions(n_users, n_items, density, seed=3).matrix()
+        largest = np.linalg.svd(noise.toarray() - noise.mean(), compute_uv=False)[0]
+        model = Ials(regularization=1, alpha=2)
+        assert model.penalty(noise) == pytest.approx(2 * largest, rel=0.15)

@@ -54,11 +54,11 @@ class Ials(Hyperparameters):
     In the iterations it is approached by conjugate gradients from where it was; at the end all
     users are solved exactly, so that one who comes later is treated as those who were there.
 
-    How strong a penalty is depends on the size of the data, so lambda is stated relative to the
-    weight of the strongest pattern it is up against, the singular value that a matrix of these
-    sizes and this number of pairs n has if all rows and columns are alike:
+    How strong a penalty is depends on the size of the data, so lambda is stated relative to what it
+    has to hold down: about the largest singular value of the noise in a matrix in which a share
+    s = n / (n_users n_items) of the entries is 1,
 
-        lambda = regularization * alpha * n / sqrt(n_users n_items).
+        lambda = regularization * alpha * sqrt(s) (sqrt(n_users) + sqrt(n_items)).
 
     Attributes:
         factors: width of p_u and q_i.
@@ -68,8 +68,8 @@ class Ials(Hyperparameters):
     """
 
     factors: PositiveInt = 64
-    regularization: NonNegativeFloat = 0.1
-    alpha: PositiveFloat = 10.0
+    regularization: NonNegativeFloat = 0.4
+    alpha: PositiveFloat = 15.0
     iterations: PositiveInt = 15
 
     def fit(
@@ -85,12 +85,11 @@ class Ials(Hyperparameters):
             raise EmptyDataError("training data", "no interactions to learn from")
         X = train.matrix()
         X.data[:] = 1  # a pair that comes twice is one
-        strongest = X.nnz / math.sqrt(train.n_users * train.n_items)
         # The engine has threads of its own, one user each, and those of BLAS would be in its way.
         with _LIMITS, threadpool_limits(1, "blas"):
             engine = AlternatingLeastSquares(
                 factors=self.factors,
-                regularization=self.regularization * self.alpha * strongest,
+                regularization=self.penalty(X),
                 alpha=self.alpha,
                 iterations=1,
                 calculate_training_loss=True,
@@ -106,6 +105,12 @@ class Ials(Hyperparameters):
                 )
         engine.user_factors = user_factors(engine, X)
         return IalsScores(engine.user_factors, engine.item_factors, engine=engine)
+
+    def penalty(self, X: Csr) -> float:
+        """Return lambda for a binary users x items matrix."""
+        n_users, n_items = X.shape
+        noise = math.sqrt(X.nnz / (n_users * n_items)) * (math.sqrt(n_users) + math.sqrt(n_items))
+        return self.regularization * self.alpha * noise
 
 
 def user_factors(engine: AlternatingLeastSquares, histories: Csr) -> NDArray[np.float32]:
