@@ -132,7 +132,8 @@ def train(
         return
     _print_metrics(report.metrics.get("validation" if validate else "test", {}))
     say(
-        f"{report.version}: {report.seconds['total']:.1f} s, peak {report.peak_memory_mb:,.0f} MB; "
+        f"{report.version}: {report.bytes_per_item['total']} bytes an item, "
+        f"{report.seconds['total']:.1f} s, peak {report.peak_memory_mb:,.0f} MB; "
         f"report in {out / 'report.json'}"
     )
 

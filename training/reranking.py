@@ -109,7 +109,13 @@ def choose_reranker(
         gains = candidates.ndcg(quantised(codes, factors, dim, depth, weight)) - by_distance
         error = float(gains.std() / np.sqrt(len(gains)))
         return RerankChoice(
-            dim, depth, weight, k, by_distance.mean(), float((by_distance + gains).mean()), error
+            dim,
+            depth,
+            weight,
+            k,
+            codes=float(by_distance.mean()),
+            reranked=float((by_distance + gains).mean()),
+            error=error,
         )
 
     by_distance = candidates.ndcg(None)
@@ -166,7 +172,7 @@ def quantised(
     column[column == 0] = 1
     users = factors.users[:, :dim] * column
     unit = np.abs(users).max(axis=1, keepdims=True) / _LARGEST
-    scored = unit > 0
+    scored = unit > 1e-6 * unit.max(initial=0)  # below it there is only rounding error
     bit = np.divide(weight / distance_deviation(codes), unit, out=np.ones_like(unit), where=scored)
     return Reranker(
         items=np.rint(items / column).astype(np.int8),
