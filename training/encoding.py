@@ -6,7 +6,7 @@ itself brings its own weights and fits only the items' part.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,7 @@ JUDGED_SHARE = 0.1  # of the users, to choose the penalty by
 MOST_TRIED_ON = 50_000  # users; more would not change the choice
 MAX_ITERATIONS = 60
 TOLERANCE = 1e-3  # of the residual, relative to the right side: far below what a sign notices
+_FREE = 1e-3  # penalty of a bias: next to none, and enough to keep the equations definite
 _BITS_AT_ONCE = 64  # bounds the memory of the users' side: 256 MB for a million users
 
 
@@ -64,15 +65,7 @@ def fit_user_encoder(
     codes = users[known]
     if ridge is None:
         ridge = _best_ridge(H, codes)
-    A = np.hstack(
-        [
-            _ridge_regression(H, signs, ridge)
-            for signs in (
-                _signs(codes, first, first + _BITS_AT_ONCE)
-                for first in range(0, codes.n_bits, _BITS_AT_ONCE)
-            )
-        ]
-    )
+    A = np.hstack([_ridge_regression(H, signs, ridge) for signs in _parts(codes)])
     return UserEncoder.quantised(A[:-1], A[-1])
 
 
@@ -80,7 +73,8 @@ def fit_item_encoder(train: Interactions, users: BinaryCodes, items: BinaryCodes
     """Fit items' codes by the codes of their users, added up, with ridge regression."""
     n_users = train.popularity()
     known = np.flatnonzero(n_users)
-    sums = train.matrix().T.tocsr() @ users.to_signs().astype(np.float32)  # exact: integers
+    Xt = train.matrix().T.tocsr()
+    sums = np.hstack([Xt @ signs for signs in _parts(users)])  # exact: integers
     F = sums[known] / np.sqrt(n_users[known, None].astype(np.float64))
     F = np.hstack([F, np.ones((len(F), 1))])
     gram = F.T @ F
@@ -119,9 +113,6 @@ def conjugate_gradients(
     return X
 
 
-_FREE = 1e-3  # penalty of a bias: next to none, and enough to keep the equations definite
-
-
 def _histories(train: Interactions) -> tuple[Csr, NDArray[np.integer]]:
     """Return the scaled histories with a column of ones, and the user rows that have one."""
     known, rows, lengths = np.unique(train.user_rows, return_inverse=True, return_counts=True)
@@ -150,7 +141,7 @@ def _best_ridge(H: Csr, codes: BinaryCodes) -> float:
     fitted, judged = tried[~judged], tried[judged]
     if not len(fitted):
         return 1.0
-    first_bits = _signs(codes, 0, _BITS_AT_ONCE)
+    first_bits = next(_parts(codes))
 
     def agreement(ridge: float) -> float:
         A = _ridge_regression(H[fitted], first_bits[fitted], ridge)
@@ -159,9 +150,11 @@ def _best_ridge(H: Csr, codes: BinaryCodes) -> float:
     return max(RIDGES, key=agreement)
 
 
-def _signs(codes: BinaryCodes, first: int, end: int) -> Matrix:
-    part = np.ascontiguousarray(codes.packed[:, first // 8 : end // 8])
-    return BinaryCodes(part).to_signs().astype(np.float32)
+def _parts(codes: BinaryCodes) -> Iterator[Matrix]:
+    """Return the +-1 codes, some bits at a time."""
+    for first in range(0, codes.n_bits // 8, _BITS_AT_ONCE // 8):
+        part = np.ascontiguousarray(codes.packed[:, first : first + _BITS_AT_ONCE // 8])
+        yield BinaryCodes(part).to_signs().astype(np.float32)
 
 
 def _inner(left: Matrix, right: Matrix) -> NDArray[np.float64]:
