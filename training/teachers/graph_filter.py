@@ -87,9 +87,9 @@ class GraphFilter(Hyperparameters):
         passes: over the interactions, to find the singular vectors.
     """
 
-    history_exponent: NonNegativeFloat = 0.6
-    target_exponent: NonNegativeFloat = 0.3
-    low_pass_weight: NonNegativeFloat = 0.15
+    history_exponent: NonNegativeFloat = 0.5
+    target_exponent: NonNegativeFloat = 0.4
+    low_pass_weight: NonNegativeFloat = 0.3
     rank: PositiveInt | None = None
     passes: NonNegativeInt = 4
 
