@@ -30,7 +30,8 @@ from training.config import JobConfig, load_config
 from training.data.catalogue import Dataset
 from training.data.splits import UserSplit, hold_out_users
 from training.evaluation import Metrics, evaluate_fold_in, evaluate_histories
-from training.job import Recipe, fit, read, write
+from training.job import fit, read, write
+from training.recipe import Recipe
 from training.progress import QuietProgress
 from training.report import Stopwatch
 from training.scorer import FoldInScorer

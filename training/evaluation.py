@@ -14,8 +14,12 @@ from itertools import compress
 import numpy as np
 from numpy.typing import NDArray
 
-from index.recommender import Recommender
+from index.backends import FaissFlat
+from index.codes import BinaryCodes
+from index.ranking import nearest
+from index.recommender import BATCH, Recommender
 from index.seen import RowLists, SeenItems, contained
+from index.subsets import Subset
 from training.data.interactions import Interactions
 from training.metrics import user_metrics
 from training.scorer import Csr, FoldInScorer, Scorer
@@ -94,6 +98,33 @@ def judge_codes(
     found = recommender.rank_users(users, k, exclude_seen=exclude_seen, rerank=rerank)
     rankings = (ranking.rows for ranking in found)
     return _judge(users, rankings, relevant, k, recommender.n_items)
+
+
+def evaluate_hash_codes(
+    users: BinaryCodes,
+    items: BinaryCodes,
+    train: Interactions,
+    held_out: Interactions,
+    k: int,
+) -> Metrics:
+    """Judge codes that are in no artifact yet, ranked as `Recommender` ranks them.
+
+    Args:
+        users: of the user rows of `train`.
+        items: of its item rows, which stand in descending popularity.
+        train: left out of the lists.
+        held_out: pairs of the same rows.
+        k: length of the lists.
+    """
+    seen, relevant = train.seen(), held_out.seen()
+    judged, everything = _judged(relevant), Subset(FaissFlat.build(items), None)
+    rankings = (
+        ranking.rows
+        for start in range(0, len(judged), BATCH)
+        for batch in (judged[start : start + BATCH],)
+        for ranking in nearest(everything, users[batch], [seen[int(row)] for row in batch], k)
+    )
+    return _mean(judged, rankings, relevant, k, train.n_items)
 
 
 def evaluate_histories(

@@ -7,13 +7,10 @@ RUN/report.json     figures, settings, seed, data hash
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import torch
 
 from index.artifact import (
     HELD_OUT_FILE,
@@ -22,7 +19,6 @@ from index.artifact import (
     record_metrics,
     write_artifact,
 )
-from index.backends import INDEX_TYPES
 from index.errors import ConfigError, DataError, EmptyDataError
 from index.items import ItemTable
 from index.manifest import DataInfo, Manifest, ModelInfo
@@ -35,7 +31,6 @@ from training.data.filtering import k_core
 from training.data.interactions import Interactions
 from training.data.reading import read_interactions
 from training.data.splits import Split, by_popularity, make_split, validation_part
-from training.device import resolve_device
 from training.diagnostics import Diagnostics, diagnose
 from training.embeddings import Embeddings
 from training.evaluation import (
@@ -46,57 +41,17 @@ from training.evaluation import (
     judge_codes,
 )
 from training.factorization import factors_of
-from training.models import HASH_MODELS, HashCodes, HashModel
+from training.models import HashCodes
 from training.progress import Progress
+from training.recipe import RERANK_NEEDS_TEACHER, Recipe, Say
 from training.report import REPORT_FILE, Report, Stopwatch, environment, peak_memory_mb
 from training.reranking import DIMS, RerankChoice, build_reranker, choose_reranker
 from training.scorer import Scorer
-from training.teachers import TEACHERS, Teacher
 
 VALIDATION_SHARE = 0.1
-DEFAULT_MODEL = "dgcn-bincf"
-RERANK_NEEDS_TEACHER = "--rerank makes its vectors from a teacher; name one with --teacher"
 
-Say = Callable[[str], None]
 Figures = dict[str, dict[str, float]]
 Fitted = tuple[HashCodes, Scorer | None]  # codes, and what the teacher they learned from can do
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """Which teacher and model learn, with their settings, where."""
-
-    model_name: str
-    model: HashModel
-    teacher_name: str | None
-    teacher: Teacher | None
-    device: torch.device
-
-    @classmethod
-    def of(cls, config: JobConfig) -> Recipe:
-        """Resolve the names in a job's settings, before any data is read.
-
-        Raises:
-            ConfigError: a name or a setting is unknown, or the device is not there.
-        """
-        if config.index not in INDEX_TYPES:
-            raise ConfigError(f"no index {config.index!r}; there are {', '.join(INDEX_TYPES)}")
-        model_name, model = _build("model", HASH_MODELS, {"name": DEFAULT_MODEL} | config.model)
-        teacher_name, teacher = None, None
-        if model.needs_teacher or config.teacher:
-            teacher_name, teacher = _build(
-                "teacher", TEACHERS, {"name": model.default_teacher} | config.teacher
-            )
-        if config.rerank == "auto" and teacher is None:
-            raise ConfigError(RERANK_NEEDS_TEACHER)
-        return cls(model_name, model, teacher_name, teacher, resolve_device(config.device))
-
-    def settings(self) -> dict[str, Any]:
-        """Return names and settings, with the defaults written out."""
-        model = {"name": self.model_name, **self.model.model_dump()}
-        if self.teacher is None:
-            return {"model": model}
-        return {"model": model, "teacher": {"name": self.teacher_name, **self.teacher.model_dump()}}
 
 
 def train(config: JobConfig, run: Path, progress: Progress, say: Say) -> Report:
@@ -113,6 +68,8 @@ def train(config: JobConfig, run: Path, progress: Progress, say: Say) -> Report:
         split = split_data(dataset, config, say)
     part = "validation" if config.split.by_validation else "test"
     held_out = split.validation if config.split.by_validation else split.test
+    with clock.stage("selection"):
+        recipe, selection = recipe.settle(split.train, config, progress, say)
     choice = None
     if config.rerank == "auto":
         choice = choose_by_validation(
@@ -148,6 +105,7 @@ def train(config: JobConfig, run: Path, progress: Progress, say: Say) -> Report:
         environment=environment(),
         bytes_per_item=bytes_per_item(manifest),
         rerank=None if choice is None else asdict(choice),
+        selection=None if selection is None else selection.report(),
     )
     report.write(run)
     return report
@@ -372,10 +330,3 @@ def _figures(recommender: Recommender, relevant: SeenItems, k: int) -> tuple[Fig
         figures["reranked"] = asdict(evaluate_codes(recommender, relevant, k))
     figures["popularity"] = asdict(evaluate_popularity(recommender, relevant, k))
     return figures, judged
-
-
-def _build(kind: str, registry: dict[str, type[Any]], settings: dict[str, Any]) -> tuple[str, Any]:
-    name = settings["name"]
-    if not isinstance(name, str) or name not in registry:
-        raise ConfigError(f"no {kind} {name!r}; there are {', '.join(sorted(registry))}")
-    return name, registry[name](**{key: settings[key] for key in settings if key != "name"})

@@ -52,6 +52,7 @@ class Report:
         curves: loss curves by training loop.
         bytes_per_item: by which an item is ranked: its code, and its re-ranking vector if any.
         rerank: the choice and what it was made by; None where codes alone rank.
+        selection: what the teacher and settings were chosen from; None where they were given.
     """
 
     version: str
@@ -64,6 +65,7 @@ class Report:
     environment: dict[str, Any] = field(default_factory=dict)
     bytes_per_item: dict[str, int] = field(default_factory=dict)
     rerank: dict[str, Any] | None = None
+    selection: dict[str, Any] | None = None
 
     def write(self, run: Path) -> None:
         """Write `report.json` into a run's folder."""

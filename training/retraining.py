@@ -27,8 +27,6 @@ from training.evaluation import evaluate_codes
 from training.job import (
     Figures,
     Fitted,
-    Recipe,
-    Say,
     as_served,
     bytes_per_item,
     fit,
@@ -40,6 +38,7 @@ from training.job import (
     write,
 )
 from training.progress import Progress
+from training.recipe import Recipe, Say
 from training.report import Report, Stopwatch, environment, peak_memory_mb
 from training.reranking import choose_reranker
 
@@ -104,6 +103,9 @@ def _retrain(
         part, held_out_of_part = by_popularity(part, held_out)
         full, held_out_of_full = by_popularity(dataset.interactions, held_out)
 
+    with clock.stage("selection"):
+        recipe, selection = recipe.settle(part, config, progress, say)
+
     def learn(train: Interactions) -> Fitted:
         return fit(recipe, train, config.seed, progress=progress, clock=clock, say=say)
 
@@ -146,6 +148,7 @@ def _retrain(
         environment=environment(),
         bytes_per_item=bytes_per_item(manifest),
         rerank=None if choice is None else asdict(choice),
+        selection=None if selection is None else selection.report(),
     )
 
 

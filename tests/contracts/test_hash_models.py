@@ -21,6 +21,7 @@ CPU = torch.device("cpu")
 QUICK = {
     "bincf": {"epochs": 6, "batches_per_epoch": 8},
     "dgcn-bincf": {"epochs": 6, "batches_per_epoch": 8},
+    "listwise": {"epochs": 20, "perplexity": 10},
 }
 
 

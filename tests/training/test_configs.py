@@ -6,7 +6,7 @@ import pytest
 
 import training
 from training.config import load_config
-from training.job import Recipe
+from training.recipe import Recipe
 
 CONFIGS = sorted((Path(training.__file__).parent / "configs").glob("*.toml"))
 

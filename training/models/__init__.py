@@ -8,6 +8,7 @@ from __future__ import annotations
 from training.models.dgcn_bincf import BinCf, DgcnBinCf
 from training.models.hash_model import HashCodes, HashModel
 from training.models.least_squares import LeastSquares
+from training.models.listwise import Listwise
 
 __all__ = ["HASH_MODELS", "HashCodes", "HashModel"]
 
@@ -15,4 +16,5 @@ HASH_MODELS: dict[str, type[HashModel]] = {
     "bincf": BinCf,
     "dgcn-bincf": DgcnBinCf,
     "least-squares": LeastSquares,
+    "listwise": Listwise,
 }

@@ -16,12 +16,12 @@ from scipy import sparse
 
 from index.errors import EmptyDataError
 from training.data.interactions import Interactions
-from training.device import csr_tensor, deterministic, generator
+from training.device import deterministic, generator
 from training.hyperparameters import Hyperparameters
 from training.progress import Progress
 from training.scorer import Csr
+from training.spectral import right_singular_vectors, scaled
 
-_OVERSAMPLING = 16  # directions followed beyond those kept
 _MOST_SMOOTH = 512  # singular vectors kept by default, and how many rows there must be for each
 _ROWS_PER_DIRECTION = 32
 
@@ -102,19 +102,20 @@ class GraphFilter(Hyperparameters):
         X = train.matrix()
         X.data[:] = 1  # a pair that comes twice is one
         d_users, d_items = (np.maximum(X.getnnz(axis), 1).astype(np.float32) for axis in (1, 0))
-        normalised = _scaled(d_users**-0.5, X, d_items**-0.5)
+        normalised = scaled(d_users**-0.5, X, d_items**-0.5)
         with deterministic(device):
-            V = _right_singular_vectors(
+            V, _ = right_singular_vectors(
                 normalised,
                 self.rank or _smooth_rank(train),
-                self.passes,
-                generator(device, seed, 5),
-                progress,
+                passes=self.passes,
+                random=generator(device, seed, 5),
+                progress=progress,
+                loop="Graph filter passes",
             )
         half = np.sqrt(d_items)[:, None]
-        weights = _scaled(d_users**-1, X, d_items**-self.target_exponent)
+        weights = scaled(d_users**-1, X, d_items**-self.target_exponent)
         walks = (
-            _scaled(d_items**-self.history_exponent, X.T.tocsr(), np.ones(train.n_users)) @ weights
+            scaled(d_items**-self.history_exponent, X.T.tocsr(), np.ones(train.n_users)) @ weights
         )
         return FilterScores(X, _smaller(walks), self.low_pass_weight * V / half, V * half)
 
@@ -124,32 +125,6 @@ def _smooth_rank(train: Interactions) -> int:
     return min(_MOST_SMOOTH, math.ceil(min(train.n_users, train.n_items) / _ROWS_PER_DIRECTION))
 
 
-def _scaled(left: NDArray[np.floating], X: Csr, right: NDArray[np.floating]) -> Csr:
-    """Return diag(left) X diag(right), float32 CSR."""
-    scaled = X.copy()
-    scaled.data *= (np.repeat(left, X.getnnz(1)) * right[X.indices]).astype(np.float32)
-    return scaled
-
-
 def _smaller(S: Csr) -> Csr | NDArray[np.float32]:
     """Return a float32 matrix in the form that takes less memory, which is also the faster one."""
     return S.toarray() if 2 * S.nnz > np.prod(S.shape, dtype=float) else S
-
-
-def _right_singular_vectors(
-    X: Csr, rank: int, passes: int, random: torch.Generator, progress: Progress
-) -> NDArray[np.float32]:
-    """Return the leading right singular vectors of X, float32, shape (n_columns, <= rank)."""
-    smallest = min(X.shape)
-    rank = min(rank, smallest)
-    device = random.device
-    forward, backward = csr_tensor(X, device), csr_tensor(X.T.tocsr(), device)
-    width = min(rank + _OVERSAMPLING, smallest)
-    basis = torch.randn((X.shape[1], width), generator=random, device=device)
-    basis = torch.linalg.qr(basis).Q
-    for _ in progress.track("Graph filter passes", passes):
-        basis = torch.linalg.qr(backward @ (forward @ basis)).Q
-    image = (forward @ basis).double()
-    squares, E = torch.linalg.eigh(image.T @ image)
-    leading = squares.argsort(descending=True)[:rank]
-    return (basis @ E[:, leading].float()).cpu().numpy()

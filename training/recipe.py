@@ -1,0 +1,120 @@
+"""What a job learns with: a hash model, its teacher, their settings, and what is yet to choose."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+
+from index.backends import INDEX_TYPES
+from index.errors import ConfigError
+from training.config import JobConfig
+from training.data.interactions import Interactions
+from training.device import resolve_device
+from training.models import HASH_MODELS, HashModel
+from training.models.listwise import Listwise
+from training.progress import Progress
+from training.selection import PERPLEXITIES, Say, Selection, select
+from training.teachers import TEACHERS, Teacher
+
+AUTO = "auto"  # name of the default model: listwise, with what is left open chosen on held-out data
+RERANK_NEEDS_TEACHER = "--rerank makes its vectors from a teacher; name one with --teacher"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Which teacher and model learn, with their settings, where.
+
+    Attributes:
+        chooses_teacher: the teacher here only holds the place of one that `settle` chooses.
+        chooses_perplexity: the same of the model's perplexity.
+    """
+
+    model_name: str
+    model: HashModel
+    teacher_name: str | None
+    teacher: Teacher | None
+    device: torch.device
+    chooses_teacher: bool = False
+    chooses_perplexity: bool = False
+
+    @classmethod
+    def of(cls, config: JobConfig) -> Recipe:
+        """Resolve the names in a job's settings, before any data is read.
+
+        Raises:
+            ConfigError: a name or a setting is unknown, or the device is not there.
+        """
+        if config.index not in INDEX_TYPES:
+            raise ConfigError(f"no index {config.index!r}; there are {', '.join(INDEX_TYPES)}")
+        model_name, model = _build("model", HASH_MODELS | {AUTO: Listwise}, config.model, AUTO)
+        teacher_name, teacher = None, None
+        if model.needs_teacher or config.teacher:
+            teacher_name, teacher = _build(
+                "teacher", TEACHERS, config.teacher, model.default_teacher
+            )
+        if config.rerank == "auto" and teacher is None:
+            raise ConfigError(RERANK_NEEDS_TEACHER)
+        automatic = model_name == AUTO
+        return cls(
+            "listwise" if automatic else model_name,
+            model,
+            teacher_name,
+            teacher,
+            resolve_device(config.device),
+            chooses_teacher=automatic and not config.teacher,
+            chooses_perplexity=automatic and "perplexity" not in config.model,
+        )
+
+    def settle(
+        self, train: Interactions, config: JobConfig, progress: Progress, say: Say
+    ) -> tuple[Recipe, Selection | None]:
+        """Choose what is open by a validation part of `train`; keep defaults if it is too small.
+
+        Returns:
+            A recipe with nothing open, and what it was chosen from, if anything was.
+        """
+        if not (self.chooses_teacher or self.chooses_perplexity):
+            return self, None
+        model, teacher = self.model, self.teacher
+        if not isinstance(model, Listwise) or teacher is None or self.teacher_name is None:
+            return self, None  # only `auto` leaves anything open, and it is of this kind
+        selection = select(
+            train,
+            model,
+            None if self.chooses_teacher else (self.teacher_name, teacher),
+            perplexities=PERPLEXITIES if self.chooses_perplexity else (model.perplexity,),
+            k=config.k,
+            seed=config.seed,
+            device=self.device,
+            progress=progress,
+            say=say,
+        )
+        progress.history.clear()  # a report's curves are those of the fit that it describes
+        settled = replace(self, chooses_teacher=False, chooses_perplexity=False)
+        if selection is None:
+            say("too little data to choose a teacher and settings by; taking the defaults")
+            return settled, None
+        return replace(
+            settled,
+            model=selection.model,
+            teacher_name=selection.teacher_name,
+            teacher=selection.teacher,
+        ), selection
+
+    def settings(self) -> dict[str, Any]:
+        """Return names and settings, with the defaults written out."""
+        model = {"name": self.model_name, **self.model.model_dump()}
+        if self.teacher is None:
+            return {"model": model}
+        return {"model": model, "teacher": {"name": self.teacher_name, **self.teacher.model_dump()}}
+
+
+def _build(
+    kind: str, registry: dict[str, type[Any]], settings: dict[str, Any], default: str
+) -> tuple[str, Any]:
+    name = settings.get("name", default)
+    if not isinstance(name, str) or name not in registry:
+        raise ConfigError(f"no {kind} {name!r}; there are {', '.join(sorted(registry))}")
+    return name, registry[name](**{key: settings[key] for key in settings if key != "name"})

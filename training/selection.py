@@ -1,0 +1,256 @@
+"""Which teacher, and how wide a target: chosen on interactions held out of the training part.
+
+Nothing here looks at a test part. Teachers are judged as they are, in float; targets by short fits
+to some of the users. Both are bounded by numbers of users and not by a clock, so that the same data
+and seed give the same choice on any machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from index.ids import spread
+from training.data.interactions import Interactions
+from training.data.splits import by_popularity, validation_part
+from training.evaluation import evaluate_hash_codes, evaluate_scores
+from training.models.listwise import Listwise
+from training.progress import Progress
+from training.scorer import Scorer
+from training.teachers import TEACHERS, Teacher
+
+VALIDATION_SHARE = 0.1
+PERPLEXITIES = (25.0, 60.0, 150.0)
+MOST_ITEMS_TO_INVERT = 30_000  # beyond, EASE would need too much memory and time
+_JUDGED_USERS = 5_000  # by a teacher
+_TRIAL_USERS = 10_000  # of a short fit
+_TRIAL_SETTINGS = {"epochs": 10, "descent_rounds": 1}
+
+# Tried in this order; of equals the first is taken. Settings that differ from a teacher's defaults
+# were the best on the validation part of at least one of the data sets in docs/accuracy.md.
+TEACHERS_OF_FEW_ITEMS: tuple[tuple[str, Mapping[str, float]], ...] = (
+    ("blend", {}),
+    ("denoised-ease", {}),
+    ("ials", {}),
+    ("graph-filter", {}),
+)
+TEACHERS_OF_MANY_ITEMS: tuple[tuple[str, Mapping[str, float]], ...] = (
+    ("graph-filter", {}),
+    ("graph-filter", {"history_exponent": 0.6, "target_exponent": 0.3, "low_pass_weight": 0.15}),
+    ("graph-filter", {"target_exponent": 0.5, "low_pass_weight": 0.15}),
+)
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One thing that was tried.
+
+    Attributes:
+        what: in words.
+        ndcg: NDCG@k on the validation part.
+    """
+
+    what: str
+    ndcg: float
+
+
+@dataclass(frozen=True, eq=False)
+class Selection:
+    """What was chosen, and from what.
+
+    Attributes:
+        teacher_name: key of `TEACHERS`.
+        teacher: not fitted.
+        model: with the perplexity chosen.
+        k: of NDCG@k.
+        trials: everything tried, in order.
+    """
+
+    teacher_name: str
+    teacher: Teacher
+    model: Listwise
+    k: int
+    trials: tuple[Trial, ...]
+
+    def report(self) -> dict[str, Any]:
+        """Return what was tried, with NDCG@k on the validation part, as plain data."""
+        return {"k": self.k, "ndcg": {trial.what: trial.ndcg for trial in self.trials}}
+
+
+@dataclass(frozen=True, eq=False)
+class Conditions:
+    """What all trials of a selection share.
+
+    Attributes:
+        train: what is fitted to.
+        held_out: what is judged by.
+        k: length of the lists judged.
+    """
+
+    train: Interactions
+    held_out: Interactions
+    k: int
+    seed: int
+    device: torch.device
+    progress: Progress
+    say: Say
+
+    def fitted(self, teacher: Teacher) -> Scorer:
+        """Fit a teacher to the training part."""
+        return teacher.fit(self.train, seed=self.seed, device=self.device, progress=self.progress)
+
+    def of_users(self, rows: NDArray[np.int64]) -> Conditions:
+        """Keep some users; items keep their rows."""
+        items = np.arange(self.train.n_items)
+        return Conditions(
+            self.train.renumbered(rows, items),
+            self.held_out.renumbered(rows, items),
+            self.k,
+            self.seed,
+            self.device,
+            self.progress,
+            self.say,
+        )
+
+
+def select(
+    train: Interactions,
+    model: Listwise,
+    teacher: tuple[str, Teacher] | None,
+    *,
+    perplexities: tuple[float, ...] = PERPLEXITIES,
+    k: int,
+    seed: int,
+    device: torch.device,
+    progress: Progress,
+    say: Say,
+) -> Selection | None:
+    """Choose what is left open by a tenth of each user's items, held out of `train`.
+
+    Args:
+        train: the training part, all of what the final fit will learn from.
+        model: its other settings.
+        teacher: name and settings of the one to learn from; None to choose one.
+        perplexities: to choose from; with one there is no choice.
+        k: length of the lists judged.
+        seed: of the validation part and of the fits.
+        device: where they run.
+        progress: follows the fits.
+        say: told what was chosen.
+
+    Returns:
+        None where there is too little data to hold anything out.
+    """
+    part, held_out = by_popularity(*validation_part(train, VALIDATION_SHARE, seed))
+    if not len(held_out) or not len(part):
+        return None
+    conditions = Conditions(part, held_out, k, seed, device, progress, say)
+    trials: list[Trial] = []
+    if teacher is None:
+        name, chosen, scorer = _best_teacher(conditions, trials)
+    else:
+        name, chosen = teacher
+        scorer = conditions.fitted(chosen)
+    perplexity = _best_perplexity(conditions, scorer, model, perplexities, trials)
+    return Selection(name, chosen, _with(model, perplexity=perplexity), k, tuple(trials))
+
+
+def _best_teacher(conditions: Conditions, trials: list[Trial]) -> tuple[str, Teacher, Scorer]:
+    """Return the teacher that ranks held-out items best, fitted."""
+    few = conditions.train.n_items <= MOST_ITEMS_TO_INVERT
+    rows = _some(conditions.train.n_users, _JUDGED_USERS)
+    judged = conditions.of_users(rows)
+    relevant, k = judged.held_out.seen(), conditions.k
+
+    def attempt(name: str, settings: Mapping[str, float]) -> tuple[float, str, Teacher, Scorer]:
+        teacher = TEACHERS[name](**settings)
+        scorer = conditions.fitted(teacher)
+        ndcg = evaluate_scores(RowsOf(scorer, rows), judged.train, relevant, k).ndcg
+        given = ", ".join(f"{setting} {value:g}" for setting, value in settings.items())
+        trials.append(Trial(f"teacher {name}" + (f" ({given})" if given else ""), ndcg))
+        return ndcg, name, teacher, scorer
+
+    first, *others = TEACHERS_OF_FEW_ITEMS if few else TEACHERS_OF_MANY_ITEMS
+    best = attempt(*first)
+    for other in others:
+        best = max(best, attempt(*other), key=lambda tried: tried[0])
+    ndcg, name, teacher, scorer = best
+    conditions.say(f"chose teacher {name}: ndcg@{k} {ndcg:.4f} on held-out items")
+    return name, teacher, scorer
+
+
+def _best_perplexity(
+    conditions: Conditions,
+    scorer: Scorer,
+    model: Listwise,
+    perplexities: tuple[float, ...],
+    trials: list[Trial],
+) -> float:
+    """Return the perplexity whose codes, after a short fit, rank held-out items best."""
+    widest = max(1.0, conditions.train.n_items / 8)  # a wider target would be nearly even
+    candidates = sorted({min(perplexity, widest) for perplexity in perplexities})
+    if len(candidates) == 1:
+        return candidates[0]
+    rows = _some(conditions.train.n_users, _TRIAL_USERS)
+    few = conditions.of_users(rows)
+    figures: list[float] = []
+    for perplexity in candidates:
+        trial = _with(model, perplexity=perplexity, **_TRIAL_SETTINGS)
+        codes = trial.fit(
+            few.train,
+            RowsOf(scorer, rows),
+            seed=conditions.seed,
+            device=conditions.device,
+            progress=conditions.progress,
+        )
+        judged = evaluate_hash_codes(codes.users, codes.items, few.train, few.held_out, few.k)
+        figures.append(judged.ndcg)
+        trials.append(Trial(f"codes of perplexity {perplexity:g}, a short fit", judged.ndcg))
+    best = int(np.argmax(figures))
+    conditions.say(
+        f"chose perplexity {candidates[best]:g}: ndcg@{conditions.k} {figures[best]:.4f} "
+        "after a short fit"
+    )
+    return candidates[best]
+
+
+@dataclass(frozen=True, eq=False)
+class RowsOf:
+    """A scorer of some of another's users, under new row numbers.
+
+    Attributes:
+        scorer: knows all users.
+        rows: of the users kept.
+    """
+
+    scorer: Scorer
+    rows: NDArray[np.int64]
+
+    @property
+    def n_users(self) -> int:
+        """Users kept."""
+        return len(self.rows)
+
+    @property
+    def n_items(self) -> int:
+        """Items, all of them."""
+        return self.scorer.n_items
+
+    def scores(self, user_rows: NDArray[np.integer]) -> NDArray[np.float32]:
+        """Score every item for some users; see `Scorer.scores`."""
+        return self.scorer.scores(self.rows[user_rows])
+
+
+def _with(model: Listwise, **settings: Any) -> Listwise:
+    return type(model)(**(model.model_dump() | settings))
+
+
+def _some(n: int, most: int) -> NDArray[np.int64]:
+    return np.array(spread(n, most), dtype=np.int64)
