@@ -5,6 +5,7 @@ To add one, write its file and add its line here; the contract tests then cover 
 
 from __future__ import annotations
 
+from training.teachers.blend import Blend
 from training.teachers.denoised_ease import DenoisedEase
 from training.teachers.ease import Ease
 from training.teachers.gcn_cf import GcnCf
@@ -16,6 +17,7 @@ from training.teachers.teacher import Teacher
 __all__ = ["TEACHERS", "Teacher"]
 
 TEACHERS: dict[str, type[Teacher]] = {
+    "blend": Blend,
     "denoised-ease": DenoisedEase,
     "ease": Ease,
     "gcn-cf": GcnCf,
