@@ -1,0 +1,262 @@
+"""The runs behind the comparison: each in a process and a folder of its own, none made twice.
+
+RESULTS/DATASET/METHOD-BITS-SEED/     a run of `hashrec train`
+RESULTS/DATASET/METHOD-float-SEED/    report.json of a float model
+RESULTS/data/DATASET.parquet          data that are invented
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from benchmarks.accuracy_protocol import DATASETS, FLOAT_METHODS, HASH_METHODS, Protocol
+from index import durable
+from index.errors import DataError, HashrecError
+from training.cli import SETTING_OF_OPTION
+from training.config import PAPER_PROTOCOL, PAPER_SETTINGS, JobConfig, load_config
+from training.report import REPORT_FILE, read_report
+
+# Where the data lie and what computes say nothing of what is measured.
+_ELSEWHERE = ("data.source", "data.home", "data.items", "split.test", "device")
+
+Report = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One method on one split.
+
+    Attributes:
+        dataset: key of `DATASETS`.
+        method: key of `HASH_METHODS` or `FLOAT_METHODS`.
+        bits: width of the codes; None for a float model.
+        seed: of the split and of the fit.
+    """
+
+    dataset: str
+    method: str
+    bits: int | None
+    seed: int
+
+    @property
+    def protocol(self) -> Protocol:
+        """How the data set is judged."""
+        return DATASETS[self.dataset]
+
+    @property
+    def name(self) -> str:
+        """The run's folder, in that of the results."""
+        return f"{self.dataset}/{self.method}-{self.bits or 'float'}-{self.seed}"
+
+    def options(self) -> dict[str, Any]:
+        """Return the options of `hashrec train`, without the data."""
+        shared = {**self.protocol.options, "seed": self.seed}
+        if self.bits is None:
+            return shared
+        return shared | HASH_METHODS[self.method].options | {"bits": self.bits}
+
+    def config(self, source: str = "synthetic") -> JobConfig:
+        """Return the settings that `options` stand for."""
+        options = self.options()
+        paper = options.pop("preset", None) == PAPER_PROTOCOL
+        flags = {SETTING_OF_OPTION[name]: value for name, value in options.items()}
+        return load_config(
+            None, (PAPER_SETTINGS if paper else {}) | flags | {"data.source": source}
+        )
+
+    def settings(self) -> dict[str, Any]:
+        """Return what a report says that was made so: the settings, defaults written out."""
+        if self.bits is None:
+            return float_settings(self, self.config())
+        from training.recipe import Recipe
+
+        config = self.config()
+        return config.model_dump(mode="json") | Recipe.of(config).settings()
+
+    def left_open(self) -> tuple[str, ...]:
+        """Return the settings that two equal runs may differ in."""
+        chosen = () if self.bits is None else HASH_METHODS[self.method].left_open
+        return (*_ELSEWHERE, *chosen)
+
+
+def jobs(
+    dataset: str, methods: list[str], n_splits: int, widths: list[int] | None
+) -> Iterator[Job]:
+    """Yield what is to be compared on a data set, split by split.
+
+    Args:
+        dataset: key of `DATASETS`.
+        methods: names.
+        n_splits: seeds 0 .. n_splits - 1; one, where the split comes with the data.
+        widths: of the codes; None for the protocol's own.
+    """
+    protocol = DATASETS[dataset]
+    for seed in range(1 if protocol.fixed_split else n_splits):
+        for method in methods:
+            for bits in (None,) if method in FLOAT_METHODS else widths or protocol.widths:
+                yield Job(dataset, method, bits, seed)
+
+
+def finished(job: Job, results: Path) -> Report | None:
+    """Return the report of a run made with a job's settings, in its own folder or one that serves.
+
+    Args:
+        job: to look for.
+        results: folder of all runs.
+    """
+    also_in = None if job.bits is None else HASH_METHODS[job.method].also_in
+    names = [job.name] + (
+        [] if also_in is None else [Job(**asdict(job) | {"method": also_in}).name]
+    )
+    for name in names:
+        if (results / name / REPORT_FILE).is_file():
+            report = read_report(results / name)
+            if difference(report["config"], job.settings(), job.left_open()) is None:
+                return report
+    return None
+
+
+def stale(job: Job, results: Path) -> str | None:
+    """Say how the report in a job's own folder differs from it; None if it does not, or is none."""
+    if not (results / job.name / REPORT_FILE).is_file():
+        return None
+    return difference(read_report(results / job.name)["config"], job.settings(), job.left_open())
+
+
+def difference(
+    found: Mapping[str, Any], wanted: Mapping[str, Any], left_open: tuple[str, ...]
+) -> str | None:
+    """Return the first setting that differs, in words; None if none does.
+
+    Args:
+        found: settings of a report.
+        wanted: settings of a job.
+        left_open: dotted names, or first parts of such, of settings that may differ.
+    """
+    there = dict(_dotted(found))
+    here = dict(_dotted(json.loads(json.dumps(wanted))))  # as a report would have written them
+    for name in sorted(there.keys() | here.keys()):
+        may_differ = any(name == free or name.startswith(f"{free}.") for free in left_open)
+        if not may_differ and there.get(name) != here.get(name):
+            return f"{name} is {there.get(name)!r}, not {here.get(name)!r}"
+    return None
+
+
+def run(job: Job, source: str, results: Path) -> Report:
+    """Run a job in a process of its own, so that its peak memory is its own.
+
+    Args:
+        job: to run.
+        source: file or folder of the data.
+        results: folder of all runs.
+
+    Raises:
+        DataError: hashrec refuses it, with its reason.
+    """
+    if job.bits is not None:
+        return _train(job, source, results / job.name)
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        report = pool.submit(judge_float, job, source).result()
+    if isinstance(report, str):
+        raise DataError(report)
+    folder = results / job.name
+    folder.mkdir(parents=True, exist_ok=True)
+    durable.write_bytes(folder / REPORT_FILE, json.dumps(report, indent=2).encode() + b"\n")
+    return report
+
+
+def judge_float(job: Job, source: str) -> Report | str:
+    """Fit a float model and judge it by its scores, on the split that codes are judged on.
+
+    Returns:
+        A report in the form of `hashrec train`'s, or the reason why there is none: an error might
+        not survive the way to the process that asked.
+    """
+    from training.device import resolve_device
+    from training.embeddings import Embeddings
+    from training.evaluation import evaluate_scores
+    from training.job import read, sizes, split_data
+    from training.progress import QuietProgress
+    from training.report import Stopwatch, environment, peak_memory_mb
+    from training.teachers import TEACHERS
+
+    config, clock, quiet = job.config(source), Stopwatch(), QuietProgress()
+    method = FLOAT_METHODS[job.method]
+    teacher = TEACHERS[method.teacher](**method.settings)
+    try:
+        with clock.stage("read"):
+            dataset = read(config.data, lambda _: None)
+            split = split_data(dataset, config, lambda _: None)
+        assert split.test is not None  # every protocol holds something out
+        with clock.stage("model"):
+            scorer = teacher.fit(
+                split.train, seed=job.seed, device=resolve_device(config.device), progress=quiet
+            )
+        with clock.stage("evaluate"):
+            judged = evaluate_scores(scorer, split.train, split.test.seen(), config.k)
+    except HashrecError as error:
+        return str(error)
+    has_factors = isinstance(scorer, Embeddings) and method.teacher != "popularity"
+    return {
+        "config": float_settings(job, config),
+        "data": {
+            "source": source,
+            "sha256": dataset.interactions.data_hash(),
+            **sizes(split.train, split.test),
+        },
+        "metrics": {"test": {"scores": asdict(judged)}},
+        "seconds": clock.seconds | {"total": round(sum(clock.seconds.values()), 3)},
+        "peak_memory_mb": round(peak_memory_mb(), 1),
+        "bytes_per_item": {"total": scorer.items.itemsize * scorer.dim} if has_factors else {},
+        "environment": environment(),
+    }
+
+
+def float_settings(job: Job, config: JobConfig) -> dict[str, Any]:
+    """Return the settings of a float model, its defaults written out."""
+    from training.teachers import TEACHERS
+
+    method = FLOAT_METHODS[job.method]
+    shared = config.model_dump(mode="json", include={"data", "split", "k", "seed", "device"})
+    teacher = TEACHERS[method.teacher](**method.settings)
+    return shared | {"teacher": {"name": method.teacher, **teacher.model_dump(mode="json")}}
+
+
+def invent(dataset: str, results: Path) -> Path:
+    """Write a data set that is made rather than found, unless it is there; return its file."""
+    path = results / "data" / f"{dataset}.parquet"
+    arguments = DATASETS[dataset].invented
+    if not path.is_file() and arguments is not None:
+        from training.data.synthetic import synthetic_catalogue
+        from training.data.writing import write_parquet
+
+        write_parquet(synthetic_catalogue(**arguments, seed=0).interactions, path)
+    return path
+
+
+def _train(job: Job, source: str, folder: Path) -> Report:
+    options = [text for name, value in job.options().items() for text in (f"--{name}", str(value))]
+    command = [sys.executable, "-m", "index.cli", "train", "--data", source, "--out", str(folder)]
+    done = subprocess.run(
+        [*command, *options, "--quiet", "--json"], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        last = done.stderr.strip().rpartition("\n")[2]
+        raise DataError(last or f"hashrec train ended with {done.returncode}")
+    return read_report(folder)
+
+
+def _dotted(settings: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            yield from _dotted(value, f"{before}{name}.")
+        else:
+            yield before + name, value

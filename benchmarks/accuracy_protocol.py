@@ -1,0 +1,146 @@
+"""What is compared: data sets and how each is judged, methods, and figures that others print."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+ALL_WIDTHS = (64, 128, 192, 256)
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How a data set is read, split and judged.
+
+    Attributes:
+        title: for people.
+        options: of `hashrec train`; what is not here has its default.
+        widths: of the codes compared, in bits.
+        fixed_split: the test part comes with the data, so there is only one.
+        invented: arguments of `synthetic_catalogue`, for a set that is made rather than found.
+    """
+
+    title: str
+    options: Mapping[str, Any]
+    widths: tuple[int, ...] = ALL_WIDTHS
+    fixed_split: bool = False
+    invented: Mapping[str, int] | None = None
+
+    @property
+    def k(self) -> int:
+        """Length of the lists judged."""
+        return self.options["k"]
+
+
+DATASETS = {
+    "ml-1m": Protocol("MovieLens-1M, the paper's protocol", {"preset": "paper", "k": 100}),
+    "gowalla": Protocol("Gowalla", {"split": "given", "k": 20}, (256,), fixed_split=True),
+    "yelp2018": Protocol("Yelp2018", {"split": "given", "k": 20}, (256,), fixed_split=True),
+    "ml-100k": Protocol("MovieLens-100K, unfiltered", {"k": 100}),
+    "synthetic-dense": Protocol(
+        "Invented, dense and tiny",
+        {"k": 20},
+        invented={"n_users": 300, "n_items": 150, "n_interactions": 9_000},
+    ),
+    "synthetic-sparse": Protocol(
+        "Invented, sparse and wide",
+        {"k": 20},
+        invented={"n_users": 8_000, "n_items": 12_000, "n_interactions": 120_000, "n_groups": 16},
+    ),
+}
+
+
+@dataclass(frozen=True)
+class HashMethod:
+    """A hash model at its defaults.
+
+    Attributes:
+        title: in tables.
+        options: of `hashrec train`.
+        ranked_by: which figure of a report is meant, `codes` or, where vectors re-rank, `reranked`.
+        left_open: settings that the job chooses by itself, so that no two reports need agree.
+        also_in: another method whose run holds this one's figures too, if made with `options`.
+    """
+
+    title: str
+    options: Mapping[str, str]
+    ranked_by: str = "codes"
+    left_open: tuple[str, ...] = ()
+    also_in: str | None = None
+
+
+@dataclass(frozen=True)
+class FloatMethod:
+    """A float model, at its defaults but for `settings`."""
+
+    title: str
+    teacher: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+_CHOSEN = ("model.perplexity", "teacher")
+HASH_METHODS = {
+    # The codes are the same whether or not vectors are chosen to re-rank them.
+    "auto": HashMethod(
+        "hashrec (auto), codes alone", {"model": "auto"}, left_open=(*_CHOSEN, "rerank")
+    ),
+    "auto-reranked": HashMethod(
+        "hashrec (auto), re-ranked",
+        {"model": "auto", "rerank": "auto"},
+        ranked_by="reranked",
+        left_open=_CHOSEN,
+        also_in="auto",
+    ),
+    "listwise": HashMethod("listwise, default teacher", {"model": "listwise"}),
+    "least-squares": HashMethod("least-squares", {"model": "least-squares"}),
+    "dgcn-bincf": HashMethod("DGCN-BinCF", {"model": "dgcn-bincf"}),
+    "bincf": HashMethod("BinCF", {"model": "bincf"}),
+}
+FLOAT_METHODS = {
+    "popularity": FloatMethod("popularity", "popularity"),
+    "ials-64": FloatMethod("iALS, 64 factors", "ials", {"factors": 64}),
+    "ials-192": FloatMethod("iALS, 192 factors", "ials", {"factors": 192}),
+    "ease": FloatMethod("EASE", "ease"),
+    "denoised-ease": FloatMethod("EASE, denoised", "denoised-ease"),
+    "graph-filter": FloatMethod("graph filter", "graph-filter"),
+    "blend": FloatMethod("blend", "blend"),
+    "gcn-cf": FloatMethod("GCN-CF", "gcn-cf"),
+}
+# `auto` is listwise with what it leaves open chosen, and GCN-CF is judged beside DGCN-BinCF anyway.
+OPTIONAL_METHODS = ("listwise", "gcn-cf")
+METHODS = tuple(name for name in (*FLOAT_METHODS, *HASH_METHODS) if name not in OPTIONAL_METHODS)
+
+
+@dataclass(frozen=True)
+class Published:
+    """A figure that somebody else prints, for the same protocol.
+
+    Attributes:
+        n_bytes: an item takes; None where it is not stated.
+        bits: None for floats, or not stated.
+        average_precision: None where it is not printed.
+    """
+
+    dataset: str
+    title: str
+    n_bytes: int | None
+    bits: int | None
+    recall: float
+    average_precision: float | None
+    ndcg: float
+
+
+_PAPER = "Wang, Lian and Ge 2019, Table 2: {}".format
+_LIGHTGCN, _ULTRAGCN = "LightGCN (He et al. 2020)", "UltraGCN (Mao et al. 2021)"
+PUBLISHED = (
+    Published("ml-1m", _PAPER("DCF"), None, None, 0.0416, 0.0101, 0.0558),
+    Published("ml-1m", _PAPER("BCCF"), None, None, 0.1234, 0.0720, 0.1724),
+    Published("ml-1m", _PAPER("PPH"), None, None, 0.0277, 0.0027, 0.0249),
+    Published("ml-1m", _PAPER("DGCN-BinCF"), 24, 192, 0.3059, 0.1187, 0.3061),
+    Published("gowalla", _LIGHTGCN, 256, None, 0.1830, None, 0.1554),
+    Published("gowalla", _ULTRAGCN, 256, None, 0.1862, None, 0.1580),
+    Published("yelp2018", _LIGHTGCN, 256, None, 0.0649, None, 0.0530),
+    Published("yelp2018", _ULTRAGCN, 256, None, 0.0683, None, 0.0561),
+    Published("yelp2018", "SimGCL (Yu et al. 2022)", 256, None, 0.0721, None, 0.0601),
+)
