@@ -200,25 +200,27 @@ class Listwise(Hyperparameters):
         device = student.V.device
         histories, n_users = _weighted(X), X.shape[0]
         size = min(self.batch_users, math.ceil(n_users / _LEAST_STEPS))
-        steps = self.epochs * math.ceil(n_users / size)
+        per_epoch = math.ceil(n_users / size)
         chances = torch.from_numpy(draw_chances(X.getnnz(0), self.sampled_items)).to(device)
         of_A, of_V = RowAdam(student.A), RowAdam(student.V)
-        step = 0
         for epoch in progress.track("Listwise epochs", self.epochs):
             random = generator(device, seed, 7, epoch)
             order = torch.randperm(n_users, generator=random, device=device)
             loss = torch.zeros((), device=device)
             for start in range(0, n_users, size):
                 users = order[start : start + size].sort().values
-                drawn = torch.rand(len(chances), generator=random, device=device) < chances
-                batch = Batch.of(histories[users.cpu().numpy()], drawn.nonzero().squeeze(1), device)
+                dice = torch.rand(len(chances), generator=random, device=device)
+                drawn = (dice < chances).nonzero().squeeze(1)
+                if not len(drawn):
+                    continue
+                batch = Batch.of(histories[users.cpu().numpy()], drawn, device)
                 gradient = batch.gradient(student, chances, *lists.of_users(users))
-                rate = self.learning_rate * (1 + math.cos(math.pi * step / steps)) / 2
+                done = (epoch + start / size / per_epoch) / self.epochs
+                rate = self.learning_rate * (1 + math.cos(math.pi * done)) / 2
                 of_A.step(batch.own, gradient.A, 2 * rate)
                 of_V.step(batch.drawn, gradient.V, rate)
                 student.scale *= 1 - 0.1 * min(max(gradient.log_scale, -1.0), 1.0)
                 loss += gradient.loss
-                step += 1
             progress.log(loss=loss.item() / n_users, scale=student.scale)
 
 
@@ -247,7 +249,7 @@ class Batch:
         own: int64, item rows that at least one of the users has, ascending.
         histories: CSR, shape (b, len(own)), 1 / sqrt(|H_u|) where a user has an item.
         items: CSR, shape (len(own), b), the same the other way round.
-        drawn: int64, item rows of the softmax, ascending.
+        drawn: int64, item rows of the softmax, at least one, ascending.
         taken: user and drawn item, by position, of each pair to leave out of it.
     """
 
@@ -263,8 +265,8 @@ class Batch:
         own, columns = np.unique(histories.indices, return_inverse=True)
         owners = np.repeat(np.arange(histories.shape[0]), histories.getnnz(1))
         rows = torch.from_numpy(histories.indices).long().to(device)
-        position = torch.searchsorted(drawn, rows).clamp_(max=max(len(drawn) - 1, 0))
-        is_drawn = drawn[position] == rows if len(drawn) else torch.zeros_like(rows).bool()
+        position = torch.searchsorted(drawn, rows).clamp_(max=len(drawn) - 1)
+        is_drawn = drawn[position] == rows
         small = type(histories)(
             (histories.data, columns, histories.indptr), shape=(histories.shape[0], len(own))
         )

@@ -151,8 +151,9 @@ def find_candidates(
         own = seen[searched]
         owners = np.repeat(np.arange(own.shape[0]), own.getnnz(1))
         scores[torch.from_numpy(owners), torch.from_numpy(own.indices).long()] = -math.inf
-        listed, weights = lists.of_users(searched)
-        scores.scatter_(1, listed, torch.where(weights > 0, -math.inf, scores.gather(1, listed)))
+        listed = lists.items[searched]
+        readers, places = (listed >= 0).nonzero(as_tuple=True)
+        scores[readers, listed[readers, places].long()] = -math.inf
         found = torch.topk(scores, n_near, sorted=False)
         near[part] = torch.where(found.values > -math.inf, found.indices, -1).int()
     return Candidates(
