@@ -82,7 +82,7 @@ class Blend(Hyperparameters):
             which are written out here.
     """
 
-    weights: dict[str, PositiveFloat] = Field(default={"denoised-ease": 1.0, "ials": 0.5})
+    weights: dict[str, PositiveFloat] = Field(default={"denoised-ease": 1.0, "ials": 1.0})
     settings: dict[str, dict[str, Any]] = Field(default={})
 
     @field_validator("weights")
