@@ -3,6 +3,9 @@ VENV   ?= .venv
 PYTHON ?= python3
 PORT   ?= 8000
 DATA   ?= synthetic
+# Of the comparison of accuracy: the folder of data sets, and where its runs are kept.
+DATA_ROOT ?= $(or $(HASHREC_DATA),$(HOME)/.cache/hashrec)
+RESULTS   ?= runs/accuracy
 # Where torch comes from. The CPU index keeps several GB of CUDA packages away; on a machine with a
 # GPU the plain package is installed instead.
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
@@ -11,7 +14,7 @@ HAS_GPU     := $(shell command -v nvidia-smi >/dev/null 2>&1 && nvidia-smi -L >/
 PIP         := $(VENV)/bin/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart check test docker-test bench up down lock clean
+.PHONY: help setup quickstart check test docker-test bench accuracy up down lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -30,6 +33,10 @@ $(VENV)/.setup: pyproject.toml $(VENV)/.torch
 
 $(VENV)/.development: requirements/development.txt $(VENV)/.setup
 	$(PIP) install --quiet --require-hashes -r requirements/development.txt
+	@touch $@
+
+$(VENV)/.plots: requirements/plots.txt $(VENV)/.setup
+	$(PIP) install --quiet --require-hashes -r requirements/plots.txt
 	@touch $@
 
 setup: $(VENV)/.setup ## install hashrec for training and serving into .venv
@@ -59,10 +66,14 @@ bench: $(VENV)/.development ## measure every claim of speed and memory; about 10
 	$(VENV)/bin/python -m benchmarks.fold_in
 	$(VENV)/bin/python -m benchmarks.training
 
+accuracy: $(VENV)/.plots ## compare every method on the data sets in DATA_ROOT; many hours, resumable
+	$(VENV)/bin/python -m benchmarks.accuracy --data-root $(DATA_ROOT) --results $(RESULTS) --write-docs
+
 lock: ## write requirements/*.txt again from pyproject.toml
 	uvx uv pip compile --universal --generate-hashes --python-version 3.11 --custom-compile-command "make lock" --no-emit-package torch --output-file requirements/serving.txt pyproject.toml
 	uvx uv pip compile --universal --generate-hashes --python-version 3.11 --custom-compile-command "make lock" --no-emit-package torch --extra training --output-file requirements/training.txt pyproject.toml
 	uvx uv pip compile --universal --generate-hashes --python-version 3.11 --custom-compile-command "make lock" --no-emit-package torch --extra training --group dev --output-file requirements/development.txt pyproject.toml
+	uvx uv pip compile --universal --generate-hashes --python-version 3.11 --custom-compile-command "make lock" --no-emit-package torch --extra training --group plots --constraint requirements/development.txt --output-file requirements/plots.txt pyproject.toml
 
 up: ## start the whole stack in Docker
 	docker compose up --detach --build --wait

@@ -99,15 +99,15 @@ def _panel(axes: Axes, comparison: dict[str, Any]) -> None:
             )  # fmt: skip
     labels: list[tuple[float, str]] = []
     for row in rows:
-        if row["method"] in LINES:
+        is_published = row["kind"] == "published"
+        if row["method"] in LINES or (is_published and not row["bytes_per_item"]):
             continue
-        ndcg = row["figures"]["ndcg"][0]
-        title = row["title"].partition(" 2019")[0].replace("Wang, Lian and Ge", "the paper's")
-        if row["kind"] == "published":
-            title = row["title"].rpartition(": ")[2].partition(" (")[0] + ", as printed"
+        ndcg, title = row["figures"]["ndcg"][0], row["title"]
+        if is_published:
+            title = title.rpartition(": ")[2].partition(" (")[0] + ", as printed"
         labels.append((ndcg, title))
         if row["bytes_per_item"]:
-            face = "white" if row["kind"] == "published" else GREY
+            face = "white" if is_published else GREY
             axes.plot(_mean_bytes(row), ndcg, "P", color=GREY, markerfacecolor=face, zorder=2)
         else:
             axes.axhline(ndcg, color=GREY, linewidth=0.8, linestyle=":", zorder=1)
@@ -130,21 +130,32 @@ def _label(axes: Axes, labels: list[tuple[float, str]]) -> None:
     low, high = axes.get_ylim()
     ordered = sorted(labels)
     heights = [(value - low) / (high - low) for value, _ in ordered]
-    places: list[float] = []
-    for height in heights:
-        places.append(max(height, places[-1] + GAP if places else height))
-    too_high = places[-1] - 1.0 if places else 0.0
-    if too_high > 0:  # push back down from the top
-        ceiling = 1.0
-        for position in reversed(range(len(places))):
-            places[position] = min(places[position], ceiling)
-            ceiling = places[position] - GAP
-    for (_, name), height, place in zip(ordered, heights, places, strict=True):
+    for (_, name), height, place in zip(ordered, heights, _apart(heights), strict=True):
         axes.annotate(
-            name, xy=(1.0, height), xytext=(1.04, place), xycoords="axes fraction",
+            name, xy=(1.0, height), xytext=(1.06, place), xycoords="axes fraction",
             textcoords="axes fraction", fontsize=8, color=GREY, va="center",
-            arrowprops={"arrowstyle": "-", "color": GREY, "linewidth": 0.5},
+            arrowprops={
+                "arrowstyle": "-", "color": GREY, "linewidth": 0.5, "relpos": (0, 0.5),
+                "shrinkA": 1, "shrinkB": 0,
+            },
         )  # fmt: skip
+
+
+def _apart(heights: list[float]) -> list[float]:
+    """Move ascending heights until `GAP` lies between any two, each group about its own middle."""
+    groups: list[list[float]] = []
+    for height in heights:
+        groups.append([height])
+        while len(groups) > 1 and _ends(groups[-2])[1] + GAP > _ends(groups[-1])[0]:
+            groups[-2:] = [groups[-2] + groups[-1]]
+    return [_ends(group)[0] + GAP * position for group in groups for position in range(len(group))]
+
+
+def _ends(group: list[float]) -> tuple[float, float]:
+    """Return the lowest and the highest place of a group's labels, all in the panel if they fit."""
+    span = GAP * (len(group) - 1)
+    lowest = max(0.0, min(sum(group) / len(group) - span / 2, 1.0 - span))
+    return lowest, lowest + span
 
 
 def _mean_bytes(row: Row) -> float:

@@ -46,7 +46,7 @@ DATASETS = {
     "synthetic-sparse": Protocol(
         "Invented, sparse and wide",
         {"k": 20},
-        invented={"n_users": 8_000, "n_items": 12_000, "n_interactions": 120_000, "n_groups": 16},
+        invented={"n_users": 6_000, "n_items": 8_000, "n_interactions": 80_000, "n_groups": 16},
     ),
 }
 

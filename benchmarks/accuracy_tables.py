@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import statistics
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,7 +16,6 @@ from index.errors import DataError
 DASH = "–"
 _FIGURES = ("recall", "map", "ndcg")
 _OF_THE_SPLIT = ("sha256", "n_users", "n_items", "n_train", "n_held_out")  # one seed, the same
-_BLOCK = "<!-- {0}: begin -->\n{1}\n<!-- {0}: end -->".format
 
 
 @dataclass(frozen=True)
@@ -223,12 +221,12 @@ def write_into(page: Path, blocks: Mapping[str, str]) -> None:
     """
     text = page.read_text()
     for name, content in blocks.items():
-        pattern = re.escape(_BLOCK(name, "\0")).replace(re.escape("\0"), ".*?")
-        # the backslash of a replacement is an escape
-        block = _BLOCK(name, content).replace("\\", r"\\")
-        text, n_found = re.subn(pattern, block, text, flags=re.DOTALL)
-        if n_found != 1:
-            raise DataError(f"{page}: needs the lines <!-- {name}: begin --> and end, once")
+        begin, end = f"<!-- {name}: begin -->\n", f"<!-- {name}: end -->"
+        before, found, rest = text.partition(begin)
+        _, found_end, after = rest.partition(end)
+        if not (found and found_end):
+            raise DataError(f"{page}: has no lines {begin.strip()} and {end}")
+        text = f"{before}{begin}{content}\n{end}{after}"
     page.write_text(text)
 
 
