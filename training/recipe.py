@@ -75,15 +75,14 @@ class Recipe:
         Returns:
             A recipe with nothing open, and what it was chosen from, if anything was.
         """
-        if not (self.chooses_teacher or self.chooses_perplexity):
+        model, teacher, name = self.model, self.teacher, self.teacher_name
+        is_open = self.chooses_teacher or self.chooses_perplexity  # only of `auto`, a Listwise
+        if not (is_open and isinstance(model, Listwise) and teacher and name):
             return self, None
-        model, teacher = self.model, self.teacher
-        if not isinstance(model, Listwise) or teacher is None or self.teacher_name is None:
-            return self, None  # only `auto` leaves anything open, and it is of this kind
         selection = select(
             train,
             model,
-            None if self.chooses_teacher else (self.teacher_name, teacher),
+            None if self.chooses_teacher else (name, teacher),
             perplexities=PERPLEXITIES if self.chooses_perplexity else (model.perplexity,),
             k=config.k,
             seed=config.seed,

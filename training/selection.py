@@ -194,6 +194,8 @@ def _best_perplexity(
     trials: list[Trial],
 ) -> float:
     """Return the perplexity whose codes, after a short fit, rank held-out items best."""
+    if len(perplexities) == 1:
+        return perplexities[0]  # given, however wide
     widest = max(1.0, conditions.train.n_items / 8)  # a wider target would be nearly even
     candidates = sorted({min(perplexity, widest) for perplexity in perplexities})
     if len(candidates) == 1:

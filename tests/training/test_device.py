@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from index.errors import ConfigError
-from training.device import deterministic, generator, resolve_device
+from training.device import deterministic, generator, product_dtype, resolve_device
 
 CPU = torch.device("cpu")
 
@@ -44,3 +44,17 @@ def test_every_seed_and_stream_has_numbers_of_its_own_that_repeat():
     drawn = [draw(*stream) for stream in streams]
     assert len(set(drawn)) == len(streams)
     assert drawn == [draw(*stream) for stream in streams]
+
+
+@pytest.mark.parametrize("n_bits", [8, 192, 512, 520, 4096])
+def test_products_of_codes_are_exact_in_the_type_chosen_for_them(n_bits):
+    random = torch.Generator().manual_seed(0)
+    codes = torch.where(torch.rand((40, n_bits), generator=random) < 0.5, -1, 1)
+    codes[1:3] = torch.stack([codes[0], -codes[0]])  # the largest product and the smallest
+    dtype = product_dtype(CPU, n_bits)
+    products = codes.to(dtype) @ codes.to(dtype).T
+    assert torch.equal(products.double(), (codes.double() @ codes.double().T))
+
+
+def test_codes_wider_than_bfloat16_can_count_are_multiplied_in_float32():
+    assert product_dtype(CPU, 520) == torch.float32

@@ -4,10 +4,18 @@ import numpy as np
 import pytest
 from scipy import sparse
 
+from index.codes import BinaryCodes
+from index.recommender import Recommender
 from index.seen import SeenItems
+from tests.index.small_models import in_memory, model_of
 from tests.training.pairs import interactions_of
 from training.embeddings import Embeddings
-from training.evaluation import evaluate_fold_in, evaluate_scores
+from training.evaluation import (
+    evaluate_codes,
+    evaluate_fold_in,
+    evaluate_hash_codes,
+    evaluate_scores,
+)
 
 
 class Weights(Embeddings):
@@ -63,3 +71,28 @@ def test_history_of_a_new_user_is_left_out_whatever_its_order(teacher):
     )
     judged = evaluate_fold_in(teacher, history, SeenItems.build(np.array([0]), np.array([0]), 1), 1)
     assert (judged.recall, judged.ndcg) == (1, 1)
+
+
+def test_codes_in_no_artifact_are_ranked_by_distance_and_then_by_row():
+    """u0 is at 0 bits from i0, which it has, and at 2, 2, 8 from i1, i2, i3; u1 at 0 from i3."""
+    items = BinaryCodes(np.uint8([[0], [3], [24], [255]]))
+    users = BinaryCodes(np.uint8([[0], [255], [0]]))
+    train, held_out = (
+        interactions_of(pairs, 3, 4) for pairs in ([(0, 0), (1, 0)], [(0, 2), (1, 3)])
+    )
+    judged = evaluate_hash_codes(users, items, train, held_out, 2)
+    assert judged.n_users == 2, "nothing is held out of u2"
+    assert judged.ndcg == pytest.approx((1 / np.log2(3) + 1) / 2)
+    assert judged.coverage == 3 / 4
+    assert evaluate_hash_codes(users, items, train, held_out, 1).recall == 0.5
+    assert evaluate_hash_codes(users, items, train, held_out, 50).recall == 1
+
+
+def test_codes_in_no_artifact_are_judged_as_those_of_an_artifact():
+    model = model_of(40, 30, 16, seed=1)
+    pairs = [(user, int(item)) for user in range(40) for item in model.seen[user]]
+    rng = np.random.default_rng(0)
+    others = {(int(rng.integers(40)), int(rng.integers(30))) for _ in range(90)} - set(pairs)
+    train, held_out = (interactions_of(some, 40, 30) for some in (pairs, others))
+    found = evaluate_hash_codes(model.user_codes, model.item_codes, train, held_out, 7)
+    assert found == evaluate_codes(Recommender(in_memory(model)), held_out.seen(), 7)

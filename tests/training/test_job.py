@@ -43,7 +43,8 @@ def test_a_run_leaves_an_artifact_that_opens_and_a_report_that_explains_it(
     assert report["config"]["model"]["alpha"] == 10.0, "defaults are written out"
     assert report["data"]["sha256"] == small_interactions().data_hash()
     assert report["data"]["n_train"] + report["data"]["n_held_out"] == len(small_interactions())
-    assert set(report["seconds"]) == {"read", "teacher", "model", "write", "evaluate", "total"}
+    stages = {"read", "selection", "teacher", "model", "write", "evaluate", "total"}
+    assert set(report["seconds"]) == stages
     assert report["peak_memory_mb"] > 50
     assert len(next(iter(report["curves"].values()))["loss"]) > 1
 
