@@ -73,6 +73,10 @@ def collect(
                 say(f"{job.name}: {error}")
                 missing[described] = str(error)
                 continue
+            except ChildProcessError as error:
+                say(f"{job.name}: {error}")
+                missing[job.name] = str(error)
+                continue
             say(f"{job.name}: {time.perf_counter() - start:.0f} s")
         reports.append((job, report))
     return reports, missing

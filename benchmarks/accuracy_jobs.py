@@ -12,7 +12,8 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict, dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -61,7 +62,7 @@ class Job:
         shared = {**self.protocol.options, "seed": self.seed}
         if self.bits is None:
             return shared
-        return shared | HASH_METHODS[self.method].options | {"bits": self.bits}
+        return shared | {**HASH_METHODS[self.method].options, "bits": self.bits}
 
     def config(self, source: str = "synthetic") -> JobConfig:
         """Return the settings that `options` stand for."""
@@ -113,13 +114,11 @@ def finished(job: Job, results: Path) -> Report | None:
         results: folder of all runs.
     """
     also_in = None if job.bits is None else HASH_METHODS[job.method].also_in
-    names = [job.name] + (
-        [] if also_in is None else [Job(**asdict(job) | {"method": also_in}).name]
-    )
+    names = [job.name] if also_in is None else [job.name, replace(job, method=also_in).name]
     for name in names:
         if (results / name / REPORT_FILE).is_file():
             report = read_report(results / name)
-            if difference(report["config"], job.settings(), job.left_open()) is None:
+            if _differs(report, job) is None:
                 return report
     return None
 
@@ -128,7 +127,25 @@ def stale(job: Job, results: Path) -> str | None:
     """Say how the report in a job's own folder differs from it; None if it does not, or is none."""
     if not (results / job.name / REPORT_FILE).is_file():
         return None
-    return difference(read_report(results / job.name)["config"], job.settings(), job.left_open())
+    return _differs(read_report(results / job.name), job)
+
+
+def _differs(report: Report, job: Job) -> str | None:
+    teacher = report["config"].get("teacher")
+    if "teacher" in job.left_open() and teacher not in candidates():
+        return f"its teacher, {teacher}, is none that would be chosen from"
+    return difference(report["config"], job.settings(), job.left_open())
+
+
+def candidates() -> list[dict[str, Any]]:
+    """Return the teachers that `auto` chooses from, as a report shows the one chosen."""
+    from training.selection import TEACHERS_OF_FEW_ITEMS, TEACHERS_OF_MANY_ITEMS
+    from training.teachers import TEACHERS
+
+    return [
+        _written({"name": name, **TEACHERS[name](**settings).model_dump()})
+        for name, settings in (*TEACHERS_OF_FEW_ITEMS, *TEACHERS_OF_MANY_ITEMS)
+    ]
 
 
 def difference(
@@ -142,7 +159,7 @@ def difference(
         left_open: dotted names, or first parts of such, of settings that may differ.
     """
     there = dict(_dotted(found))
-    here = dict(_dotted(json.loads(json.dumps(wanted))))  # as a report would have written them
+    here = dict(_dotted(_written(wanted)))
     for name in sorted(there.keys() | here.keys()):
         may_differ = any(name == free or name.startswith(f"{free}.") for free in left_open)
         if not may_differ and there.get(name) != here.get(name):
@@ -160,11 +177,15 @@ def run(job: Job, source: str, results: Path) -> Report:
 
     Raises:
         DataError: hashrec refuses it, with its reason.
+        ChildProcessError: it failed in another way, such as for want of memory.
     """
     if job.bits is not None:
         return _train(job, source, results / job.name)
     with ProcessPoolExecutor(1, get_context("spawn")) as pool:
-        report = pool.submit(judge_float, job, source).result()
+        try:
+            report = pool.submit(judge_float, job, source).result()
+        except BrokenProcessPool as error:
+            raise ChildProcessError(str(error)) from error
     if isinstance(report, str):
         raise DataError(report)
     folder = results / job.name
@@ -204,7 +225,9 @@ def judge_float(job: Job, source: str) -> Report | str:
             judged = evaluate_scores(scorer, split.train, split.test.seen(), config.k)
     except HashrecError as error:
         return str(error)
-    has_factors = isinstance(scorer, Embeddings) and method.teacher != "popularity"
+    n_bytes: dict[str, int] = {}
+    if isinstance(scorer, Embeddings) and method.teacher != "popularity":
+        n_bytes["total"] = scorer.items.itemsize * scorer.dim
     return {
         "config": float_settings(job, config),
         "data": {
@@ -215,7 +238,7 @@ def judge_float(job: Job, source: str) -> Report | str:
         "metrics": {"test": {"scores": asdict(judged)}},
         "seconds": clock.seconds | {"total": round(sum(clock.seconds.values()), 3)},
         "peak_memory_mb": round(peak_memory_mb(), 1),
-        "bytes_per_item": {"total": scorer.items.itemsize * scorer.dim} if has_factors else {},
+        "bytes_per_item": n_bytes,
         "environment": environment(),
     }
 
@@ -227,7 +250,7 @@ def float_settings(job: Job, config: JobConfig) -> dict[str, Any]:
     method = FLOAT_METHODS[job.method]
     shared = config.model_dump(mode="json", include={"data", "split", "k", "seed", "device"})
     teacher = TEACHERS[method.teacher](**method.settings)
-    return shared | {"teacher": {"name": method.teacher, **teacher.model_dump(mode="json")}}
+    return shared | {"teacher": {"name": method.teacher, **teacher.model_dump()}}
 
 
 def invent(dataset: str, results: Path) -> Path:
@@ -249,9 +272,16 @@ def _train(job: Job, source: str, folder: Path) -> Report:
         [*command, *options, "--quiet", "--json"], capture_output=True, text=True, check=False
     )
     if done.returncode:
-        last = done.stderr.strip().rpartition("\n")[2]
-        raise DataError(last or f"hashrec train ended with {done.returncode}")
+        said = done.stderr.strip().splitlines() or [f"ended with {done.returncode}"]
+        if len(said) == 1 and done.returncode == 1:  # the one line of a refusal
+            raise DataError(said[0].removeprefix("error: "))
+        raise ChildProcessError(f"hashrec train failed: {said[-1]}")
     return read_report(folder)
+
+
+def _written(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings as a report holds them: tuples as lists, for one."""
+    return json.loads(json.dumps(settings))
 
 
 def _dotted(settings: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
