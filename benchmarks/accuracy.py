@@ -118,13 +118,14 @@ def main() -> None:
     comparisons: list[Comparison] = []
     try:
         for dataset in options.datasets:
-            source = source_of(dataset, options.data_root, options.results)
-            if source is None and not options.no_run:
-                continue
+            source = Path()  # of no use where nothing runs
+            if not options.no_run:
+                found = source_of(dataset, options.data_root, options.results)
+                if found is None:
+                    continue
+                source = found
             wanted = list(jobs(dataset, options.methods, options.splits, options.bits))
-            reports, missing = collect(
-                wanted, source or Path(dataset), options.results, may_run=not options.no_run
-            )
+            reports, missing = collect(wanted, source, options.results, may_run=not options.no_run)
             if reports:
                 comparisons.append(compare(dataset, reports, missing))
         publish(comparisons, options.results, write_docs=options.write_docs)
