@@ -31,13 +31,12 @@ from training.data.catalogue import Dataset
 from training.data.splits import UserSplit, hold_out_users
 from training.evaluation import Metrics, evaluate_fold_in, evaluate_histories
 from training.job import fit, read, write
-from training.recipe import Recipe
 from training.progress import QuietProgress
+from training.recipe import Recipe
 from training.report import Stopwatch
 from training.scorer import FoldInScorer
 from training.teachers import TEACHERS
 
-DEFAULT_MODEL = "least-squares"
 SHARE = 1_022 / 6_022  # of the users: 1,022 of MovieLens-1M's, by the paper's protocol
 
 
@@ -45,7 +44,8 @@ def judge(
     config: JobConfig, dataset: Dataset, split: UserSplit, artifact: Path
 ) -> dict[str, Metrics]:
     """Train on the split's users, write the artifact, and judge lists of the others."""
-    recipe, clock, progress = Recipe.of(config), Stopwatch(), QuietProgress()
+    clock, progress = Stopwatch(), QuietProgress()
+    recipe, _ = Recipe.of(config).settle(split.train, config, progress, tell)
     fitted = fit(recipe, split.train, config.seed, progress=progress, clock=clock, say=tell)
     write(artifact, fitted, split.train, dataset, recipe=recipe, config=config, progress=progress)
     histories, relevant = split.history.matrix(), split.relevant.seen()
@@ -85,18 +85,17 @@ def main() -> None:
     parser.add_argument("--data-home", type=Path)
     parser.add_argument("--users", type=float, default=SHARE, help="a number, or a share below 1")
     options = parser.parse_args()
-    data, k_core, model = options.data, options.k_core, options.model
+    data, k_core = options.data, options.k_core
     if options.config is None:
         data = data or str(movielens() or "synthetic")
         k_core = 20 if k_core is None else k_core
-        model = model or DEFAULT_MODEL
     config = load_config(
         options.config,
         {
             "data.source": data,
             "data.home": options.data_home,
             "data.k_core": k_core,
-            "model.name": model,
+            "model.name": options.model,
             "model.n_bits": options.bits,
             "teacher.name": options.teacher,
             "k": options.k,
