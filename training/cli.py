@@ -53,8 +53,15 @@ MinValueOption = Annotated[
 ConfigOption = Annotated[Path | None, typer.Option(help="TOML file; flags go before it.")]
 MaxBadOption = Annotated[int | None, typer.Option(min=0, help="Unreadable rows to leave out.")]
 ItemsOption = Annotated[Path | None, typer.Option(help="File with titles and categories.")]
-ModelOption = Annotated[str | None, typer.Option(help="Hash model.")]
-TeacherOption = Annotated[str | None, typer.Option(help="Teacher.")]
+ModelOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Hash model; by default auto: listwise, teacher and target chosen on held-out data."
+    ),
+]
+TeacherOption = Annotated[
+    str | None, typer.Option(help="Teacher; chosen with auto, else the model's own by default.")
+]
 BitsOption = Annotated[int | None, typer.Option(help="Width of the codes, a multiple of 8.")]
 SeedOption = Annotated[int | None, typer.Option(min=0, help="Of the split and the training.")]
 DeviceOption = Annotated[str | None, typer.Option(help="auto, cpu or cuda.")]

@@ -61,8 +61,10 @@ class JobConfig(Hyperparameters):
     """Everything that decides what a job produces.
 
     Attributes:
-        teacher: `name` and settings, by default the model's own where it needs a teacher.
-        model: `name` and settings, by default DGCN-BinCF.
+        teacher: `name` and settings; by default chosen on held-out data for the model `auto`, and
+            another model's own where it needs one.
+        model: `name` and settings, by default `auto`: `listwise`, its perplexity chosen on held-out
+            data unless it is given.
         index: type of the search index, a key of `INDEX_TYPES`.
         rerank: `auto` lets small int8 vectors re-order the nearest items where that pays on a tenth
             of the training part; to find out costs one more fit.
