@@ -74,14 +74,15 @@ def deterministic(device: torch.device) -> Iterator[None]:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     options: Any = torch.utils.deterministic  # its property is missing from the type stubs
     filled = options.fill_uninitialized_memory
-    before = torch.are_deterministic_algorithms_enabled()
-    torch.use_deterministic_algorithms(True)
+    before = torch.get_deterministic_debug_mode()
+    # `use_deterministic_algorithms` would import the compiler, a second that no job here needs.
+    torch.set_deterministic_debug_mode("error")
     # Filling memory before it is written costs an eighth of a training step; no code here reads it.
     options.fill_uninitialized_memory = False
     try:
         yield
     finally:
-        torch.use_deterministic_algorithms(before)
+        torch.set_deterministic_debug_mode(before)
         options.fill_uninitialized_memory = filled
 
 
