@@ -2,7 +2,7 @@
 
 Nothing here looks at a test part. Teachers are judged as they are, in float; targets by short fits
 to some of the users. Both are bounded by numbers of users and not by a clock, so that the same data
-and seed give the same choice on any machine.
+and seed give the same choice however busy the machine is.
 """
 
 from __future__ import annotations
@@ -176,7 +176,7 @@ def _best_teacher(conditions: Conditions, trials: list[Trial]) -> tuple[str, Tea
         teacher = TEACHERS[name](**settings)
         scorer = conditions.fitted(teacher)
         ndcg = evaluate_scores(RowsOf(scorer, rows), judged.train, relevant, k).ndcg
-        given = ", ".join(f"{setting} {value}" for setting, value in settings.items())
+        given = _in_words(settings)
         trials.append(Trial(f"teacher {name}" + (f" ({given})" if given else ""), ndcg))
         return ndcg, name, teacher, scorer
 
@@ -251,6 +251,14 @@ class RowsOf:
     def scores(self, user_rows: NDArray[np.integer]) -> NDArray[np.float32]:
         """Score every item for some users; see `Scorer.scores`."""
         return self.scorer.scores(self.rows[user_rows])
+
+
+def _in_words(settings: Mapping[str, Any]) -> str:
+    """Return settings as in `low_pass_weight 0.15`, those inside of others without braces."""
+    return ", ".join(
+        _in_words(value) if isinstance(value, Mapping) else f"{name} {value}"
+        for name, value in settings.items()
+    )
 
 
 def _with(model: Listwise, **settings: Any) -> Listwise:
