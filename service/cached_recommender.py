@@ -25,7 +25,7 @@ REPLY_FORMAT = 1  # part of every key: change it when the same request gives oth
 # Catalogues up to these sizes are searched in about a millisecond: less than a thread costs others.
 INLINE_ITEMS = 200_000
 INLINE_ITEMS_BY_CATEGORY = 20_000  # the first search of a category builds its index
-INLINE_HISTORY = 200  # ids of a history, each of which is looked up
+INLINE_IDS = 200  # of a history and of what to leave out, each of which is looked up
 
 Kind = Literal["recommend", "fold_in", "popular", "similar"]
 NO_OPTIONS = Options()
@@ -51,8 +51,9 @@ class Wanted(NamedTuple):
 
     @property
     def is_inline(self) -> bool:
-        """Whether the history, if there is one, takes less time than a thread costs others."""
-        return len(self.positive) + len(self.negative) <= INLINE_HISTORY
+        """Whether looking up the ids takes less time than a thread costs others."""
+        n_ids = len(self.positive) + len(self.negative) + len(self.options.exclude)
+        return n_ids <= INLINE_IDS
 
     def digest(self, model_key: bytes) -> bytes:
         """Return the 16 bytes that name the reply: equal for equal replies, and only for those."""

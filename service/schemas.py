@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from collections.abc import Mapping, Sized
+from typing import Annotated, Literal, Self, cast
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
 
@@ -16,6 +17,7 @@ MAX_BATCH_ITEMS = 50_000  # a reply of about 5 MB
 MAX_EXCLUDED = 1000
 MAX_HISTORY = 1000
 MAX_CATEGORIES = 50
+MAX_MEMBERS = 50  # each unknown one is an error that takes time to describe
 
 
 def require_id(value: str) -> str:
@@ -56,6 +58,14 @@ class LengthQuery(BaseModel):
     n: Annotated[
         int | None, Field(ge=1, le=MAX_K, description="Another name for `k`.", exclude=True)
     ] = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _few_members(cls, given: object) -> object:
+        members = cast("Sized", given if isinstance(given, Mapping) else ())
+        if len(members) > MAX_MEMBERS:
+            raise ValueError(f"more than {MAX_MEMBERS} members, most of which mean nothing here")
+        return cast("object", given)
 
     @model_validator(mode="after")
     def _one_length(self) -> Self:

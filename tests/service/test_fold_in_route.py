@@ -16,7 +16,7 @@ from index.recommender import Options, Recommender
 from index.store import Store
 from service import cached_recommender
 from service.app import create_app
-from service.schemas import MAX_HISTORY
+from service.schemas import MAX_HISTORY, MAX_MEMBERS
 from service.settings import Settings
 from tests.index.small_models import CATEGORIES, model_of, write
 from tests.service.serving import RedisServer, listed, metric, serving, settings
@@ -142,6 +142,7 @@ def test_popular_items_for_nobody_are_not_those_of_an_empty_history(client: http
         ({"positive": [f"i{row}" for row in range(MAX_HISTORY + 1)]}, "body.positive"),
         ({"positive": ["i3"], "k": 501}, "body.k"),
         ({"positive": ["i3"], "liked": []}, "body.liked"),
+        ({f"liked{row}": [] for row in range(MAX_MEMBERS + 1)}, "body"),
     ],
 )
 def test_what_is_wrong_with_a_body_is_said_with_its_place(
@@ -188,7 +189,11 @@ def test_a_model_without_an_encoder_serves_all_but_histories(tmp_path: Path):
         assert client.post("/recommend", json=HISTORY).json()["source"] == "fold_in"
 
 
-def test_a_long_history_is_ranked_in_a_thread(shared_store: Store, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize("member", ["positive", "negative", "exclude"])
+def test_a_request_of_many_ids_is_ranked_in_a_thread(
+    shared_store: Store, monkeypatch: pytest.MonkeyPatch, member: str
+):
+    few = {"positive": ["i1"], "negative": ["i3", "i5"]}
     rankers: list[str] = []
     rank = cached_recommender._rank
 
@@ -197,10 +202,10 @@ def test_a_long_history_is_ranked_in_a_thread(shared_store: Store, monkeypatch: 
         return rank(*arguments)
 
     monkeypatch.setattr(cached_recommender, "_rank", spy)
-    monkeypatch.setattr(cached_recommender, "INLINE_HISTORY", 3)
+    monkeypatch.setattr(cached_recommender, "INLINE_IDS", 3)
     with serving(settings(shared_store.path)) as client:
-        client.post("/recommend", json={"positive": ["i1", "i2"], "negative": ["i3"]})
-        client.post("/recommend", json={"positive": ["i1", "i2"], "negative": ["i3", "i4"]})
+        client.post("/recommend", json=few)
+        client.post("/recommend", json={**few, member: [*few.get(member, []), "i4"]})
     assert len(rankers) == len(set(rankers)) == 2
 
 
