@@ -47,8 +47,7 @@ from training.recipe import RERANK_NEEDS_TEACHER, Recipe, Say
 from training.report import REPORT_FILE, Report, Stopwatch, environment, peak_memory_mb
 from training.reranking import DIMS, RerankChoice, build_reranker, choose_reranker
 from training.scorer import Scorer
-
-VALIDATION_SHARE = 0.1
+from training.selection import VALIDATION_SHARE
 
 Figures = dict[str, dict[str, float]]
 Fitted = tuple[HashCodes, Scorer | None]  # codes, and what the teacher they learned from can do

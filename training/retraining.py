@@ -120,10 +120,16 @@ def _retrain(
     fitted, choice = learn(part), None
     if config.rerank == "auto":  # the candidate is a fit without a validation part already
         with clock.stage("rerank"):
-            factors = rerank_factors(recipe, fitted, config.seed, progress)
-            judges = held_out_of_part.seen()
-            choice = choose_reranker(fitted[0], factors, judges, part.seen(), config.k, say=say)
+            choice = choose_reranker(
+                fitted[0],
+                rerank_factors(recipe, fitted, config.seed, progress),
+                held_out_of_part.seen(),
+                part.seen(),
+                config.k,
+                say=say,
+            )
     save(fitted, part, candidate)
+    del fitted  # its teacher may hold gigabytes, and the next one is to have the room
     with clock.stage("evaluate"):
         figures = judge(candidate, held_out_of_part.seen(), config.k)
     require_no_drop(figures, _served_metrics(store), max_drop, say)

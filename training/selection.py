@@ -8,7 +8,7 @@ and seed give the same choice however busy the machine is.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -112,14 +112,10 @@ class Conditions:
     def of_users(self, rows: NDArray[np.int64]) -> Conditions:
         """Keep some users; items keep their rows."""
         items = np.arange(self.train.n_items)
-        return Conditions(
-            self.train.renumbered(rows, items),
-            self.held_out.renumbered(rows, items),
-            self.k,
-            self.seed,
-            self.device,
-            self.progress,
-            self.say,
+        return replace(
+            self,
+            train=self.train.renumbered(rows, items),
+            held_out=self.held_out.renumbered(rows, items),
         )
 
 
