@@ -26,6 +26,7 @@ from training.models.start import balanced
 MAX_BYTES_PER_ITEM = 128  # code and vector together
 LEAST_GAIN = 0.01  # share of NDCG
 LEAST_CERTAINTY = 2.0  # standard errors of the gain
+LEAST_USERS = 30  # to judge by: a few users' standard error says nothing
 INDIFFERENCE = 0.0025  # share of NDCG that is not worth a larger vector or a deeper list
 
 DIMS = (16, 32, 48, 64, 96)
@@ -101,13 +102,13 @@ def choose_reranker(
     dims = sorted({min(dim, factors.dim) for dim in DIMS if min(dim, factors.dim) <= room})
     depths = sorted({min(depth, n_items) for depth in DEPTHS})
     candidates = _Candidates.of(codes, relevant, seen, k, max(depths))
-    if not dims or not len(candidates.users):
-        say("re-ranking is off: no room for a vector, or no validation item, to choose by")
+    if not dims or len(candidates.users) < LEAST_USERS:
+        say("re-ranking is off: no room for a vector, or too few validation items to choose by")
         return None
 
     def judge(dim: int, depth: int, weight: float) -> RerankChoice:
         gains = candidates.ndcg(quantised(codes, factors, dim, depth, weight)) - by_distance
-        error = float(gains.std() / np.sqrt(len(gains)))
+        error = float(gains.std(ddof=1) / np.sqrt(len(gains)))
         return RerankChoice(
             dim,
             depth,

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from index.errors import ConfigError
 from index.ids import spread
 from training.data.interactions import Interactions
 from training.data.splits import by_popularity, validation_part
@@ -26,7 +27,7 @@ from training.teachers import TEACHERS, Teacher
 
 VALIDATION_SHARE = 0.1
 PERPLEXITIES = (25.0, 75.0, 200.0)
-MOST_ITEMS_TO_INVERT = 30_000  # beyond, EASE would need too much memory and time
+MOST_ITEMS_TO_INVERT = 20_000  # beyond, trials of EASE would hold more than 5 GB at a time
 _JUDGED_USERS = 5_000  # by a teacher
 _TRIAL_USERS = 10_000  # of a short fit
 # Half as long as a fit: after a much shorter one, narrow targets look better than they are.
@@ -46,6 +47,7 @@ TEACHERS_OF_MANY_ITEMS: tuple[tuple[str, Mapping[str, Any]], ...] = (
     ("graph-filter", {"history_exponent": 0.6, "target_exponent": 0.3, "low_pass_weight": 0.15}),
     ("graph-filter", {"target_exponent": 0.5, "low_pass_weight": 0.15}),
     ("graph-filter", {"target_exponent": 0.6, "low_pass_weight": 0.15}),
+    ("ials", {}),
 )
 
 Say = Callable[[str], None]
@@ -162,24 +164,33 @@ def select(
 
 
 def _best_teacher(conditions: Conditions, trials: list[Trial]) -> tuple[str, Teacher, Scorer]:
-    """Return the teacher that ranks held-out items best, fitted."""
+    """Return the teacher that ranks held-out items best, fitted.
+
+    Raises:
+        ConfigError: every teacher refused the data.
+    """
     few = conditions.train.n_items <= MOST_ITEMS_TO_INVERT
     rows = _some(conditions.train.n_users, _JUDGED_USERS)
     judged = conditions.of_users(rows)
     relevant, k = judged.held_out.seen(), conditions.k
 
-    def attempt(name: str, settings: Mapping[str, Any]) -> tuple[float, str, Teacher, Scorer]:
+    best: tuple[float, str, Teacher, Scorer] | None = None
+    refusal: ConfigError | None = None
+    for name, settings in TEACHERS_OF_FEW_ITEMS if few else TEACHERS_OF_MANY_ITEMS:
         teacher = TEACHERS[name](**settings)
-        scorer = conditions.fitted(teacher)
+        try:
+            scorer = conditions.fitted(teacher)
+        except ConfigError as error:  # not for these data; others may be
+            conditions.say(f"left out teacher {name}: {error}")
+            refusal = error
+            continue
         ndcg = evaluate_scores(RowsOf(scorer, rows), judged.train, relevant, k).ndcg
         given = _in_words(settings)
         trials.append(Trial(f"teacher {name}" + (f" ({given})" if given else ""), ndcg))
-        return ndcg, name, teacher, scorer
-
-    first, *others = TEACHERS_OF_FEW_ITEMS if few else TEACHERS_OF_MANY_ITEMS
-    best = attempt(*first)
-    for other in others:
-        best = max(best, attempt(*other), key=lambda tried: tried[0])
+        if best is None or ndcg > best[0]:
+            best = ndcg, name, teacher, scorer
+    if best is None:
+        raise refusal or ConfigError("there is no teacher to choose from")
     ndcg, name, teacher, scorer = best
     conditions.say(f"chose teacher {name}: ndcg@{k} {ndcg:.4f} on held-out items")
     return name, teacher, scorer

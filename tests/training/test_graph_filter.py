@@ -5,9 +5,10 @@ import pytest
 import torch
 from scipy import sparse
 
+from index.errors import ConfigError
 from tests.training.pairs import interactions_of, random_interactions
 from training.progress import QuietProgress
-from training.teachers.graph_filter import GraphFilter
+from training.teachers.graph_filter import GraphFilter, most_entries
 
 CPU = torch.device("cpu")
 
@@ -80,3 +81,12 @@ def test_low_pass_smooths_as_much_on_small_data_as_on_large():
     train = random_interactions(50, 40, 0.2, seed=1)
     assert fit(GraphFilter(), train).A.shape == (40, 2)
     assert fit(GraphFilter(rank=7), train).A.shape == (40, 7)
+
+
+def test_histories_too_long_for_the_items_matrix_are_refused_before_it_is_made():
+    pairs = [(0, 0), (0, 1), (0, 2), (1, 2)]
+    train = interactions_of(pairs, 2, 3)
+    assert most_entries(train.matrix()) == 9  # three items squared; 3^2 + 1^2 = 10 is more
+    fit(GraphFilter(max_entries=9), train)
+    with pytest.raises(ConfigError, match=r"9 entries, more than max_entries = 8.*--teacher ials"):
+        fit(GraphFilter(max_entries=8), train)

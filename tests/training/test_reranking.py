@@ -25,6 +25,7 @@ from training.progress import QuietProgress
 from training.report import read_report
 from training.reranking import (
     INDIFFERENCE,
+    LEAST_USERS,
     MAX_BYTES_PER_ITEM,
     RerankChoice,
     choose_reranker,
@@ -141,6 +142,17 @@ def test_vectors_of_noise_are_not_chosen(rng: np.random.Generator) -> None:
     said: list[str] = []
     assert choose_reranker(good, low_rank(rng), relevant, seen, K, say=said.append) is None
     assert "off" in said[0]
+
+
+def test_a_few_users_are_not_enough_to_choose_by(rng: np.random.Generator) -> None:
+    factors = low_rank(rng)
+    relevant, seen = judged_by(factors, rng)
+    rows = np.repeat(np.arange(N_USERS), relevant.counts())
+    items = np.concatenate([relevant[user] for user in range(N_USERS)])
+    few = SeenItems.build(rows[rows < LEAST_USERS - 1], items[rows < LEAST_USERS - 1], N_USERS)
+    said: list[str] = []
+    assert choose_reranker(random_codes(rng), factors, few, seen, K, say=said.append) is None
+    assert "too few" in said[0]
 
 
 def test_a_code_that_fills_the_budget_leaves_no_room(rng: np.random.Generator) -> None:

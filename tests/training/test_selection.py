@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from index.errors import ConfigError
 from index.ids import spread
 from tests.training.pairs import interactions_of, random_interactions
 from tests.training.small_jobs import small_interactions
@@ -162,7 +163,7 @@ def test_of_equal_teachers_the_first_is_chosen(monkeypatch):
     assert found.teacher.regularization == 100
 
 
-def test_catalogues_too_large_to_invert_are_left_to_graph_filters(train, monkeypatch):
+def test_catalogues_too_large_to_invert_are_left_to_other_teachers(train, monkeypatch):
     monkeypatch.setattr(selection, "MOST_ITEMS_TO_INVERT", train.n_items - 1)
     found = choose(train, perplexities=(3,))
     tried = [trial.what for trial in found.trials]
@@ -170,8 +171,8 @@ def test_catalogues_too_large_to_invert_are_left_to_graph_filters(train, monkeyp
     assert tried[1].startswith("teacher graph-filter (history_exponent 0.6, ")
     assert len(set(tried)) == len(tried) == len(selection.TEACHERS_OF_MANY_ITEMS)
     best = int(np.argmax([trial.ndcg for trial in found.trials]))
-    settings = selection.TEACHERS_OF_MANY_ITEMS[best][1]
-    assert found.teacher == TEACHERS["graph-filter"](**settings)
+    name, settings = selection.TEACHERS_OF_MANY_ITEMS[best]
+    assert found.teacher == TEACHERS[name](**settings)
 
 
 @pytest.mark.parametrize("pairs", [[], [(0, 0), (1, 1), (2, 2)]])
@@ -214,3 +215,19 @@ def test_a_part_of_the_users_is_enough_to_choose_by(train, monkeypatch):
     short_fits = {what for what in figures if what.endswith("a short fit")}
     assert len(short_fits) == 2
     assert all(figures[what] != of_everyone[what] for what in short_fits)
+
+
+def test_a_teacher_that_refuses_the_data_is_left_out_with_its_reason(train, monkeypatch):
+    candidates = (("ease", {"max_items": 2}), ("popularity", {}))
+    monkeypatch.setattr(selection, "TEACHERS_OF_FEW_ITEMS", candidates)
+    said = []
+    made = choose(train, perplexities=(3,), said=said)
+    assert made.teacher_name == "popularity"
+    assert said[0].startswith("left out teacher ease: EASE inverts a matrix")
+    assert [trial.what for trial in made.trials] == ["teacher popularity"]
+
+
+def test_when_every_teacher_refuses_the_reason_is_the_error(train, monkeypatch):
+    monkeypatch.setattr(selection, "TEACHERS_OF_FEW_ITEMS", (("ease", {"max_items": 2}),))
+    with pytest.raises(ConfigError, match="EASE inverts a matrix"):
+        choose(train, perplexities=(3,))

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt
 from scipy import sparse
 
-from index.errors import EmptyDataError
+from index.errors import ConfigError, EmptyDataError
 from training.data.interactions import Interactions
 from training.device import deterministic, generator
 from training.hyperparameters import Hyperparameters
@@ -73,7 +73,7 @@ class GraphFilter(Hyperparameters):
 
     where V holds the leading right singular vectors of D_u^-1/2 X D_i^-1/2, the smoothest signals
     on the graph. S sees what is near, L what is alike from afar. Nothing is learned by gradient and
-    no matrix is inverted, so any number of items will do; S stays sparse where the data are.
+    no matrix is inverted, so any number of items will do as long as S, sparse as the data, fits.
 
     Time is that of one sparse product, and O(passes rank (n_interactions + n_items rank)) for V, by
     subspace iteration from a random start.
@@ -85,6 +85,8 @@ class GraphFilter(Hyperparameters):
         rank: singular vectors kept, if there are as many. None keeps one for every 32 users or
             items, of whichever there are fewer, and at most 512: more would not smooth small data.
         passes: over the interactions, to find the singular vectors.
+        max_entries: refuse data whose S might have more, 8 bytes each: every two items that a user
+            has are one, so long histories fill it.
     """
 
     history_exponent: NonNegativeFloat = 0.5
@@ -92,6 +94,7 @@ class GraphFilter(Hyperparameters):
     low_pass_weight: NonNegativeFloat = 0.3
     rank: PositiveInt | None = None
     passes: NonNegativeInt = 4
+    max_entries: PositiveInt = 500_000_000
 
     def fit(
         self, train: Interactions, *, seed: int, device: torch.device, progress: Progress
@@ -101,6 +104,13 @@ class GraphFilter(Hyperparameters):
             raise EmptyDataError("training data", "no interactions to learn from")
         X = train.matrix()
         X.data[:] = 1  # a pair that comes twice is one
+        n_entries = most_entries(X)
+        if n_entries > self.max_entries:
+            raise ConfigError(
+                f"the graph filter's items x items matrix may have {n_entries:,} entries, more "
+                f"than max_entries = {self.max_entries:,}: histories are too long for it; choose "
+                "--teacher ials, or raise max_entries"
+            )
         d_users, d_items = (np.maximum(X.getnnz(axis), 1).astype(np.float32) for axis in (1, 0))
         normalised = scaled(d_users**-0.5, X, d_items**-0.5)
         with deterministic(device):
@@ -118,6 +128,12 @@ class GraphFilter(Hyperparameters):
             scaled(d_items**-self.history_exponent, X.T.tocsr(), np.ones(train.n_users)) @ weights
         )
         return FilterScores(X, _smaller(walks), self.low_pass_weight * V / half, V * half)
+
+
+def most_entries(X: Csr) -> int:
+    """Return an upper bound of the number of entries of X^T X, before it is made."""
+    pairs = np.square(X.getnnz(1).astype(np.float64)).sum()
+    return int(min(pairs, float(X.shape[1]) ** 2))
 
 
 def _smooth_rank(train: Interactions) -> int:
