@@ -54,6 +54,7 @@ def test_a_hit_moved_up_never_lowers_a_figure(
 
 
 @pytest.mark.filterwarnings("ignore:unsafe cast")  # inside numba, which ranx compiles with
+@pytest.mark.timeout(400)  # numba compiles for a minute, and longer where others use the cores
 def test_figures_agree_with_ranx() -> None:
     from ranx import Qrels, Run, evaluate
 
