@@ -131,7 +131,7 @@ def test_down_and_up_serves_the_same_version_without_training(stack: Stack) -> N
     assert stack.recommend(USER).content == before.content
     assert stack.inspect("trainer")["Created"] > began
     assert f"serves {before.json()['model_version']} already" in stack.logs("trainer")
-    assert stack.job("trainer", "versions", "--store", "/store").count("dgcn-bincf") == 1
+    assert stack.job("trainer", "versions", "--store", "/store").count("listwise") == 1
 
 
 def test_own_data_are_served_and_a_new_version_replaces_them_and_is_rolled_back(
@@ -151,8 +151,8 @@ def test_own_data_are_served_and_a_new_version_replaces_them_and_is_rolled_back(
         _wait_until(lambda: _version(own) != first["model_version"], "the new version")
 
         own.job("trainer", "rollback", *store)
-        _wait_until(lambda: _version(own) == first["model_version"], "the version before")
-        assert own.recommend("tea-1", k=3).json() == first
+        # Each worker follows by itself; the answer is one worker's.
+        _wait_until(lambda: own.recommend("tea-1", k=3).json() == first, "the version before")
     finally:
         own.remove()
 
