@@ -22,9 +22,7 @@ def laplacian(train: Interactions, device: torch.device) -> Tensor:
         an interaction has an empty row.
     """
     n_nodes = train.n_users + train.n_items
-    matrix = train.matrix()
-    matrix.data[:] = 1  # a pair that comes twice is one edge
-    edges = matrix.tocoo()
+    edges = train.matrix().tocoo()
     users = torch.from_numpy(edges.row).long()
     items = torch.from_numpy(edges.col).long() + train.n_users
     heads, tails = torch.cat([users, items]), torch.cat([items, users])

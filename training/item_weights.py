@@ -10,10 +10,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from index.errors import ConfigError, EmptyDataError
+from index.errors import ConfigError
 from training.data.interactions import Interactions
 from training.device import csr_tensor
-from training.scorer import Csr
+from training.scorer import Csr, HistoryScorer
 
 _BLOCK = 1 << 22  # entries of a product that exist at the same time: 16 MiB
 
@@ -24,32 +24,16 @@ def unchanged(T: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True, eq=False)
-class ItemWeightScorer:
+class ItemWeightScorer(HistoryScorer):
     """Scores f(X B), user by user; a new user is a new row of X.
 
     Attributes:
-        X: binary float32 CSR, shape (n_users, n_items).
         B: float32, shape (n_items, n_items), on the device that scores.
         transform: f, of each row by itself; may work in place.
     """
 
-    X: Csr
     B: Tensor
     transform: Callable[[Tensor], Tensor] = unchanged
-
-    @property
-    def n_users(self) -> int:
-        """Rows of X."""
-        return self.X.shape[0]
-
-    @property
-    def n_items(self) -> int:
-        """Columns of X."""
-        return self.X.shape[1]
-
-    def scores(self, user_rows: NDArray[np.integer]) -> NDArray[np.float32]:
-        """Score every item for some users; see `Scorer.scores`."""
-        return self.fold_in(self.X[user_rows])
 
     def fold_in(self, histories: Csr) -> NDArray[np.float32]:
         """Score every item for new users; see `FoldInScorer.fold_in`."""
@@ -63,8 +47,7 @@ def binary_matrix(train: Interactions, max_items: int) -> Csr:
         EmptyDataError: there is nothing to learn from.
         ConfigError: there are more than `max_items` items.
     """
-    if not len(train):
-        raise EmptyDataError("training data", "no interactions to learn from")
+    train.require_any()
     if train.n_items > max_items:
         gigabytes = 8 * train.n_items**2 / 1e9
         raise ConfigError(
@@ -72,9 +55,7 @@ def binary_matrix(train: Interactions, max_items: int) -> Csr:
             f"{gigabytes:.1f} GB and are more than max_items = {max_items:,}; choose "
             "--teacher graph-filter, drop rare items with --k-core, or raise max_items"
         )
-    X = train.matrix()
-    X.data[:] = 1  # a pair that comes twice is one
-    return X
+    return train.matrix()
 
 
 def gram(X: Csr, user_weights: NDArray[np.floating], device: torch.device) -> Tensor:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -48,3 +50,32 @@ class FoldInScorer(Scorer, Protocol):
             float32, shape (b, n_items), comparable with `scores` of the users it knows.
         """
         ...
+
+
+@dataclass(frozen=True, eq=False)
+class HistoryScorer(ABC):
+    """A `FoldInScorer` that scores by histories alone: users it knows are rows that it kept.
+
+    Attributes:
+        X: binary float32 CSR, shape (n_users, n_items).
+    """
+
+    X: Csr
+
+    @property
+    def n_users(self) -> int:
+        """Rows of X."""
+        return self.X.shape[0]
+
+    @property
+    def n_items(self) -> int:
+        """Columns of X."""
+        return self.X.shape[1]
+
+    def scores(self, user_rows: NDArray[np.integer]) -> NDArray[np.float32]:
+        """Score every item for some users; see `Scorer.scores`."""
+        return self.fold_in(self.X[user_rows])
+
+    @abstractmethod
+    def fold_in(self, histories: Csr) -> NDArray[np.float32]:
+        """Score every item for new users; see `FoldInScorer.fold_in`."""

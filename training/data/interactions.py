@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from index.errors import EmptyDataError
 from index.ids import IdMap
 from index.seen import SeenItems
 
@@ -50,13 +51,26 @@ class Interactions:
         return len(self.items)
 
     def matrix(self) -> sparse.csr_matrix[Any]:
-        """Return the binary users x items matrix, float32 CSR with sorted indices."""
+        """Return the binary users x items matrix, float32 CSR with sorted indices.
+
+        A pair that comes twice is one.
+        """
         ones = np.ones(len(self), dtype=np.float32)
         matrix = sparse.csr_matrix(
             (ones, (self.user_rows, self.item_rows)), shape=(self.n_users, self.n_items)
         )
         matrix.sort_indices()
+        matrix.data[:] = 1  # SciPy adds repeated pairs up
         return matrix
+
+    def require_any(self) -> None:
+        """Check that there is something to learn from.
+
+        Raises:
+            EmptyDataError: there is no pair.
+        """
+        if not len(self):
+            raise EmptyDataError("training data", "no interactions to learn from")
 
     def seen(self) -> SeenItems:
         """Return each user's item rows."""

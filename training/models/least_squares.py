@@ -18,7 +18,6 @@ from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt
 from torch import Tensor
 
 from index.codes import BinaryCodes
-from index.errors import EmptyDataError
 from training.data.interactions import Interactions
 from training.device import deterministic, generator
 from training.embeddings import Embeddings
@@ -108,8 +107,7 @@ class LeastSquares(Hyperparameters):
     ) -> HashCodes:
         """Minimise F, then L; see `HashModel.fit`."""
         teacher = require_teacher(teacher, train)
-        if not len(train):
-            raise EmptyDataError("training data", "no interactions to learn from")
+        train.require_any()
         factors = factors_of(teacher, self.target_rank, seed=seed, device=device, progress=progress)
         with deterministic(device):
             return self._fit(train, standardised_rows(factors), seed, device, progress)

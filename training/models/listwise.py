@@ -14,7 +14,6 @@ from torch import Tensor
 
 from index.codes import BinaryCodes
 from index.encoder import Encoder, UserEncoder
-from index.errors import EmptyDataError
 from training.data.interactions import Interactions
 from training.device import csr_tensor, deterministic, generator, product_dtype
 from training.encoding import fit_item_encoder
@@ -119,8 +118,7 @@ class Listwise(Hyperparameters):
     ) -> HashCodes:
         """Minimise L; see `HashModel.fit`."""
         teacher = require_teacher(teacher, train)
-        if not len(train):
-            raise EmptyDataError("training data", "no interactions to learn from")
+        train.require_any()
         lists = RankedLists.of(
             teacher,
             train,
@@ -140,10 +138,9 @@ class Listwise(Hyperparameters):
         progress: Progress,
     ) -> HashCodes:
         X = train.matrix()
-        X.data[:] = 1  # a pair that comes twice is one
         student = self._start(X, seed, device, progress)
-        self._learn(student, X, lists, seed, progress)
         histories = _weighted(X)
+        self._learn(student, histories, lists, seed, progress)
         users = torch.cat(
             [
                 signs(csr_tensor(histories[start : start + self.batch_users], device) @ student.A)
@@ -191,17 +188,17 @@ class Listwise(Hyperparameters):
     def _learn(
         self,
         student: Student,
-        X: Csr,
+        histories: Csr,
         lists: RankedLists,
         seed: int,
         progress: Progress,
     ) -> None:
         """Run the encoder stage; changes the student in place."""
         device = student.V.device
-        histories, n_users = _weighted(X), X.shape[0]
+        n_users = histories.shape[0]
         size = min(self.batch_users, math.ceil(n_users / _LEAST_STEPS))
         per_epoch = math.ceil(n_users / size)
-        chances = torch.from_numpy(draw_chances(X.getnnz(0), self.sampled_items)).to(device)
+        chances = torch.from_numpy(draw_chances(histories.getnnz(0), self.sampled_items)).to(device)
         of_A, of_V = RowAdam(student.A), RowAdam(student.V)
         for epoch in progress.track("Listwise epochs", self.epochs):
             random = generator(device, seed, 7, epoch)

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt
 from scipy import sparse
 
-from index.errors import ConfigError, EmptyDataError
+from index.errors import ConfigError
 from training.data.interactions import Interactions
 from training.device import deterministic, generator
 from training.hyperparameters import Hyperparameters
 from training.progress import Progress
-from training.scorer import Csr
+from training.scorer import Csr, HistoryScorer
 from training.spectral import right_singular_vectors, scaled
 
 _MOST_SMOOTH = 512  # singular vectors kept by default, and how many rows there must be for each
@@ -27,34 +27,18 @@ _ROWS_PER_DIRECTION = 32
 
 
 @dataclass(frozen=True, eq=False)
-class FilterScores:
+class FilterScores(HistoryScorer):
     """Scores X (S + A B^T), user by user; a new user is a new row of X.
 
     Attributes:
-        X: binary float32 CSR, shape (n_users, n_items).
         S: shape (n_items, n_items), float32, CSR or dense, whichever is smaller.
         A: float32, shape (n_items, rank).
         B: float32, shape (n_items, rank).
     """
 
-    X: Csr
     S: Csr | NDArray[np.float32]
     A: NDArray[np.float32]
     B: NDArray[np.float32]
-
-    @property
-    def n_users(self) -> int:
-        """Rows of X."""
-        return self.X.shape[0]
-
-    @property
-    def n_items(self) -> int:
-        """Columns of X."""
-        return self.X.shape[1]
-
-    def scores(self, user_rows: NDArray[np.integer]) -> NDArray[np.float32]:
-        """Score every item for some users; see `Scorer.scores`."""
-        return self.fold_in(self.X[user_rows])
 
     def fold_in(self, histories: Csr) -> NDArray[np.float32]:
         """Score every item for new users; see `FoldInScorer.fold_in`."""
@@ -100,10 +84,8 @@ class GraphFilter(Hyperparameters):
         self, train: Interactions, *, seed: int, device: torch.device, progress: Progress
     ) -> FilterScores:
         """Multiply out S and find V; see `Teacher.fit`."""
-        if not len(train):
-            raise EmptyDataError("training data", "no interactions to learn from")
+        train.require_any()
         X = train.matrix()
-        X.data[:] = 1  # a pair that comes twice is one
         n_entries = most_entries(X)
         if n_entries > self.max_entries:
             raise ConfigError(

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 from threadpoolctl import threadpool_limits
 
-from index.errors import EmptyDataError
 from training.data.interactions import Interactions
 from training.embeddings import Embeddings
 from training.hyperparameters import Hyperparameters
@@ -81,10 +80,8 @@ class Ials(Hyperparameters):
         progress: Progress,
     ) -> IalsScores:
         """Alternate; see `Teacher.fit`. The number of threads does not change the factors."""
-        if not len(train):
-            raise EmptyDataError("training data", "no interactions to learn from")
+        train.require_any()
         X = train.matrix()
-        X.data[:] = 1  # a pair that comes twice is one
         # The engine has threads of its own, one user each, and those of BLAS would be in its way.
         with _LIMITS, threadpool_limits(1, "blas"):
             engine = AlternatingLeastSquares(

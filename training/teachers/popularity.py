@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from index.errors import EmptyDataError
 from training.data.interactions import Interactions
 from training.embeddings import Embeddings
 from training.hyperparameters import Hyperparameters
@@ -37,8 +36,7 @@ class Popularity(Hyperparameters):
         progress: Progress,  # noqa: ARG002 - one step
     ) -> PopularityScores:
         """Count; see `Teacher.fit`."""
-        if not len(train):
-            raise EmptyDataError("training data", "no interactions to learn from")
+        train.require_any()
         return PopularityScores(
             users=np.ones((train.n_users, 1), dtype=np.float32),
             items=train.popularity().astype(np.float32)[:, None],
