@@ -13,6 +13,7 @@ from index.codes import BinaryCodes
 from index.encoder import Encoder, ItemEncoder, UserEncoder
 from index.ids import IdMap
 from index.items import ItemTable
+from index.refiner import UserRefiner
 from index.reranker import Reranker
 from index.seen import RowLists, SeenItems
 from index.strings import StringArray, ascending
@@ -28,6 +29,8 @@ class Model:
         popularity: int64, shape (n_items,), users of each item, descending.
         encoder: codes users and items that come later; None in an artifact from before there was
             one.
+        refiner: brings the codes of new users nearer to a teacher's ranking; None leaves them as
+            they are encoded.
         reranker: orders the nearest items of the users here anew; None leaves Hamming order.
     """
 
@@ -39,6 +42,7 @@ class Model:
     popularity: NDArray[np.int64]
     item_table: ItemTable
     encoder: Encoder | None = None
+    refiner: UserRefiner | None = None
     reranker: Reranker | None = None
 
     def arrays(self) -> dict[str, NDArray[Any]]:
@@ -54,6 +58,7 @@ class Model:
             **_id_arrays("categories", self.item_table.categories),
             **_list_arrays("category_items", self.item_table.category_items),
             **({} if self.encoder is None else _encoder_arrays(self.encoder)),
+            **({} if self.refiner is None else _refiner_arrays(self.refiner)),
             **({} if self.reranker is None else _reranker_arrays(self.reranker)),
         }
 
@@ -92,6 +97,14 @@ class Model:
             _require(len(indptr) > 0, f"{name}.indptr is empty")
             return indptr, array(f"{name}.items", np.int32)
 
+        def single(name: str, dtype: type[Scalar]) -> Scalar:
+            values = array(name, dtype)
+            _require(len(values) == 1, f"{name} has {len(values)} values, not one")
+            return values[0]
+
+        def part(name: str) -> bool:
+            return any(stored.startswith(f"{name}.") for stored in names)
+
         def encoder() -> Encoder:
             users = UserEncoder(
                 array("user_encoder.weights", np.int8, 2), array("user_encoder.bias", np.int32)
@@ -101,14 +114,22 @@ class Model:
             )
             return Encoder(users, items)
 
+        def refiner() -> UserRefiner:
+            indptr, items = lists("user_refiner")
+            return UserRefiner(
+                indptr,
+                items,
+                weights=array("user_refiner.weights", np.float16),
+                places=array("user_refiner.places", np.int32),
+                scale=float(single("user_refiner.scale", np.float64)),
+            )
+
         def reranker() -> Reranker:
-            depth = array("reranker.depth", np.int64)
-            _require(len(depth) == 1, f"reranker.depth has {len(depth)} values, not one")
             return Reranker(
                 items=array("reranker.items", np.int8, 2),
                 users=array("reranker.users", np.int8, 2),
                 weights=array("reranker.weights", np.int32),
-                depth=int(depth[0]),
+                depth=int(single("reranker.depth", np.int64)),
             )
 
         return cls(
@@ -123,8 +144,9 @@ class Model:
                 categories=ids("categories"),
                 category_items=RowLists(*lists("category_items")),
             ),
-            encoder=encoder() if any("_encoder." in name for name in names) else None,
-            reranker=reranker() if any(name.startswith("reranker.") for name in names) else None,
+            encoder=encoder() if part("user_encoder") or part("item_encoder") else None,
+            refiner=refiner() if part("user_refiner") else None,
+            reranker=reranker() if part("reranker") else None,
         )
 
     def check(self) -> None:
@@ -154,6 +176,8 @@ class Model:
         self.item_table.check(n_items)
         if self.encoder is not None:
             self.encoder.check(n_items, self.item_codes.n_bits)
+        if self.refiner is not None:
+            self.refiner.check(n_items)
         if self.reranker is not None:
             self.reranker.check(n_users, n_items)
 
@@ -180,6 +204,16 @@ def _encoder_arrays(encoder: Encoder) -> dict[str, NDArray[Any]]:
         "user_encoder.bias": encoder.users.bias,
         "item_encoder.weights": encoder.items.weights,
         "item_encoder.bias": encoder.items.bias,
+    }
+
+
+def _refiner_arrays(refiner: UserRefiner) -> dict[str, NDArray[Any]]:
+    return {
+        "user_refiner.indptr": refiner.indptr,
+        "user_refiner.items": refiner.items,
+        "user_refiner.weights": refiner.weights,
+        "user_refiner.places": refiner.places,
+        "user_refiner.scale": np.array([refiner.scale]),
     }
 
 

@@ -15,7 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 _MAGIC = b"\x93NUMPY\x01\x00"
-_DTYPES = {"|u1": np.uint8, "|i1": np.int8, "<i4": np.int32, "<i8": np.int64, "<u8": np.uint64}
+_DTYPES = {
+    "|u1": np.uint8,
+    "|i1": np.int8,
+    "<i4": np.int32,
+    "<i8": np.int64,
+    "<u8": np.uint64,
+    "<f2": np.float16,
+    "<f8": np.float64,
+}
 _HEADER = re.compile(
     r"\{'descr': '(?P<dtype>[|<>][a-zA-Z]\d+)', 'fortran_order': False, "
     r"'shape': \((?P<shape>\d{1,15},|\d{1,15}, \d{1,15})\), \} *\n",

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from index.artifact import Artifact
 from index.backends import HammingIndex
 from index.codes import BinaryCodes
-from index.encoder import UserEncoder
+from index.encoder import Encoder
 from index.errors import (
     ConfigError,
     NoEncoderError,
@@ -171,7 +171,7 @@ class Recommender:
         """
         options = options or Options()
         _require_k(k)
-        encoder = self._user_encoder()
+        self._require_encoder()
         taken, refused = frozenset(positive), frozenset(negative)
         if both := taken & refused:
             raise ConfigError(f"item {shorten(min(both))!r} is both positive and negative")
@@ -190,7 +190,7 @@ class Recommender:
                 raise UnknownHistoryError(len(taken))
             items = self._popular_items(subset, excluded, k, first_rank=1)
             return Recommendation(self.version, subset.popular_source, tuple(items), n_unknown)
-        code = encoder.encode(_one_list(positives), _one_list(negatives))
+        code = self._fold_in(_one_list(positives), _one_list(negatives))
         found = nearest(subset, code, [excluded], k)[0]
         items = self._filled(found, "fold_in", subset, excluded, k)
         return Recommendation(self.version, "fold_in", items, n_unknown)
@@ -270,7 +270,7 @@ class Recommender:
         Raises:
             NoEncoderError: the artifact is from before there were encoders.
         """
-        codes = self._user_encoder().encode(positives, negatives)
+        codes = self._fold_in(positives, negatives)
         size = BATCH if self.index.exact else 1  # see `rank_users`
         for start in range(0, len(positives), size):
             batch = range(start, min(start + size, len(positives)))
@@ -317,10 +317,19 @@ class Recommender:
             rankings.append(Ranking(near.rows[best], near.hamming[best]))
         return rankings
 
-    def _user_encoder(self) -> UserEncoder:
+    def _fold_in(self, positives: RowLists, negatives: RowLists | None) -> BinaryCodes:
+        """Return the code of each history."""
+        codes = self._require_encoder().users.encode(positives, negatives)
+        if self._model.refiner is None:
+            return codes
+        return self._model.refiner.refine(
+            codes, positives, negatives, item_codes=self._model.item_codes, index=self.index
+        )
+
+    def _require_encoder(self) -> Encoder:
         if self._model.encoder is None:
             raise NoEncoderError(self.version)
-        return self._model.encoder.users
+        return self._model.encoder
 
     def _subset(self, options: Options) -> Subset:
         if not options.categories:

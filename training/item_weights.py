@@ -16,6 +16,7 @@ from training.device import csr_tensor
 from training.scorer import Csr, HistoryScorer
 
 _BLOCK = 1 << 22  # entries of a product that exist at the same time: 16 MiB
+_TILE = 256  # columns of B that a product reads at once: the rows of popular items stay in a cache
 
 
 def unchanged(T: Tensor) -> Tensor:
@@ -37,7 +38,21 @@ class ItemWeightScorer(HistoryScorer):
 
     def fold_in(self, histories: Csr) -> NDArray[np.float32]:
         """Score every item for new users; see `FoldInScorer.fold_in`."""
-        return self.transform(csr_tensor(histories, self.B.device) @ self.B).cpu().numpy()
+        return self.transform(_product(csr_tensor(histories, self.B.device), self.B)).cpu().numpy()
+
+    def item_weights(self, item_rows: NDArray[np.integer]) -> NDArray[np.float32]:
+        """Return rows of B, of scores before they are transformed; see `LinearScorer`."""
+        return self.B[torch.from_numpy(item_rows).long().to(self.B.device)].cpu().numpy()
+
+
+def _product(X: Tensor, B: Tensor) -> Tensor:
+    """Return X B for a sparse X, which reads a row of B for each entry, tile by tile of columns."""
+    product = torch.empty((X.shape[0], B.shape[1]), device=B.device)
+    n_tiles = max(1, B.shape[1] // _TILE)
+    for columns in np.array_split(np.arange(B.shape[1]), n_tiles):
+        tile = slice(int(columns[0]), int(columns[-1]) + 1)
+        product[:, tile] = X @ B[:, tile]
+    return product
 
 
 def binary_matrix(train: Interactions, max_items: int) -> Csr:

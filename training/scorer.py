@@ -52,6 +52,25 @@ class FoldInScorer(Scorer, Protocol):
         ...
 
 
+@runtime_checkable
+class LinearScorer(FoldInScorer, Protocol):
+    """Also tells what each item of a history adds to the scores."""
+
+    def item_weights(self, item_rows: NDArray[np.integer]) -> NDArray[np.float32]:
+        """Return what having each of some items adds to the score of every item.
+
+        Added up over a history they rank items as `fold_in` does, or nearly so where that is not
+        linear.
+
+        Args:
+            item_rows: integer, shape (b,).
+
+        Returns:
+            float32, shape (b, n_items), the caller's to change.
+        """
+        ...
+
+
 @dataclass(frozen=True, eq=False)
 class HistoryScorer(ABC):
     """A `FoldInScorer` that scores by histories alone: users it knows are rows that it kept.

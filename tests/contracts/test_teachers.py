@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from scipy import sparse
+from scipy.stats import spearmanr
 
 from index.errors import ConfigError, EmptyDataError
 from tests.training.pairs import interactions_of
@@ -13,22 +14,15 @@ from training.data.interactions import Interactions
 from training.data.synthetic import synthetic_catalogue
 from training.factorization import factors_of
 from training.progress import QuietProgress
-from training.scorer import FoldInScorer
+from training.scorer import FoldInScorer, LinearScorer
 from training.teachers import TEACHERS
 from training.teachers.gcn_cf import GcnCf
 from training.teachers.popularity import Popularity
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 WITHOUT_FOLD_IN = {GcnCf}  # a new node has no weights in its cross operations
 CPU = torch.device("cpu")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Tensors this small lose more to waiting threads than they win."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
@@ -116,6 +110,24 @@ def test_new_user_is_scored_by_what_they_have_and_leaves_the_known_as_they_are(t
     assert np.isfinite(folded).all(), "also of a user who has nothing"
     assert np.array_equal(all_scores(scorer), before)
     np.testing.assert_allclose(scorer.fold_in(new[2]), folded[2:], rtol=1e-4, atol=1e-5)
+
+
+def test_weights_of_items_add_up_to_about_the_ranking_of_a_new_user(teacher, train):
+    scorer, _ = fit(teacher, train)
+    if not isinstance(scorer, LinearScorer):
+        assert type(teacher) in WITHOUT_FOLD_IN
+        return
+    weights = scorer.item_weights(np.arange(train.n_items))
+    assert weights.shape == (train.n_items, train.n_items)
+    assert weights.dtype == np.float32
+    some = scorer.item_weights(np.array([7, 3]))
+    np.testing.assert_allclose(some, weights[[7, 3]], rtol=1e-4, atol=1e-6)
+    histories = histories_of(train)
+    added, folded = histories @ weights, scorer.fold_in(histories)
+    correlation = [spearmanr(*pair).statistic for pair in zip(added, folded, strict=True)]
+    assert np.median(correlation) > 0.8
+    some[:] = np.nan
+    assert np.isfinite(scorer.item_weights(np.array([7]))).all()
 
 
 def test_items_a_user_has_score_above_items_it_has_not(teacher, train):

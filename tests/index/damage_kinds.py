@@ -190,7 +190,14 @@ SIGNED_DAMAGE: dict[str, tuple[Damage, str]] = {
         array("item_codes", np.asfortranarray),
         "item_codes.npy is not a plain NumPy array",
     ),
-    "array of another type": (array("popularity", lambda a: a.astype(float)), "holds <f8"),
+    "array of another type": (
+        array("popularity", lambda a: a.astype(float)),
+        "popularity is 1-d float64, not 1-d int64",
+    ),
+    "array of a type that none has": (
+        array("popularity", lambda a: a.astype(np.float32)),
+        "holds <f4",
+    ),
     "array of narrower type": (
         array("popularity", lambda a: a.astype(np.int32)),
         "popularity is 1-d int32, not 1-d int64",

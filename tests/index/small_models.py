@@ -15,7 +15,8 @@ from index.ids import IdMap
 from index.items import ItemTable
 from index.manifest import DataInfo, Manifest, ModelInfo
 from index.model import Model
-from index.seen import SeenItems
+from index.refiner import UserRefiner
+from index.seen import RowLists, SeenItems
 
 CATEGORIES = ("Comedy", "Drama", "Séance")
 MORNING = datetime(2026, 11, 23, 6, 0, 0, tzinfo=UTC)
@@ -46,12 +47,33 @@ def model_of(n_users: int, n_items: int, n_bits: int, seed: int, seen_share: flo
     )
 
 
+def lists_of(lists: list[list[int]]) -> RowLists:
+    """Put lists of item rows together."""
+    owners = [owner for owner, items in enumerate(lists) for _ in items]
+    items = [item for items in lists for item in items]
+    return RowLists.build(np.array(owners, np.int64), np.array(items, np.int64), len(lists))
+
+
 def encoder_of(n_items: int, n_bits: int, seed: int) -> Encoder:
     """Draw an encoder."""
     rng = np.random.default_rng([seed, 1])
     return Encoder(
         UserEncoder.quantised(rng.normal(size=(n_items, n_bits)), rng.normal(size=n_bits)),
         ItemEncoder.quantised(rng.normal(size=(n_bits, n_bits)), rng.normal(size=n_bits)),
+    )
+
+
+def refiner_of(n_items: int, n_entries: int, n_places: int, seed: int) -> UserRefiner:
+    """Draw a refiner with some weights for each item, one in four of them negative."""
+    rng = np.random.default_rng([seed, 2])
+    items = np.stack([np.sort(rng.choice(n_items, n_entries, False)) for _ in range(n_items)])
+    weights = rng.gamma(1.0, size=items.size) * rng.choice([1, 1, 1, -1], items.size)
+    return UserRefiner(
+        indptr=np.arange(n_items + 1, dtype=np.int64) * n_entries,
+        items=items.ravel().astype(np.int32),
+        weights=weights.astype(np.float16),
+        places=np.sort(rng.integers(1, 1000, n_places))[::-1].astype(np.int32),
+        scale=0.15,
     )
 
 

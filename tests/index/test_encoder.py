@@ -10,18 +10,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_models import encoder_of, model_of
+from small_models import encoder_of, lists_of, model_of
 
 from index.codes import BinaryCodes
 from index.encoder import BIAS_UNIT, ItemEncoder, UserEncoder
 from index.errors import ConfigError
-from index.seen import RowLists
-
-
-def lists_of(lists: list[list[int]]) -> RowLists:
-    owners = [owner for owner, items in enumerate(lists) for _ in items]
-    items = [item for items in lists for item in items]
-    return RowLists.build(np.array(owners, np.int64), np.array(items, np.int64), len(lists))
 
 
 def eight(*first: int) -> list[int]:

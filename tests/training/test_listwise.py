@@ -8,6 +8,7 @@ import pytest
 import torch
 from scipy import sparse
 
+from index.backends import INDEX_TYPES
 from tests.training.pairs import interactions_of, random_interactions
 from training.data.splits import hold_out_users
 from training.data.synthetic import synthetic_catalogue
@@ -24,16 +25,10 @@ from training.models.listwise import (
 from training.progress import QuietProgress
 from training.teachers.ease import Ease
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 CPU = torch.device("cpu")
 N_USERS, N_ITEMS, N_BITS = 6, 9, 16
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 class Example:
@@ -273,15 +268,37 @@ def mean_ndcg(rankings, relevant, k=10):
 
 def test_users_held_out_entirely_are_ranked_for_far_better_than_by_popularity(new_users, teacher):
     codes = fit(Listwise(n_bits=64, perplexity=15, epochs=15), new_users.train, teacher)
-    distances = codes.encoder.users.encode(new_users.history.seen()).hamming(codes.items)
+    histories = new_users.history.seen()
     own = new_users.history.matrix().toarray() > 0
     n_items = new_users.train.n_items
-    by_code = np.argsort(np.where(own, 10**6, distances), axis=1, kind="stable")
-    by_popularity = np.argsort(own * n_items + np.arange(n_items), axis=1)
-    ours, popular = (
-        mean_ndcg(rankings, new_users.relevant) for rankings in (by_code, by_popularity)
+    encoded = codes.encoder.users.encode(histories)
+    refined = codes.refiner.refine(
+        encoded,
+        histories,
+        None,
+        item_codes=codes.items,
+        index=INDEX_TYPES["flat"].build(codes.items),
     )
-    assert ours > 1.3 * popular
+
+    def ndcg(distances):
+        ranked = np.argsort(np.where(own, 10**6, distances), axis=1, kind="stable")
+        return mean_ndcg(ranked, new_users.relevant)
+
+    popular = ndcg(np.tile(np.arange(n_items), (len(own), 1)))
+    assert ndcg(encoded.hamming(codes.items)) > 1.3 * popular
+    assert ndcg(refined.hamming(codes.items)) > ndcg(encoded.hamming(codes.items))
+    scores = teacher.fold_in(sparse.csr_matrix(own, dtype=np.float32))
+    assert ndcg(refined.hamming(codes.items)) > 0.95 * ndcg(-scores)
+
+
+def test_teacher_that_tells_nothing_of_new_users_leaves_the_encoder_alone(new_users, teacher):
+    class KnownUsersOnly:
+        n_users, n_items, scores = teacher.n_users, teacher.n_items, teacher.scores
+
+    quick = Listwise(n_bits=16, perplexity=5, epochs=1, descent_rounds=0)
+    codes = fit(quick, new_users.train, KnownUsersOnly())
+    assert codes.refiner is None
+    assert codes.encoder.users.n_bits == 16
 
 
 def test_drawing_a_part_of_the_items_learns_too_and_the_loss_falls(new_users, teacher):

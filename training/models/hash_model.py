@@ -11,6 +11,7 @@ from pydantic import AfterValidator
 from index.codes import BinaryCodes, require_code_width
 from index.encoder import Encoder
 from index.errors import CodeWidthError, ConfigError
+from index.refiner import UserRefiner
 from training.data.interactions import Interactions
 from training.progress import Progress
 from training.scorer import Scorer
@@ -32,11 +33,13 @@ class HashCodes:
         users: n_users codes, in row order.
         items: n_items codes of the same width.
         encoder: codes users and items that come later; `training.encoding` fits one to any codes.
+        refiner: improves the codes of users who come later, where the model knows how.
     """
 
     users: BinaryCodes
     items: BinaryCodes
     encoder: Encoder
+    refiner: UserRefiner | None = None
 
     def __post_init__(self) -> None:
         for n_bits in (self.items.n_bits, self.encoder.users.n_bits, self.encoder.items.n_bits):

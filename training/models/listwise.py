@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -22,7 +22,8 @@ from training.models.hash_model import CodeWidth, HashCodes, require_teacher
 from training.models.listwise_descent import descend
 from training.progress import Progress
 from training.ranked_lists import RankedLists
-from training.scorer import Csr, Scorer
+from training.refining import fit_refiner
+from training.scorer import Csr, LinearScorer, Scorer
 from training.spectral import right_singular_vectors, scaled
 
 _LIST_LENGTH = 4  # times the perplexity: the places beyond would have next to no weight
@@ -127,7 +128,11 @@ class Listwise(Hyperparameters):
             device=device,
         )
         with deterministic(device):
-            return self._fit(train, lists, seed, device, progress)
+            codes, scale = self._fit(train, lists, seed, device, progress)
+        if not isinstance(teacher, LinearScorer):
+            return codes
+        refiner = fit_refiner(teacher, length=lists.length, perplexity=self.perplexity, scale=scale)
+        return replace(codes, refiner=refiner)
 
     def _fit(
         self,
@@ -136,7 +141,8 @@ class Listwise(Hyperparameters):
         seed: int,
         device: torch.device,
         progress: Progress,
-    ) -> HashCodes:
+    ) -> tuple[HashCodes, float]:
+        """Learn, and return the codes and the last c."""
         X = train.matrix()
         student = self._start(X, seed, device, progress)
         histories = _weighted(X)
@@ -148,7 +154,7 @@ class Listwise(Hyperparameters):
             ]
         )
         items = signs(student.V)
-        descend(
+        scale = descend(
             users,
             items,
             lists,
@@ -165,7 +171,7 @@ class Listwise(Hyperparameters):
             UserEncoder.quantised(student.A.cpu().numpy()),
             fit_item_encoder(train, user_codes, item_codes),
         )
-        return HashCodes(user_codes, item_codes, encoder)
+        return HashCodes(user_codes, item_codes, encoder), scale
 
     def _start(self, X: Csr, seed: int, device: torch.device, progress: Progress) -> Student:
         """Return rotated spectral factors, all rows of one norm, and a scale to start from."""

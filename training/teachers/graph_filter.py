@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt
 from scipy import sparse
 
 from index.errors import ConfigError
+from index.ids import spread
 from training.data.interactions import Interactions
 from training.device import deterministic, generator
 from training.hyperparameters import Hyperparameters
@@ -24,6 +26,7 @@ from training.spectral import right_singular_vectors, scaled
 
 _MOST_SMOOTH = 512  # singular vectors kept by default, and how many rows there must be for each
 _ROWS_PER_DIRECTION = 32
+_SAMPLE = 256  # rows of S that are made at once, and by which its form is chosen
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +34,7 @@ class FilterScores(HistoryScorer):
     """Scores X (S + A B^T), user by user; a new user is a new row of X.
 
     Attributes:
-        S: shape (n_items, n_items), float32, CSR or dense, whichever is smaller.
+        S: shape (n_items, n_items), float32, CSR or dense, about whichever is smaller.
         A: float32, shape (n_items, rank).
         B: float32, shape (n_items, rank).
     """
@@ -46,6 +49,12 @@ class FilterScores(HistoryScorer):
         filtered = histories @ self.S
         scores += filtered.toarray() if sparse.issparse(filtered) else filtered
         return scores
+
+    def item_weights(self, item_rows: NDArray[np.integer]) -> NDArray[np.float32]:
+        """Return rows of S + A B^T; see `LinearScorer`."""
+        n = len(item_rows)
+        alone = (np.ones(n, dtype=np.float32), item_rows, np.arange(n + 1))
+        return self.fold_in(sparse.csr_matrix(alone, shape=(n, self.n_items)))
 
 
 class GraphFilter(Hyperparameters):
@@ -84,6 +93,16 @@ class GraphFilter(Hyperparameters):
         self, train: Interactions, *, seed: int, device: torch.device, progress: Progress
     ) -> FilterScores:
         """Multiply out S and find V; see `Teacher.fit`."""
+        X = self.accepted(train)
+        return self.filtered(X, self.signals(X, seed=seed, device=device, progress=progress))
+
+    def accepted(self, train: Interactions) -> Csr:
+        """Return X.
+
+        Raises:
+            EmptyDataError: there is nothing to learn from.
+            ConfigError: S might have more than `max_entries`.
+        """
         train.require_any()
         X = train.matrix()
         n_entries = most_entries(X)
@@ -93,23 +112,31 @@ class GraphFilter(Hyperparameters):
                 f"than max_entries = {self.max_entries:,}: histories are too long for it; choose "
                 "--teacher ials, or raise max_entries"
             )
-        d_users, d_items = (np.maximum(X.getnnz(axis), 1).astype(np.float32) for axis in (1, 0))
-        normalised = scaled(d_users**-0.5, X, d_items**-0.5)
+        return X
+
+    def signals(
+        self, X: Csr, *, seed: int, device: torch.device, progress: Progress
+    ) -> NDArray[np.float32]:
+        """Return V, shape (n_items, rank), which depends on `rank` and `passes` alone."""
+        d_users, d_items = _degrees(X)
         with deterministic(device):
             V, _ = right_singular_vectors(
-                normalised,
-                self.rank or _smooth_rank(train),
+                scaled(d_users**-0.5, X, d_items**-0.5),
+                self.rank or _smooth_rank(X),
                 passes=self.passes,
                 random=generator(device, seed, 5),
                 progress=progress,
                 loop="Graph filter passes",
             )
+        return V
+
+    def filtered(self, X: Csr, V: NDArray[np.float32]) -> FilterScores:
+        """Multiply out S for X and put `signals` beside it."""
+        d_users, d_items = _degrees(X)
         half = np.sqrt(d_items)[:, None]
         weights = scaled(d_users**-1, X, d_items**-self.target_exponent)
-        walks = (
-            scaled(d_items**-self.history_exponent, X.T.tocsr(), np.ones(train.n_users)) @ weights
-        )
-        return FilterScores(X, _smaller(walks), self.low_pass_weight * V / half, V * half)
+        back = scaled(d_items**-self.history_exponent, X.T.tocsr(), np.ones(X.shape[0]))
+        return FilterScores(X, _product(back, weights), self.low_pass_weight * V / half, V * half)
 
 
 def most_entries(X: Csr) -> int:
@@ -118,11 +145,28 @@ def most_entries(X: Csr) -> int:
     return int(min(pairs, float(X.shape[1]) ** 2))
 
 
-def _smooth_rank(train: Interactions) -> int:
+def _degrees(X: Csr) -> tuple[Any, Any]:
+    """Return those of users and items, float32, at least 1."""
+    d_users, d_items = (np.maximum(X.getnnz(axis), 1).astype(np.float32) for axis in (1, 0))
+    return d_users, d_items
+
+
+def _smooth_rank(X: Csr) -> int:
     """Return the rank that a filter without one of its own takes."""
-    return min(_MOST_SMOOTH, math.ceil(min(train.n_users, train.n_items) / _ROWS_PER_DIRECTION))
+    return min(_MOST_SMOOTH, math.ceil(min(X.shape) / _ROWS_PER_DIRECTION))
 
 
-def _smaller(S: Csr) -> Csr | NDArray[np.float32]:
-    """Return a float32 matrix in the form that takes less memory, which is also the faster one."""
-    return S.toarray() if 2 * S.nnz > np.prod(S.shape, dtype=float) else S
+def _product(left: Csr, right: Csr) -> Csr | NDArray[np.float32]:
+    """Return a product in the form that takes less memory, as a sample of its rows has it.
+
+    A dense one is made in blocks: as a sparse one it would take up to twice as much on its way.
+    """
+    shape = left.shape[0], right.shape[1]
+    sample = spread(shape[0], _SAMPLE)
+    if 2 * (left[sample] @ right).nnz <= len(sample) * shape[1]:
+        return left @ right
+    product = np.empty(shape, dtype=np.float32)
+    for start in range(0, shape[0], _SAMPLE):
+        rows = slice(start, start + _SAMPLE)
+        product[rows] = (left[rows] @ right).toarray()
+    return product

@@ -32,14 +32,21 @@ class IalsScores(Embeddings):
     """Factors of iALS, in which a new user's are the exact best for the items' (`user_factors`).
 
     Attributes:
+        additions: float32, shape (n_items, d), what an item adds to the factors of a user whose
+            other items are as those of all users.
         engine: holds the same item factors, the penalty and the weight.
     """
 
+    additions: NDArray[np.float32]
     engine: AlternatingLeastSquares = field(repr=False)
 
     def fold_in(self, histories: Csr) -> NDArray[np.float32]:
         """Solve for the new users' factors; see `FoldInScorer.fold_in`."""
         return user_factors(self.engine, histories) @ self.items.T
+
+    def item_weights(self, item_rows: NDArray[np.integer]) -> NDArray[np.float32]:
+        """Return the linear part of `fold_in`; see `LinearScorer`."""
+        return self.additions[item_rows] @ self.items.T
 
 
 class Ials(Hyperparameters):
@@ -101,13 +108,33 @@ class Ials(Hyperparameters):
                     callback=lambda _iteration, _seconds, loss: progress.log(loss=loss),
                 )
         engine.user_factors = user_factors(engine, X)
-        return IalsScores(engine.user_factors, engine.item_factors, engine=engine)
+        return IalsScores(
+            engine.user_factors, engine.item_factors, additions(engine, X), engine=engine
+        )
 
     def penalty(self, X: Csr) -> float:
         """Return lambda for a binary users x items matrix."""
         n_users, n_items = X.shape
         noise = math.sqrt(X.nnz / (n_users * n_items)) * (math.sqrt(n_users) + math.sqrt(n_items))
         return self.regularization * self.alpha * noise
+
+
+def additions(engine: AlternatingLeastSquares, X: Csr) -> NDArray[np.float32]:
+    """Return what each item adds to a user's factors, with C_u replaced by its mean over users.
+
+    That leaves p_u = alpha (Q^T C Q + lambda I)^-1 Q^T x_u, which is linear in x_u.
+
+    Args:
+        engine: a fitted model.
+        X: binary float32 CSR, what it was fitted to.
+
+    Returns:
+        float32, shape (n_items, factors).
+    """
+    Q = engine.item_factors.astype(np.float64)
+    C = 1 + (engine.alpha - 1) * X.getnnz(0) / X.shape[0]
+    gram = Q.T @ (C[:, None] * Q) + engine.regularization * np.eye(Q.shape[1])
+    return (engine.alpha * np.linalg.solve(gram, Q.T).T).astype(np.float32)
 
 
 def user_factors(engine: AlternatingLeastSquares, histories: Csr) -> NDArray[np.float32]:

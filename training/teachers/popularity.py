@@ -23,6 +23,10 @@ class PopularityScores(Embeddings):
         """Score every item by its users, whoever asks; see `FoldInScorer.fold_in`."""
         return np.tile(self.items[:, 0], (histories.shape[0], 1))
 
+    def item_weights(self, item_rows: NDArray[np.integer]) -> NDArray[np.float32]:
+        """Return the same of every item; see `LinearScorer`."""
+        return np.tile(self.items[:, 0], (len(item_rows), 1))
+
 
 class Popularity(Hyperparameters):
     """Scores an item by the number of its users in training."""
