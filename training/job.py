@@ -237,6 +237,7 @@ def write(
         popularity=train.popularity(),
         item_table=ItemTable.build(dataset.attributes.by_row(train.items)),
         encoder=codes.encoder,
+        refiner=codes.refiner,
         reranker=reranker,
     )
     return write_artifact(
