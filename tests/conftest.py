@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 # Several test processes share the cores: threads that wait for each other would slow all of them.
@@ -45,3 +45,14 @@ def shared_data() -> Callable[[str], Path]:
 def rng() -> np.random.Generator:
     """A generator that starts at the same place in every test."""
     return np.random.Generator(np.random.PCG64(7))
+
+
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """Leave PyTorch one thread: small tensors lose more to waiting threads than they win."""
+    import torch  # only tests of training need it
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
+from collections.abc import Callable
 from dataclasses import asdict
+from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -97,26 +100,14 @@ SETTING_OF_OPTION = {
 }
 
 
-@app.command()
-def train(
-    out: Annotated[Path, typer.Option(help="Folder for the artifact and the report.")],
+def _job_options(
     data: DataOption = None,
     model: ModelOption = None,
     teacher: TeacherOption = None,
     config: ConfigOption = None,
     bits: BitsOption = None,
     preset: PresetOption = None,
-    split: Annotated[str | None, typer.Option(help="random, temporal, given or none.")] = None,
-    test: Annotated[Path | None, typer.Option(help="Test file of `--split given`.")] = None,
-    validate: Annotated[
-        bool | None,
-        typer.Option(
-            "--validate",
-            help="Judge by a tenth of the training part, not by the test part: to tune.",
-        ),
-    ] = None,
     k_core: KCoreOption = None,
-    k: Annotated[int | None, typer.Option(help="Length of the evaluated lists.")] = None,
     seed: SeedOption = None,
     device: DeviceOption = None,
     index: IndexOption = None,
@@ -126,11 +117,49 @@ def train(
     max_bad: MaxBadOption = None,
     items: ItemsOption = None,
     home: HomeOption = None,
+) -> dict[str, Any]:
+    """Return the options that every command that runs a job has."""
+    return locals()
+
+
+def _with_job_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command those of `_job_options` after its first; its first argument gathers them."""
+    shared = inspect.signature(_job_options, eval_str=True).parameters
+    _, first, *others = inspect.signature(command, eval_str=True).parameters.values()
+
+    @wraps(command)
+    def run(**options: Any) -> None:
+        job = _job_options(**{name: options.pop(name) for name in shared})
+        command(job, **options)
+
+    options = [first, *shared.values(), *others]  # Typer reads the signature
+    run.__signature__ = inspect.Signature(  # pyright: ignore[reportAttributeAccessIssue]
+        [option.replace(kind=inspect.Parameter.KEYWORD_ONLY) for option in options]
+    )
+    return run
+
+
+@app.command()
+@_with_job_options
+def train(
+    job_options: dict[str, Any],
+    *,
+    out: Annotated[Path, typer.Option(help="Folder for the artifact and the report.")],
+    split: Annotated[str | None, typer.Option(help="random, temporal, given or none.")] = None,
+    test: Annotated[Path | None, typer.Option(help="Test file of `--split given`.")] = None,
+    validate: Annotated[
+        bool | None,
+        typer.Option(
+            "--validate",
+            help="Judge by a tenth of the training part, not by the test part: to tune.",
+        ),
+    ] = None,
+    k: Annotated[int | None, typer.Option(help="Length of the evaluated lists.")] = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """Learn codes from interactions; writes OUT/artifact and OUT/report.json."""
-    job = _job_config(locals())
+    job = _job_config(job_options | {"split": split, "test": test, "validate": validate, "k": k})
     from training.job import train as run_job
 
     report = run_job(job, out, _progress(quiet), _narrator(quiet))
@@ -170,24 +199,11 @@ def evaluate(
 
 
 @app.command()
+@_with_job_options
 def retrain(
+    job_options: dict[str, Any],
+    *,
     store: StoreOption = DEFAULT_STORE,
-    data: DataOption = None,
-    model: ModelOption = None,
-    teacher: TeacherOption = None,
-    config: ConfigOption = None,
-    bits: BitsOption = None,
-    preset: PresetOption = None,
-    k_core: KCoreOption = None,
-    seed: SeedOption = None,
-    device: DeviceOption = None,
-    index: IndexOption = None,
-    rerank: RerankOption = None,
-    columns: MapOption = None,
-    min_value: MinValueOption = None,
-    max_bad: MaxBadOption = None,
-    items: ItemsOption = None,
-    home: HomeOption = None,
     max_drop: Annotated[
         float, typer.Option(min=0, max=1, help="Share NDCG may fall below the served one.")
     ] = 0.1,
@@ -204,7 +220,7 @@ def retrain(
         say(f"{store} serves {served.version} already")
         return
 
-    job = _job_config(locals() | {"split": "none"})
+    job = _job_config(job_options | {"split": "none"})
     from training.retraining import retrain as run_job
 
     report = run_job(job, store, max_drop, _progress(quiet), _narrator(quiet))

@@ -9,8 +9,10 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from index.ids import spread
 from training.device import deterministic, generator
 from training.embeddings import Embeddings
 from training.progress import Progress
@@ -52,18 +54,38 @@ def truncated_svd(
     device: torch.device,
     progress: Progress,
     passes: int = 4,
+    most_users: int | None = None,
 ) -> Embeddings:
     """Return U and V with U V^T nearest to the scores Z, columns of norm sqrt(singular value).
 
     Subspace iteration on Z^T Z from a random start. Z exists in blocks of users, made anew in each
-    pass; memory is that of the factors.
+    pass; memory is that of the factors. The subspace of the items may be found from some of the
+    users alone; then all users are projected on it once, and within it the factors are the best.
+
+    Args:
+        scorer: what to factor.
+        rank: singular values kept, if there are as many.
+        seed: of the random start.
+        device: where the products are made.
+        progress: shows the passes.
+        passes: over the users that the subspace is found from.
+        most_users: that it is found from, evenly spread over all rows; None takes all users.
     """
+    most_users = scorer.n_users if most_users is None else most_users
+    sample = np.array(spread(scorer.n_users, most_users), dtype=np.int64)
     with deterministic(device):
-        return _truncated_svd(scorer, rank, passes, generator(device, seed, 3), progress)
+        random = generator(device, seed, 3)
+        return _truncated_svd(scorer, rank, sample, passes, random=random, progress=progress)
 
 
 def _truncated_svd(
-    scorer: Scorer, rank: int, passes: int, random: torch.Generator, progress: Progress
+    scorer: Scorer,
+    rank: int,
+    sample: NDArray[np.int64],
+    passes: int,
+    *,
+    random: torch.Generator,
+    progress: Progress,
 ) -> Embeddings:
     n_users, n_items, device = scorer.n_users, scorer.n_items, random.device
     rank = min(rank, n_users, n_items)
@@ -73,16 +95,14 @@ def _truncated_svd(
     for _ in progress.track("Factorisation passes", passes):
         image = torch.zeros_like(basis)  # Z^T Z basis
         energy, kept = 0.0, 0.0
-        for _, Z in _blocks(scorer, device):
+        for Z in _blocks(scorer, sample, device):
             projected = Z @ basis
             image.addmm_(Z.T, projected)
             energy += Z.square().sum().item()
             kept += projected.square().sum().item()
         basis = torch.linalg.qr(image).Q
         progress.log(loss=1 - kept / energy if energy else 0.0)
-    users = torch.empty((n_users, width), device=device)
-    for rows, Z in _blocks(scorer, device):
-        users[rows] = Z @ basis
+    users = torch.cat([Z @ basis for Z in _blocks(scorer, np.arange(n_users), device)])
     # Within the subspace the SVD is exact: U^T U = E diag(s^2) E^T.
     squares, E = torch.linalg.eigh((users.T @ users).double())
     leading = squares.argsort(descending=True)[:rank]
@@ -93,10 +113,8 @@ def _truncated_svd(
     )
 
 
-def _blocks(scorer: Scorer, device: torch.device) -> Iterator[tuple[slice, Tensor]]:
-    """Yield Z in blocks of users."""
+def _blocks(scorer: Scorer, rows: NDArray[np.int64], device: torch.device) -> Iterator[Tensor]:
+    """Yield some users' rows of Z in blocks."""
     step = max(1, _BLOCK // scorer.n_items)
-    for start in range(0, scorer.n_users, step):
-        rows = slice(start, min(start + step, scorer.n_users))
-        scores = scorer.scores(np.arange(rows.start, rows.stop))
-        yield rows, torch.from_numpy(scores).to(device)
+    for start in range(0, len(rows), step):
+        yield torch.from_numpy(scorer.scores(rows[start : start + step])).to(device)

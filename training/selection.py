@@ -23,6 +23,7 @@ from training.evaluation import evaluate_hash_codes, evaluate_scores
 from training.models.listwise import Listwise
 from training.progress import Progress
 from training.scorer import Scorer
+from training.shared_fits import SharedFits
 from training.teachers import TEACHERS, Teacher
 
 VALIDATION_SHARE = 0.1
@@ -154,12 +155,15 @@ def select(
         return None
     conditions = Conditions(part, held_out, k, seed, device, progress, say)
     trials: list[Trial] = []
+    scorer = None
     if teacher is None:
         name, chosen, scorer = _best_teacher(conditions, trials)
     else:
         name, chosen = teacher
-        scorer = conditions.fitted(chosen)
-    perplexity = _best_perplexity(conditions, scorer, model, perplexities, trials)
+    perplexity, *others = _different(perplexities, part.n_items)
+    if others:
+        scorer = scorer or conditions.fitted(chosen)
+        perplexity = _best_perplexity(conditions, scorer, model, (perplexity, *others), trials)
     return Selection(name, chosen, _with(model, perplexity=perplexity), k, tuple(trials))
 
 
@@ -174,12 +178,20 @@ def _best_teacher(conditions: Conditions, trials: list[Trial]) -> tuple[str, Tea
     judged = conditions.of_users(rows)
     relevant, k = judged.held_out.seen(), conditions.k
 
+    candidates = TEACHERS_OF_FEW_ITEMS if few else TEACHERS_OF_MANY_ITEMS
+    teachers = [TEACHERS[name](**settings) for name, settings in candidates]
+    fits = SharedFits(
+        conditions.train,
+        seed=conditions.seed,
+        device=conditions.device,
+        progress=conditions.progress,
+    )
+
     best: tuple[float, str, Teacher, Scorer] | None = None
     refusal: ConfigError | None = None
-    for name, settings in TEACHERS_OF_FEW_ITEMS if few else TEACHERS_OF_MANY_ITEMS:
-        teacher = TEACHERS[name](**settings)
+    for i, ((name, settings), teacher) in enumerate(zip(candidates, teachers, strict=True)):
         try:
-            scorer = conditions.fitted(teacher)
+            scorer = fits.fit(teacher)
         except ConfigError as error:  # not for these data; others may be
             conditions.say(f"left out teacher {name}: {error}")
             refusal = error
@@ -189,6 +201,8 @@ def _best_teacher(conditions: Conditions, trials: list[Trial]) -> tuple[str, Tea
         trials.append(Trial(f"teacher {name}" + (f" ({given})" if given else ""), ndcg))
         if best is None or ndcg > best[0]:
             best = ndcg, name, teacher, scorer
+        del scorer  # one that lost would lie beside the next one while that is fitted
+        fits.release(teachers[i + 1 :])
     if best is None:
         raise refusal or ConfigError("there is no teacher to choose from")
     ndcg, name, teacher, scorer = best
@@ -204,16 +218,10 @@ def _best_perplexity(
     trials: list[Trial],
 ) -> float:
     """Return the perplexity whose codes, after a short fit, rank held-out items best."""
-    if len(perplexities) == 1:
-        return perplexities[0]  # given, however wide
-    widest = max(1.0, conditions.train.n_items / 8)  # a wider target would be nearly even
-    candidates = sorted({min(perplexity, widest) for perplexity in perplexities})
-    if len(candidates) == 1:
-        return candidates[0]
     rows = _some(conditions.train.n_users, _TRIAL_USERS)
     few = conditions.of_users(rows)
     figures: list[float] = []
-    for perplexity in candidates:
+    for perplexity in perplexities:
         trial = _with(model, perplexity=perplexity, **_TRIAL_SETTINGS)
         codes = trial.fit(
             few.train,
@@ -227,10 +235,18 @@ def _best_perplexity(
         trials.append(Trial(f"codes of perplexity {perplexity:g}, a short fit", judged.ndcg))
     best = int(np.argmax(figures))
     conditions.say(
-        f"chose perplexity {candidates[best]:g}: ndcg@{conditions.k} {figures[best]:.4f} "
+        f"chose perplexity {perplexities[best]:g}: ndcg@{conditions.k} {figures[best]:.4f} "
         "after a short fit"
     )
-    return candidates[best]
+    return perplexities[best]
+
+
+def _different(perplexities: tuple[float, ...], n_items: int) -> list[float]:
+    """Return the perplexities to try, ascending; one that is given alone stays, however wide."""
+    if len(perplexities) == 1:
+        return list(perplexities)
+    widest = max(1.0, n_items / 8)  # a wider target would be nearly even
+    return sorted({min(perplexity, widest) for perplexity in perplexities})
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,6 +15,8 @@ from training.embeddings import Embeddings
 from training.models import HASH_MODELS
 from training.progress import QuietProgress
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 CPU = torch.device("cpu")
 
 # Settings that make the defaults quick enough for a test; a model without a line runs as it is.
@@ -23,15 +25,6 @@ QUICK = {
     "dgcn-bincf": {"epochs": 6, "batches_per_epoch": 8},
     "listwise": {"epochs": 20, "perplexity": 10},
 }
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Tensors this small lose more to waiting threads than they win."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -40,7 +40,7 @@ def scores_by_inversion(model, X):
 @pytest.mark.parametrize("options", [{}, {"user_exponent": 0, "regularization": 0.1}])
 def test_item_weights_are_the_closed_form_with_a_diagonal_of_zeros(train, options):
     model = DenoisedEase(**options)
-    B = model.item_weights(train, CPU).numpy()
+    B = model.item_weights(train.matrix(), CPU).numpy()
     expected, _, _ = weights_by_inversion(model, train.matrix().toarray().astype(float))
     assert (B.diagonal() == 0).all()
     np.testing.assert_allclose(B, expected, atol=1e-5)
@@ -49,7 +49,7 @@ def test_item_weights_are_the_closed_form_with_a_diagonal_of_zeros(train, option
 def test_no_change_of_a_weight_off_the_diagonal_lowers_the_penalised_error(train):
     model = DenoisedEase()
     X = train.matrix().toarray().astype(float)
-    B = model.item_weights(train, CPU).numpy().astype(float)
+    B = model.item_weights(train.matrix(), CPU).numpy().astype(float)
     _, G, penalty = weights_by_inversion(model, X)
     gradient = (G + np.diag(penalty)) @ B - G  # half of that of |X_w - X_w B|^2 + tr(B^T Lambda B)
     np.fill_diagonal(gradient, 0)

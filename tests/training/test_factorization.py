@@ -32,8 +32,8 @@ def matrix(rng):
     return Matrix(left * 2.0 ** -np.arange(15) @ right.T)
 
 
-def factor(function, scorer, rank, seed=0):
-    return function(scorer, rank, seed=seed, device=CPU, progress=QuietProgress())
+def factor(function, scorer, rank, seed=0, **options):
+    return function(scorer, rank, seed=seed, device=CPU, progress=QuietProgress(), **options)
 
 
 def test_a_teacher_that_has_factors_keeps_them_whatever_their_width(rng):
@@ -70,6 +70,37 @@ def test_scores_are_asked_for_in_blocks_and_blocks_change_nothing(matrix, monkey
     np.testing.assert_allclose(
         blocked.users @ blocked.items.T, whole.users @ whole.items.T, atol=1e-5
     )
+
+
+def test_as_many_users_as_there_are_to_find_the_subspace_from_change_nothing(matrix):
+    everyone, most = (
+        factor(truncated_svd, matrix, 4),
+        factor(truncated_svd, matrix, 4, most_users=40),
+    )
+    assert np.array_equal(everyone.users, most.users)
+    assert np.array_equal(everyone.items, most.items)
+
+
+def test_users_beyond_those_that_the_subspace_is_found_from_are_asked_for_once(matrix):
+    asked = np.zeros(40, dtype=int)
+    scores = matrix.scores
+
+    def counted(user_rows):
+        asked[user_rows] += 1
+        return scores(user_rows)
+
+    matrix.scores = counted
+    factor(truncated_svd, matrix, 4, passes=3, most_users=10)
+    assert sorted(asked.tolist()) == [1] * 30 + [4] * 10
+    assert asked[0] == asked[-1] == 4, "spread from first to last"
+
+
+def test_users_that_are_alike_have_the_best_factors_from_half_of_them(rng):
+    half = rng.normal(size=(20, 6)) @ rng.normal(size=(6, 25))
+    found = factor(truncated_svd, Matrix(np.repeat(half, 2, axis=0)), 4, most_users=20)
+    left, singular, right = np.linalg.svd(np.repeat(half, 2, axis=0))
+    best = (left[:, :4] * singular[:4]) @ right[:4]
+    np.testing.assert_allclose(found.users @ found.items.T, best, atol=1e-3)
 
 
 def test_the_same_seed_gives_the_same_factors_bit_for_bit(matrix):

@@ -20,17 +20,11 @@ from training.models.listwise_descent import (
 from training.progress import QuietProgress
 from training.ranked_lists import RankedLists
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 CPU = torch.device("cpu")
 N_USERS, N_ITEMS = 12, 30
 EXACT = 520  # bits: codes as wide as this are multiplied in float32 on every machine
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def random_codes(n, n_bits, seed):

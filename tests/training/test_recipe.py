@@ -5,7 +5,6 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
-import torch
 
 from index.artifact import Artifact
 from index.errors import ConfigError
@@ -25,15 +24,9 @@ from training.teachers import TEACHERS
 from training.teachers.ease import Ease
 from training.teachers.graph_filter import GraphFilter
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 QUICK = {"device": "cpu", "k": 10, "model.n_bits": 32, "model.epochs": 6}
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def config_of(**flags):

@@ -16,18 +16,13 @@ from training.progress import QuietProgress
 from training.selection import Conditions, RowsOf, select
 from training.teachers import TEACHERS
 from training.teachers.ease import Ease
+from training.teachers.ials import Ials
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 CPU = torch.device("cpu")
 MODEL = Listwise(n_bits=32, perplexity=7)
 N_TEACHERS = len(selection.TEACHERS_OF_FEW_ITEMS)
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
@@ -144,6 +139,16 @@ def test_perplexities_beyond_an_eighth_of_the_items_are_tried_as_one(train):
         "codes of perplexity 2",
         "codes of perplexity 10",
     ]
+
+
+def test_a_given_teacher_is_fitted_only_if_there_are_perplexities_to_try(train):
+    progress = QuietProgress()
+    how = {"k": 10, "seed": 0, "device": CPU, "progress": progress, "say": print}
+    found = select(train, MODEL, ("ials", Ials()), perplexities=(40, 60), **how)
+    assert found.model.perplexity == 10, "an eighth of the items"
+    assert not progress.history
+    select(train, MODEL, ("ials", Ials()), perplexities=(2, 60), **how)
+    assert "iALS iterations" in progress.history
 
 
 @pytest.mark.parametrize("order", [("popularity", "ease"), ("ease", "popularity")])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any
@@ -16,7 +16,7 @@ from index.errors import ConfigError
 from training.data.interactions import Interactions
 from training.hyperparameters import Hyperparameters
 from training.progress import Progress
-from training.scorer import Csr, FoldInScorer
+from training.scorer import Csr, LinearScorer
 from training.teachers.denoised_ease import DenoisedEase
 from training.teachers.ease import Ease
 from training.teachers.graph_filter import GraphFilter
@@ -42,7 +42,7 @@ class BlendScores:
     """
 
     weights: tuple[float, ...]
-    parts: tuple[FoldInScorer, ...]
+    parts: tuple[LinearScorer, ...]
 
     @property
     def n_users(self) -> int:
@@ -61,6 +61,14 @@ class BlendScores:
     def fold_in(self, histories: Csr) -> NDArray[np.float32]:
         """Score every item for new users; see `FoldInScorer.fold_in`."""
         return self._sum(part.fold_in(histories) for part in self.parts)
+
+    def item_weights(self, item_rows: NDArray[np.integer]) -> NDArray[np.float32]:
+        """Return those of the part that weighs most; see `LinearScorer`.
+
+        How much a part's scores are scaled depends on the user, so the sum has no such weights.
+        """
+        heaviest = max(range(len(self.parts)), key=self.weights.__getitem__)
+        return self.parts[heaviest].item_weights(item_rows)
 
     def _sum(self, scores: Iterable[NDArray[np.float32]]) -> NDArray[np.float32]:
         terms = zip(self.weights, scores, strict=True)
@@ -118,13 +126,17 @@ class Blend(Hyperparameters):
         Raises:
             ConfigError: a part refuses the data, such as EASE a catalogue that is too large.
         """
-        return BlendScores(
-            tuple(self.weights[name] for name in self.settings),
-            tuple(
-                BLENDABLE[name](**settings).fit(train, seed=seed, device=device, progress=progress)
-                for name, settings in self.settings.items()
-            ),
+        return self.combined(
+            [part.fit(train, seed=seed, device=device, progress=progress) for part in self.parts()]
         )
+
+    def parts(self) -> list[DenoisedEase | Ease | GraphFilter | Ials]:
+        """Return the teachers that are blended, in the order of `settings`."""
+        return [BLENDABLE[name](**settings) for name, settings in self.settings.items()]
+
+    def combined(self, fitted: Sequence[LinearScorer]) -> BlendScores:
+        """Blend the `parts`, fitted to the same data."""
+        return BlendScores(tuple(self.weights[name] for name in self.settings), tuple(fitted))
 
 
 def standardised(scores: NDArray[np.float32]) -> NDArray[np.float32]:

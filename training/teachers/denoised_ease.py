@@ -36,6 +36,14 @@ class DenoisedScores(Embeddings):
         coordinates = self.source.fold_in(histories) @ self.items / np.square(self.items).sum(0)
         return coordinates @ self.items.T
 
+    def item_weights(self, item_rows: NDArray[np.integer]) -> NDArray[np.float32]:
+        """Return the source's; see `LinearScorer`."""
+        return self.source.item_weights(item_rows)
+
+    def cut(self, rank: int) -> DenoisedScores:
+        """Keep the largest of the singular values."""
+        return DenoisedScores(self.users[:, :rank], self.items[:, :rank], source=self.source)
+
 
 class DenoisedEase(Hyperparameters):
     """Factors of a transformed EASE score matrix.
@@ -50,8 +58,11 @@ class DenoisedEase(Hyperparameters):
        rank better than the matrix they come from. A new user's row of Z is projected on the item
        factors.
 
+    The directions of step 4 are found from `basis_users` users and everyone is projected on them.
+
     Memory is two float32 matrices of items x items on the device, and the factors; time is
-    O(n_items^3 + passes n_items (n_interactions + n_users rank)).
+    O(n_items^3 + n_items (n_interactions + n_users rank)) and `passes` times the second part for
+    the users that directions are found from.
 
     Attributes:
         user_exponent: a.
@@ -60,6 +71,7 @@ class DenoisedEase(Hyperparameters):
         score_exponent: e.
         rank: singular values kept, if there are as many; None keeps Z as it is, without factors.
         passes: over the users, to find the singular vectors.
+        basis_users: most users to find them from, evenly spread over the rows.
         max_items: refuse larger catalogues, whose matrix would not fit or take too long to invert.
     """
 
@@ -69,6 +81,7 @@ class DenoisedEase(Hyperparameters):
     score_exponent: PositiveFloat = 0.5
     rank: PositiveInt | None = 64
     passes: PositiveInt = 4
+    basis_users: PositiveInt = 20_000
     max_items: PositiveInt = 30_000
 
     def fit(
@@ -81,17 +94,22 @@ class DenoisedEase(Hyperparameters):
         """
         X = binary_matrix(train, self.max_items)
         with deterministic(device):
-            scorer = ItemWeightScorer(X, self.item_weights(train, device), self.standardised)
+            scorer = ItemWeightScorer(X, self.item_weights(X, device), self.standardised)
         if self.rank is None:
             return scorer
         factors = truncated_svd(
-            scorer, self.rank, passes=self.passes, seed=seed, device=device, progress=progress
+            scorer,
+            self.rank,
+            passes=self.passes,
+            most_users=self.basis_users,
+            seed=seed,
+            device=device,
+            progress=progress,
         )
         return DenoisedScores(factors.users, factors.items, source=scorer)
 
-    def item_weights(self, train: Interactions, device: torch.device) -> Tensor:
-        """Return B of step 2, float32, shape (n_items, n_items), with a diagonal of zeros."""
-        X = binary_matrix(train, self.max_items)
+    def item_weights(self, X: Csr, device: torch.device) -> Tensor:
+        """Return B of step 2 for a binary X, float32, of items x items, with a zero diagonal."""
         d_users, d_items = (np.maximum(X.getnnz(axis), 1) for axis in (1, 0))
         G = gram(X, d_users ** (-2 * self.user_exponent), device)
         relative = (d_items / d_items.mean()) ** self.item_exponent

@@ -1,0 +1,82 @@
+"""Fits of several teachers to the same data, in which what two of them share is fitted once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable
+from typing import Any
+
+import torch
+
+from training.data.interactions import Interactions
+from training.progress import Progress
+from training.scorer import Scorer
+from training.teachers import Teacher
+from training.teachers.blend import Blend
+from training.teachers.denoised_ease import DenoisedEase
+from training.teachers.graph_filter import GraphFilter
+
+
+class SharedFits:
+    """Fits teachers; their scores are those of fits by themselves.
+
+    Shared are the parts of blends; the widest factors of a denoised EASE, whose first columns are
+    those of a smaller rank (up to the accuracy of `truncated_svd`); and the smooth signals of graph
+    filters, whatever their exponents.
+
+    Args:
+        train: what all are fitted to.
+        seed: of every fit.
+        device: where they run.
+        progress: follows them.
+    """
+
+    def __init__(
+        self, train: Interactions, *, seed: int, device: torch.device, progress: Progress
+    ) -> None:
+        self._train = train
+        self._how: dict[str, Any] = {"seed": seed, "device": device, "progress": progress}
+        self._kept: dict[Hashable, Any] = {}
+
+    def fit(self, teacher: Teacher) -> Scorer:
+        """Fit a teacher, or what of it is not there yet; see `Teacher.fit`."""
+        if isinstance(teacher, Blend):
+            return teacher.combined([self._fit(part) for part in teacher.parts()])
+        return self._fit(teacher)
+
+    def release(self, later: Iterable[Teacher]) -> None:
+        """Forget what none of these teachers, those still to be fitted, can use."""
+        needed = {_key(part) for teacher in later for part in _parts(teacher)}
+        self._kept = {key: kept for key, kept in self._kept.items() if key in needed}
+
+    def _fit(self, teacher: Teacher) -> Any:
+        def alone() -> Any:
+            return teacher.fit(self._train, **self._how)
+
+        key = _key(teacher)
+        if isinstance(teacher, GraphFilter):
+            X = teacher.accepted(self._train)
+            return teacher.filtered(X, self._once(key, lambda: teacher.signals(X, **self._how)))
+        if isinstance(teacher, DenoisedEase) and teacher.rank is not None:
+            rank, (widest, scorer) = teacher.rank, self._once(key, lambda: (teacher.rank, alone()))
+            if widest < rank:
+                _, scorer = self._kept[key] = rank, alone()
+            return scorer.cut(rank) if widest > rank else scorer
+        return self._once(key, alone)
+
+    def _once(self, key: Hashable, make: Callable[[], Any]) -> Any:
+        if key not in self._kept:
+            self._kept[key] = make()
+        return self._kept[key]
+
+
+def _parts(teacher: Teacher) -> Iterable[Teacher]:
+    return teacher.parts() if isinstance(teacher, Blend) else (teacher,)
+
+
+def _key(teacher: Teacher) -> Hashable:
+    """Return what two teachers have in common if they share anything: settings, frozen."""
+    if isinstance(teacher, DenoisedEase) and teacher.rank is not None:
+        return "factors", teacher.model_copy(update={"rank": None})
+    if isinstance(teacher, GraphFilter):
+        return "signals", teacher.rank, teacher.passes
+    return teacher
