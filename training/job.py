@@ -197,6 +197,8 @@ def choose_by_validation(
     say: Say,
 ) -> RerankChoice | None:
     """Fit without a tenth of the training part, and choose by that how to re-rank, if at all."""
+    # These are the pairs that teacher and perplexity were chosen by, with the same seed. They may
+    # flatter what was chosen, which is under both rankings that are compared here.
     part, held_out = by_popularity(*validation_part(train, VALIDATION_SHARE, config.seed))
     fitted = fit(recipe, part, config.seed, progress=progress, clock=clock, say=say)
     with clock.stage("rerank"):

@@ -28,7 +28,7 @@ from training.teachers import TEACHERS, Teacher
 
 VALIDATION_SHARE = 0.1
 PERPLEXITIES = (25.0, 75.0, 200.0)
-MOST_ITEMS_TO_INVERT = 20_000  # beyond, trials of EASE would hold more than 5 GB at a time
+MOST_ITEMS_TO_INVERT = 20_000  # beyond, a trial of EASE would hold more than 3.2 GB at a time
 _JUDGED_USERS = 5_000  # by a teacher
 _TRIAL_USERS = 10_000  # of a short fit
 # Half as long as a fit: after a much shorter one, narrow targets look better than they are.

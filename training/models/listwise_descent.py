@@ -121,6 +121,8 @@ def descend(
     Returns:
         The last c.
     """
+    if not rounds:
+        return scale
     chunks = [
         find_candidates(users, items, lists, seen, rows=rows, n_near=n_near)
         for rows in _slices(len(users), _CHUNK)
