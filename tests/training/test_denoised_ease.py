@@ -73,10 +73,11 @@ def test_factors_are_the_best_of_their_rank(train):
     np.testing.assert_allclose(embeddings.scores(np.arange(30)), best, atol=1e-3)
 
 
-def test_blocks_of_users_change_nothing(train, monkeypatch):
+def test_blocks_of_users_and_of_items_change_nothing(train, monkeypatch):
     whole = fit(DenoisedEase(rank=12), train).scores(np.arange(30))
     monkeypatch.setattr("training.factorization._BLOCK", 12 * 7)
     monkeypatch.setattr("training.item_weights._BLOCK", 12 * 5)
+    monkeypatch.setattr("training.item_weights._TILE", 5)
     np.testing.assert_allclose(
         fit(DenoisedEase(rank=12), train).scores(np.arange(30)), whole, atol=1e-4
     )

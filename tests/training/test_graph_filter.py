@@ -53,7 +53,11 @@ def test_walk_of_two_steps_by_hand():
     assert folded.tolist() == [[0.5, 0.5, 0], [0.5, 1, 0.5]]
 
 
-def test_filter_is_kept_sparse_where_the_data_are_and_dense_where_that_is_smaller():
+@pytest.mark.parametrize("rows_at_once", [256, 7])
+def test_filter_is_kept_sparse_where_the_data_are_and_dense_where_that_is_smaller(
+    rows_at_once, monkeypatch
+):
+    monkeypatch.setattr("training.teachers.graph_filter._SAMPLE", rows_at_once)
     apart = interactions_of([(user, user) for user in range(20)], 20, 20)
     together = interactions_of([(user, item) for user in range(20) for item in range(20)], 20, 20)
     for train, is_sparse in ((apart, True), (together, False)):
