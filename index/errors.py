@@ -104,6 +104,33 @@ class QualityGateError(HashrecError):
         )
 
 
+class InvalidRecordError(DataError):
+    """An event or a catalogue change cannot be kept as it is."""
+
+    def __init__(self, member: str, reason: str) -> None:
+        super().__init__(f"{member} {reason}")
+
+
+class JournalError(HashrecError):
+    """The record of events cannot be used."""
+
+
+class JournalCorruptError(JournalError):
+    """A journal's file is damaged, or is something else."""
+
+    def __init__(self, journal: Path | str, reason: str) -> None:
+        super().__init__(
+            f"{journal}: not a usable journal: {reason}; move it away, or restore a copy"
+        )
+
+
+class JournalUnavailableError(JournalError):
+    """A journal cannot be read or written right now."""
+
+    def __init__(self, journal: Path | str, reason: str) -> None:
+        super().__init__(f"{journal}: events cannot be kept or read: {reason}")
+
+
 class CodeWidthError(HashrecError):
     """Codes of one width met codes or an index of another."""
 

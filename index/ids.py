@@ -15,6 +15,26 @@ from index.strings import PIECE, StringArray, ascending
 MAX_ID_BYTES = 512  # of an external id in UTF-8, in files and in requests
 
 
+def require_id(value: object) -> str:
+    """Check an external id.
+
+    Raises:
+        ValueError: it is not a string, empty, longer than 512 bytes in UTF-8, or not writable as
+            UTF-8.
+    """
+    if not isinstance(value, str):
+        raise ValueError("must be a string")
+    if not value:
+        raise ValueError("must not be empty")
+    try:
+        n_bytes = len(value.encode())
+    except UnicodeEncodeError:  # JSON can hold half of a surrogate pair
+        raise ValueError("must be valid Unicode") from None
+    if n_bytes > MAX_ID_BYTES:
+        raise ValueError(f"must have at most {MAX_ID_BYTES} bytes")
+    return value
+
+
 def spread(n: int, samples: int = 64) -> list[int]:
     """Return at most `samples` different rows from first to last of `n`, evenly spread."""
     return np.unique(np.linspace(0, n - 1, num=min(n, samples)).astype(np.int64)).tolist()

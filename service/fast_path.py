@@ -14,13 +14,14 @@ from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
 from index.errors import HashrecError
+from index.ids import require_id
 from index.recommender import MAX_K
 from service import replies
 from service.cached_recommender import Wanted
 from service.dependencies import Services
 from service.error_handlers import bug_response
 from service.observability import RequestObserver
-from service.schemas import DEFAULT_K, require_id
+from service.schemas import DEFAULT_K
 
 PATHS = ("/recommend/", "/v1/recommend/")
 ROUTE = "/recommend/{user_id}"

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self, cast
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
 
-from index.ids import MAX_ID_BYTES
+from index.ids import MAX_ID_BYTES, require_id
 from index.recommender import MAX_K, Options, Source
 from service.cached_recommender import Wanted
 
@@ -18,23 +18,6 @@ MAX_EXCLUDED = 1000
 MAX_HISTORY = 1000
 MAX_CATEGORIES = 50
 MAX_MEMBERS = 50  # each unknown one is an error that takes time to describe
-
-
-def require_id(value: str) -> str:
-    """Check an external id.
-
-    Raises:
-        ValueError: it is empty, longer than 512 bytes in UTF-8, or not writable as UTF-8.
-    """
-    if not value:
-        raise ValueError("must not be empty")
-    try:
-        n_bytes = len(value.encode())
-    except UnicodeEncodeError:  # JSON can hold half of a surrogate pair
-        raise ValueError("must be valid Unicode") from None
-    if n_bytes > MAX_ID_BYTES:
-        raise ValueError(f"must have at most {MAX_ID_BYTES} bytes")
-    return value
 
 
 ExternalId = Annotated[

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request
 from starlette.responses import Response
 
 from index.errors import ConfigError, HashrecError
+from index.ids import require_id
 from service.answer import Answer
 from service.dependencies import ServicesDependency, refuse_repeated_options
 from service.error_handlers import documented, problem_of
@@ -21,7 +22,6 @@ from service.schemas import (
     FoldInRequest,
     RecommendQuery,
     RecommendReply,
-    require_id,
 )
 
 router = APIRouter(tags=["recommendations"], dependencies=[Depends(refuse_repeated_options)])
