@@ -155,14 +155,14 @@ def select(
         return None
     conditions = Conditions(part, held_out, k, seed, device, progress, say)
     trials: list[Trial] = []
-    scorer = None
+    scorer: Scorer | None = None
     if teacher is None:
         name, chosen, scorer = _best_teacher(conditions, trials)
     else:
         name, chosen = teacher
     perplexity, *others = _different(perplexities, part.n_items)
     if others:
-        scorer = scorer or conditions.fitted(chosen)
+        scorer = conditions.fitted(chosen) if scorer is None else scorer
         perplexity = _best_perplexity(conditions, scorer, model, (perplexity, *others), trials)
     return Selection(name, chosen, _with(model, perplexity=perplexity), k, tuple(trials))
 
@@ -190,6 +190,7 @@ def _best_teacher(conditions: Conditions, trials: list[Trial]) -> tuple[str, Tea
     best: tuple[float, str, Teacher, Scorer] | None = None
     refusal: ConfigError | None = None
     for i, ((name, settings), teacher) in enumerate(zip(candidates, teachers, strict=True)):
+        fits.release(teachers[i:])
         try:
             scorer = fits.fit(teacher)
         except ConfigError as error:  # not for these data; others may be
@@ -202,7 +203,6 @@ def _best_teacher(conditions: Conditions, trials: list[Trial]) -> tuple[str, Tea
         if best is None or ndcg > best[0]:
             best = ndcg, name, teacher, scorer
         del scorer  # one that lost would lie beside the next one while that is fitted
-        fits.release(teachers[i + 1 :])
     if best is None:
         raise refusal or ConfigError("there is no teacher to choose from")
     ndcg, name, teacher, scorer = best

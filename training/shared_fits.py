@@ -17,11 +17,11 @@ from training.teachers.graph_filter import GraphFilter
 
 
 class SharedFits:
-    """Fits teachers; their scores are those of fits by themselves.
+    """Fits teachers, whose scores are exactly those of fits by themselves, with one exception.
 
-    Shared are the parts of blends; the widest factors of a denoised EASE, whose first columns are
-    those of a smaller rank (up to the accuracy of `truncated_svd`); and the smooth signals of graph
-    filters, whatever their exponents.
+    Shared are the parts of blends and the smooth signals of graph filters, whatever their
+    exponents; and the widest factors of a denoised EASE. The first of these are the factors of a
+    smaller rank, found a little better than alone, as `truncated_svd` follows more directions.
 
     Args:
         train: what all are fitted to.
@@ -57,10 +57,11 @@ class SharedFits:
             X = teacher.accepted(self._train)
             return teacher.filtered(X, self._once(key, lambda: teacher.signals(X, **self._how)))
         if isinstance(teacher, DenoisedEase) and teacher.rank is not None:
-            rank, (widest, scorer) = teacher.rank, self._once(key, lambda: (teacher.rank, alone()))
-            if widest < rank:
-                _, scorer = self._kept[key] = rank, alone()
-            return scorer.cut(rank) if widest > rank else scorer
+            rank = min(teacher.rank, self._train.n_users, self._train.n_items)
+            factors = self._kept.get(key)
+            if factors is None or factors.dim < rank:
+                factors = self._kept[key] = alone()
+            return factors if factors.dim == rank else factors.cut(rank)
         return self._once(key, alone)
 
     def _once(self, key: Hashable, make: Callable[[], Any]) -> Any:
@@ -74,7 +75,7 @@ def _parts(teacher: Teacher) -> Iterable[Teacher]:
 
 
 def _key(teacher: Teacher) -> Hashable:
-    """Return what two teachers have in common if they share anything: settings, frozen."""
+    """Return what is equal for two teachers if and only if they share a fit."""
     if isinstance(teacher, DenoisedEase) and teacher.rank is not None:
         return "factors", teacher.model_copy(update={"rank": None})
     if isinstance(teacher, GraphFilter):
