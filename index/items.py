@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from index.errors import DataError
 from index.ids import IdMap, spread
@@ -23,15 +24,19 @@ class ItemTable:
         attributes: a JSON object per item row, such as `{"title": ..., "categories": [...]}`.
         categories: category names.
         category_items: the item rows of each category, ascending.
+        hidden: int32, rows of the items that are not to be served, ascending.
     """
 
     attributes: StringArray
     categories: IdMap
     category_items: RowLists
+    hidden: NDArray[np.int32] = field(default_factory=lambda: np.empty(0, dtype=np.int32))
 
     @classmethod
     def build(cls, attributes: Sequence[Mapping[str, Any]]) -> ItemTable:
         """Pack one mapping per item row; its `categories`, a list of names, are indexed.
+
+        A `hidden` that is true is kept as such, and not as an attribute.
 
         Raises:
             DataError: a text in it cannot be written as UTF-8.
@@ -46,7 +51,11 @@ class ItemTable:
         owners, rows = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
         try:
             packed = StringArray.build(
-                json.dumps(item, ensure_ascii=False, separators=(",", ":")).encode()
+                json.dumps(
+                    {name: value for name, value in item.items() if name != "hidden"},
+                    ensure_ascii=False,
+                    separators=(",", ":"),
+                ).encode()
                 for item in attributes
             )
         except UnicodeEncodeError as error:
@@ -55,6 +64,7 @@ class ItemTable:
             packed,
             IdMap.build(names),
             RowLists.build(owners, rows, len(names)),
+            np.flatnonzero([item.get("hidden") is True for item in attributes]).astype(np.int32),
         )
 
     def check(self, n_items: int) -> None:
@@ -72,6 +82,11 @@ class ItemTable:
             raise ValueError("item_attributes: an item's are not a JSON object")
         self.categories.check("categories")
         self.category_items.check("category_items", len(self.categories), n_items)
+        hidden = self.hidden
+        if len(hidden) and not (
+            hidden[0] >= 0 and hidden[-1] < n_items and (hidden[1:] > hidden[:-1]).all()
+        ):
+            raise ValueError("hidden_items: not ascending item rows")
 
     def of(self, row: int) -> dict[str, Any]:
         """Return an item's attributes."""

@@ -57,6 +57,7 @@ class Model:
             **_string_arrays("item_attributes", self.item_table.attributes),
             **_id_arrays("categories", self.item_table.categories),
             **_list_arrays("category_items", self.item_table.category_items),
+            **({"hidden_items": hidden} if len(hidden := self.item_table.hidden) else {}),
             **({} if self.encoder is None else _encoder_arrays(self.encoder)),
             **({} if self.refiner is None else _refiner_arrays(self.refiner)),
             **({} if self.reranker is None else _reranker_arrays(self.reranker)),
@@ -143,6 +144,11 @@ class Model:
                 attributes=strings("item_attributes"),
                 categories=ids("categories"),
                 category_items=RowLists(*lists("category_items")),
+                hidden=(
+                    array("hidden_items", np.int32)
+                    if "hidden_items" in names
+                    else np.empty(0, dtype=np.int32)
+                ),
             ),
             encoder=encoder() if part("user_encoder") or part("item_encoder") else None,
             refiner=refiner() if part("user_refiner") else None,

@@ -33,6 +33,9 @@ app = typer.Typer()
 @app.command()
 def quickstart(
     data: Annotated[str, typer.Option(help="Named data set or path.")] = "synthetic",
+    items: Annotated[
+        Path | None, typer.Option(help="File of the items' titles, categories and so on.")
+    ] = None,
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to serve on.")] = 8000,
     store: StoreOption = DEFAULT_STORE,
     quiet: QuietOption = False,
@@ -41,6 +44,8 @@ def quickstart(
     require_free_port(port)
     run = store / ".quickstart"
     flags = ["--quiet"] if quiet else []
+    if items is not None:
+        flags += ["--items", str(items)]
     hashrec("train", "--data", data, "--split", "none", "--out", str(run), *flags)
     hashrec("publish", str(run), "--store", str(store), stdout=subprocess.DEVNULL)
     server = subprocess.Popen(

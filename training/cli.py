@@ -54,8 +54,12 @@ MinValueOption = Annotated[
     float | None, typer.Option(help="Least value that counts as a positive; all do by default.")
 ]
 ConfigOption = Annotated[Path | None, typer.Option(help="TOML file; flags go before it.")]
-MaxBadOption = Annotated[int | None, typer.Option(min=0, help="Unreadable rows to leave out.")]
-ItemsOption = Annotated[Path | None, typer.Option(help="File with titles and categories.")]
+MaxBadOption = Annotated[
+    int | None, typer.Option(min=0, help="Unreadable rows to leave out of a file.")
+]
+ItemsOption = Annotated[
+    Path | None, typer.Option(help="File of the items' titles, categories and so on.")
+]
 ModelOption = Annotated[
     str | None,
     typer.Option(

@@ -26,7 +26,8 @@ class DataConfig(Hyperparameters):
         home: where fetched data sets lie; None for `~/.cache/hashrec`.
         preset: name of the file's format, in place of detection.
         columns: role -> column name.
-        items: file with titles and categories, in place of the one found beside the data.
+        items: file of titles, categories and other attributes of the items, in place of the one
+            found beside the data.
         min_value: least value that counts as a positive.
         max_bad: unreadable rows to leave out before the job fails.
         k_core: drop users and items with fewer interactions, repeatedly; 0 keeps all.

@@ -89,6 +89,17 @@ def test_an_artifact_from_before_there_were_encoders_opens_and_says_what_it_lack
         recommender.recommend_history(["i1"])
 
 
+def test_hidden_items_are_kept_apart_from_their_attributes(
+    small_model: Model, tmp_path: Path
+) -> None:
+    described = [{"title": str(row), "hidden": row in (3, 7)} for row in range(40)]
+    model = dataclasses.replace(small_model, item_table=ItemTable.build(described))
+    write(tmp_path / "artifact", model)
+    opened = Artifact.open(tmp_path / "artifact").model.item_table
+    assert opened.hidden.tolist() == [3, 7]
+    assert opened.of(3) == {"title": "3"}
+
+
 def test_a_folder_that_is_not_there_is_said_to_be_missing(tmp_path: Path) -> None:
     with pytest.raises(ArtifactCorruptError, match="No such file"):
         Artifact.open(tmp_path / "nowhere")
@@ -139,6 +150,9 @@ CONTRADICTIONS = {
                 m.item_table.category_items.indptr, m.item_table.category_items.items[::-1].copy()
             ),
         ),
+    ),
+    "hidden_items: not ascending item rows": lambda m: dataclasses.replace(
+        m, item_table=dataclasses.replace(m.item_table, hidden=np.array([3, 3], np.int32))
     ),
 }
 

@@ -17,7 +17,7 @@ from training.data.items import (
     NO_ATTRIBUTES,
     ItemAttributes,
     find_item_attributes,
-    read_item_attributes,
+    read_items,
 )
 from training.data.reading import ReadResult, read_interactions
 from training.data.synthetic import synthetic_catalogue
@@ -75,7 +75,7 @@ class Dataset:
     Attributes:
         name: the name or the path it was asked for by.
         interactions: all of them; the training part where `test_path` is set.
-        attributes: titles and categories of the items, perhaps of none.
+        attributes: titles, categories and more of the items, perhaps of none.
         description: what was read, from where, one line.
         reading: the reader's counts; None for the synthetic set.
         test_path: a test file that lies beside the data, for ``--split given``.
@@ -138,12 +138,12 @@ def load_dataset(
     Args:
         name_or_path: a name in `DATASETS`, a file, or a folder that holds one.
         data_home: where named sets lie, one folder for each; None for the default.
-        items: file of titles and categories; those beside a MovieLens file are found
+        items: file of the items' attributes; those beside a MovieLens file are found
             without it.
         preset: see `read_interactions`, as for the next three.
         columns: role -> column.
         min_value: least value of a positive.
-        max_bad: bad rows allowed.
+        max_bad: bad rows allowed in each file.
 
     Raises:
         DataError: there is no such set here, or it cannot be read.
@@ -151,22 +151,24 @@ def load_dataset(
     path = Path(name_or_path)
     if name_or_path == SYNTHETIC and not path.exists():
         made = synthetic_catalogue()
-        return Dataset(
-            name_or_path,
-            made.interactions,
-            made.attributes if items is None else read_item_attributes(items),
+        attributes = made.attributes
+        description = (
             f"synthetic: invented data, {made.interactions.n_users:,} users x "
-            f"{made.interactions.n_items:,} items; {len(made.interactions):,} interactions",
+            f"{made.interactions.n_items:,} items; {len(made.interactions):,} interactions"
         )
+        if items is not None:
+            described = read_items(items, max_bad=max_bad)
+            attributes, description = described.attributes, f"{description}; {described.summary()}"
+        return Dataset(name_or_path, made.interactions, attributes, description)
     path = find_data_file(name_or_path, data_home or default_data_home())
     reading = read_interactions(
         path, preset=preset, columns=columns, min_value=min_value, max_bad=max_bad
     )
     items = items or find_item_attributes(path)
-    attributes = NO_ATTRIBUTES if items is None else read_item_attributes(items)
-    description = reading.summary()
+    attributes, description = NO_ATTRIBUTES, reading.summary()
     if items is not None:
-        description += f"; {len(attributes):,} items described in {items.name}"
+        described = read_items(items, max_bad=max_bad)
+        attributes, description = described.attributes, f"{description}; {described.summary()}"
     return Dataset(
         name_or_path,
         reading.interactions,

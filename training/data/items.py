@@ -1,94 +1,141 @@
-"""What is known of the items: titles and categories."""
+"""What is known of the items: titles, categories, when they came, whether they are hidden."""
 
 from __future__ import annotations
 
-import csv
-import gzip
-import io
 import json
-import zlib
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from index.errors import DataError, UnknownFormatError, shorten
-from index.ids import IdMap
-from training.data.readers.head import GZIP_MAGIC, damaged_gzip
+import polars as pl
 
-ID_NAMES = ("itemid", "movieid", "item", "id", "sku", "productid", "asin")
-TITLE_NAMES = ("title", "name", "comment")  # Gorse keeps the title in its Comment
-CATEGORY_NAMES = ("categories", "category", "genres", "genre", "labels")
+from index.errors import DataError, EmptyDataError, TooManyBadRowsError
+from index.ids import MAX_ID_BYTES, IdMap
+from training.data.item_rows import ItemRow, read_item_rows
+from training.data.timestamps import to_seconds
+
 NO_GENRE = ("(no genres listed)", "unknown")
+NO_TIME = "0001-01-01T00:00:00Z"  # what Gorse writes for none
 # Where MovieLens keeps the titles of its movies, in order of preference.
 MOVIELENS_FILES = ("movies.dat", "movies.csv", "u.item")
 MOVIELENS_DATA = ("ratings", "u.data", "ua.", "ub.", "u1.", "u2.", "u3.", "u4.", "u5.")
-
-Record = tuple[str, str | None, tuple[str, ...]]
+TRUTH = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False, "": False}
+CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f]")
+EXAMPLES = 5
 
 
 @dataclass(frozen=True)
 class ItemAttributes:
-    """Titles and categories by external item id.
+    """Attributes by external item id.
 
     Attributes:
-        titles: item id -> title; an item without one is absent.
-        categories: item id -> category names; an item without any is absent.
+        by_id: item id -> `title` (str), `categories` (a list of names), `timestamp` (int, seconds
+            since 1970 UTC), `hidden` (only where it is true), and whatever else is known of it, as
+            JSON; what is not known of an item is absent.
     """
 
-    titles: Mapping[str, str]
-    categories: Mapping[str, tuple[str, ...]]
+    by_id: Mapping[str, Mapping[str, Any]]
 
     def __len__(self) -> int:
-        return len(self.titles.keys() | self.categories.keys())
+        return len(self.by_id)
 
-    def by_row(self, items: IdMap) -> list[dict[str, Any]]:
-        """Return one mapping per item row, with ``title`` and ``categories`` where known."""
-        rows: list[dict[str, Any]] = []
-        for item_id in items.ids(range(len(items))):
-            attributes: dict[str, Any] = {}
-            if item_id in self.titles:
-                attributes["title"] = self.titles[item_id]
-            if item_id in self.categories:
-                attributes["categories"] = list(self.categories[item_id])
-            rows.append(attributes)
-        return rows
+    def by_row(self, items: IdMap) -> list[Mapping[str, Any]]:
+        """Return one mapping per item row, empty for an item of which nothing is known."""
+        return [self.by_id.get(item_id, {}) for item_id in items.ids(range(len(items)))]
 
 
-NO_ATTRIBUTES = ItemAttributes({}, {})
+NO_ATTRIBUTES = ItemAttributes({})
 
 
-def read_item_attributes(path: Path | str) -> ItemAttributes:
-    """Read titles and categories.
+@dataclass(frozen=True)
+class ItemReading:
+    """What a file of items held and what became of it.
+
+    Attributes:
+        attributes: of the good rows.
+        path: the file.
+        n_bad: rows left out because something in them is missing or makes no sense.
+        bad_examples: the first few of them, such as "line 7: no item id".
+        n_duplicates: rows replaced by a later row of the same item.
+        timestamp_unit: as for interactions; None without timestamps.
+    """
+
+    attributes: ItemAttributes
+    path: Path
+    n_bad: int
+    bad_examples: tuple[str, ...]
+    n_duplicates: int
+    timestamp_unit: str | None
+
+    def summary(self) -> str:
+        """Describe the reading in one line."""
+        items = self.attributes.by_id.values()
+        parts = [f"{len(self.attributes):,} items described in {self.path.name}"]
+        if self.timestamp_unit:
+            parts.append(f"timestamps in {self.timestamp_unit}")
+        for count, what in (
+            (sum("hidden" in item for item in items), "hidden"),
+            (self.n_duplicates, "duplicates, the last kept"),
+            (self.n_bad, f"bad rows left out ({'; '.join(self.bad_examples)})"),
+        ):
+            if count:
+                parts.append(f"{count:,} {what}")
+        return ", ".join(parts)
+
+
+def read_items(path: Path | str, *, max_bad: int = 0) -> ItemReading:
+    """Read what a file says of the items.
 
     The file is MovieLens' ``movies.dat``, ``movies.csv`` or ``u.item`` (with ``u.genre`` beside
-    it), a CSV with a header (``item_id,title,categories``, categories separated by ``|``), or JSON
-    lines with the same or Gorse's fields (``ItemId``, ``Categories``). Any may be gzipped. Of an
-    item that comes twice, the last is kept.
+    it), a CSV with a header (``item_id,title,categories,timestamp,hidden`` and any others,
+    categories separated by ``|``), or JSON lines or Parquet with the same or Gorse's fields
+    (``ItemId``, ``IsHidden``, ``Categories``, ``Timestamp``, ``Labels``, ``Comment``). Any may be
+    gzipped. Of an item that comes twice, the last row is kept.
+
+    A row is bad without an item id, with an id over 512 bytes or with control characters, with a
+    title, categories, a timestamp or a `hidden` that is none, or with too many fields.
 
     Raises:
-        DataError: the file is missing, damaged, or has no column of item ids.
+        DataError: the file is missing, damaged, has no column of item ids or nothing beside it.
+        TooManyBadRowsError: it has more bad rows than `max_bad`.
     """
     path = Path(path)
-    name = path.name.lower().removesuffix(".gz")
-    if name == "u.item":
-        records = _u_item(path)
-    elif name.endswith(".dat"):
-        records = _movies_dat(path)
-    else:
-        text = _decoded(path)
-        is_json = text.lstrip().startswith("{")
-        records = _json_lines(path, text) if is_json else _csv(path, text)
-    titles: dict[str, str] = {}
-    categories: dict[str, tuple[str, ...]] = {}
-    for item_id, title, names in records:
-        if title:
-            titles[item_id] = title
-        if names:
-            categories[item_id] = names
-    if not titles and not categories:
+    rows = list(read_item_rows(path))
+    if not rows:
+        raise EmptyDataError(str(path), "no rows; give a file with item_id,title,categories")
+    problems: dict[int, str] = {}  # by position
+    cleaned: list[dict[str, Any]] = []
+    for position, row in enumerate(rows):
+        try:
+            cleaned.append(_cleaned(row))
+        except ValueError as error:
+            cleaned.append({})
+            problems[position] = str(error)
+    timestamp_unit = _convert_timestamps(cleaned, problems)
+    by_id = {
+        fields.pop("item_id"): fields
+        for position, fields in enumerate(cleaned)
+        if position not in problems
+    }
+    row_name = "row" if path.name.endswith(".parquet") else "line"
+    examples = [
+        f"{row_name} {rows[position].line}: {problems[position]}"
+        for position in sorted(problems)[:EXAMPLES]
+    ]
+    if len(problems) > max_bad:
+        raise TooManyBadRowsError(path, len(problems), max_bad, examples)
+    if not any(by_id.values()):
         raise DataError(f"{path}: no title, no category; give a file with item_id,title,categories")
-    return ItemAttributes(titles, categories)
+    return ItemReading(
+        attributes=ItemAttributes(by_id),
+        path=path,
+        n_bad=len(problems),
+        bad_examples=tuple(examples),
+        n_duplicates=len(rows) - len(problems) - len(by_id),
+        timestamp_unit=timestamp_unit,
+    )
 
 
 def find_item_attributes(data_path: Path | str) -> Path | None:
@@ -104,98 +151,77 @@ def find_item_attributes(data_path: Path | str) -> Path | None:
     return next((path for path in candidates if path.is_file()), None)
 
 
-def _decoded(path: Path) -> str:
-    """Read a whole text: UTF-8, or latin-1 as MovieLens wrote it before 2013."""
+def _cleaned(row: ItemRow) -> dict[str, Any]:
+    """Return a row's item id and attributes.
+
+    The timestamp stays as it is written: only all of them together tell their unit.
+
+    Raises:
+        ValueError: what is wrong with the row.
+    """
+    if row.problem:
+        raise ValueError(row.problem)
+    fields = {name: value for name, value in row.fields.items() if value not in (None, "", [], {})}
+    fields["item_id"] = _item_id(fields.get("item_id"))
     try:
-        content = path.read_bytes()
-        if content.startswith(GZIP_MAGIC):
-            content = gzip.decompress(content)
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise damaged_gzip(path) from error
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return content.decode("latin-1")
+        json.dumps(fields, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise ValueError("not valid Unicode") from None
+    if "title" in fields:
+        if not _is_scalar(fields["title"]):
+            raise ValueError("title is no text")
+        fields["title"] = str(fields["title"])
+    if names := _category_names(fields.pop("categories", [])):
+        fields["categories"] = names
+    if fields.get("timestamp") == NO_TIME:
+        del fields["timestamp"]
+    hidden = TRUTH.get(str(fields.pop("hidden", "")).strip().lower())
+    if hidden is None:
+        raise ValueError("hidden is neither true nor false")
+    return fields | ({"hidden": True} if hidden else {})
 
 
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    # splitlines() would also split at latin-1's NEL
-    for number, line in enumerate(_decoded(path).split("\n"), start=1):
-        if line.strip():
-            yield number, line.rstrip("\r")
+def _item_id(written: object) -> str:
+    if written is None:
+        raise ValueError("no item id")
+    if not _is_scalar(written):
+        raise ValueError("item id is neither a string nor a number")
+    item_id = str(written)
+    if CONTROL_CHARACTER.search(item_id):
+        raise ValueError("control character in the item id (a quote that is not closed?)")
+    if len(item_id.encode(errors="replace")) > MAX_ID_BYTES:
+        raise ValueError(f"item id over {MAX_ID_BYTES} bytes")
+    return item_id
 
 
-def _movies_dat(path: Path) -> Iterator[Record]:
-    for number, line in _lines(path):
-        fields = line.split("::")
-        if len(fields) < 3:
-            raise DataError(f"{path}: line {number} is not id::title::genres; mend it")
-        yield fields[0], "::".join(fields[1:-1]), _names(fields[-1].split("|"))
-
-
-def _u_item(path: Path) -> Iterator[Record]:
-    genre_path = path.with_name("u.genre")
-    genres: list[str] = []
-    if genre_path.is_file():
-        genres = [line.rsplit("|", 1)[0] for _, line in _lines(genre_path)]
-    for number, line in _lines(path):
-        fields = line.split("|")
-        if len(fields) < 5:
-            raise DataError(f"{path}: line {number} is not id|title|date|date|url|flags; mend it")
-        flags = fields[5:]
-        marked = (name for name, flag in zip(genres, flags, strict=False) if flag == "1")
-        yield fields[0], fields[1], _names(marked)
-
-
-def _csv(path: Path, text: str) -> Iterator[Record]:
-    first = text.split("\n", 1)[0]
-    separator = max(",\t;", key=first.count)
-    rows = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator)
-    columns = _columns(path, rows.fieldnames or ())
-    for row in rows:
-        names = row.get(columns["categories"]) or ""
-        yield from _record(row[columns["id"]], row.get(columns["title"]), names.split("|"))
-
-
-def _json_lines(path: Path, text: str) -> Iterator[Record]:
-    for number, line in enumerate(text.split("\n"), start=1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line, parse_int=str, parse_float=str)
-        except (ValueError, RecursionError):
-            row = None
-        if not isinstance(row, dict):
-            raise DataError(f"{path}: line {number} is no JSON object; mend it")
-        columns = _columns(path, row)
-        names = row.get(columns["categories"]) or ()
-        if isinstance(names, str):
-            names = names.split("|")
-        yield from _record(row[columns["id"]], row.get(columns["title"]), names)
-
-
-def _columns(path: Path, names: Iterable[str]) -> dict[str, str]:
-    """Return the column of the id, the title and the categories; "" for one that is absent."""
-    plain = {name.strip().lower().replace("_", ""): name for name in reversed(list(names))}
-    usual = {"id": ID_NAMES, "title": TITLE_NAMES, "categories": CATEGORY_NAMES}
-    found = {
-        role: next((plain[name] for name in candidates if name in plain), "")
-        for role, candidates in usual.items()
-    }
-    if not found["id"]:
-        seen = shorten(", ".join(plain.values()), 200)
-        raise UnknownFormatError(path, f"no item_id column among {seen}")
-    return found
-
-
-def _record(item_id: object, title: object, names: Iterable[object]) -> Iterator[Record]:
-    if item_id not in (None, ""):
-        yield str(item_id), None if title is None else str(title), _names(map(str, names))
-
-
-def _names(names: Iterable[str]) -> tuple[str, ...]:
+def _category_names(names: object) -> list[str]:
     """Clean category names and keep each once, in order."""
-    stripped = (name.strip() for name in names)
-    return tuple(dict.fromkeys(name for name in stripped if name and name not in NO_GENRE))
+    if isinstance(names, str):
+        names = names.split("|")
+    if not isinstance(names, list) or not all(map(_is_scalar, names)):
+        raise ValueError("categories are no list of names")
+    stripped = (str(name).strip() for name in names)
+    return list(dict.fromkeys(name for name in stripped if name and name not in NO_GENRE))
+
+
+def _convert_timestamps(rows: Sequence[dict[str, Any]], problems: dict[int, str]) -> str | None:
+    """Turn the timestamps of the good rows into seconds, add what is none to `problems`."""
+    positions = [
+        position
+        for position, fields in enumerate(rows)
+        if "timestamp" in fields and position not in problems
+    ]
+    if not positions:
+        return None
+    written = [rows[position]["timestamp"] for position in positions]
+    texts = [str(time) if _is_scalar(time) else None for time in written]
+    seconds, unit = to_seconds(pl.Series(texts, dtype=pl.String))
+    for position, time in zip(positions, seconds.to_list(), strict=True):
+        if time is None:
+            problems[position] = "timestamp is neither a number nor ISO 8601"
+        rows[position]["timestamp"] = time
+    return unit
+
+
+def _is_scalar(value: object) -> bool:
+    return isinstance(value, str | int | float) and not isinstance(value, bool)

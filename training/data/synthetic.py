@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -166,19 +167,20 @@ def _timestamps(generator: np.random.Generator, lengths: NDArray[np.int64]) -> N
 def _attributes(generator: np.random.Generator, item_groups: NDArray[np.float64]) -> ItemAttributes:
     """Name the items after their main genre, each title once."""
     genres = list(GENRES)
-    titles: dict[str, str] = {}
-    categories: dict[str, tuple[str, ...]] = {}
+    items: dict[str, dict[str, Any]] = {}
     used: dict[str, int] = {}
     for row, weights in enumerate(item_groups):
-        item_id = str(row + 1)
         order = np.argsort(-weights, kind="stable")
-        categories[item_id] = tuple(genres[group] for group in order if weights[group] > 0)
+        categories = [genres[group] for group in order if weights[group] > 0]
         adjective = ADJECTIVES[int(generator.random() * len(ADJECTIVES))]
-        nouns = GENRES[categories[item_id][0]]
+        nouns = GENRES[categories[0]]
         title = f"The {adjective} {nouns[int(generator.random() * len(nouns))]}"
         used[title] = used.get(title, 0) + 1
-        titles[item_id] = title if used[title] == 1 else f"{title} {used[title]}"
-    return ItemAttributes(titles, categories)
+        items[str(row + 1)] = {
+            "title": title if used[title] == 1 else f"{title} {used[title]}",
+            "categories": categories,
+        }
+    return ItemAttributes(items)
 
 
 def _permutation(generator: np.random.Generator, n: int) -> NDArray[np.int64]:

@@ -2,16 +2,22 @@ from __future__ import annotations
 
 import gzip
 
+import polars as pl
 import pytest
 
-from index.errors import DataError, UnknownFormatError
+from index.errors import DataError, TooManyBadRowsError, UnknownFormatError
 from index.ids import IdMap
-from training.data.items import ItemAttributes, find_item_attributes, read_item_attributes
+from training.data.items import ItemAttributes, find_item_attributes, read_items
 
-BOTH = ItemAttributes(
-    {"01": "Amélie (2001)", "2": "Heat, Again (1995)"}, {"01": ("Comedy", "Romance")}
-)
+BOTH = {
+    "01": {"title": "Amélie (2001)", "categories": ["Comedy", "Romance"]},
+    "2": {"title": "Heat, Again (1995)"},
+}
 GENRES = b"unknown|0\nComedy|1\nRomance|2\n\n"
+
+
+def described(path):
+    return read_items(path).attributes.by_id
 
 
 @pytest.mark.parametrize(
@@ -57,40 +63,120 @@ def test_every_format_gives_the_same_titles_and_categories(name, content, tmp_pa
     (tmp_path / "u.genre").write_bytes(GENRES)
     (tmp_path / name).write_bytes(content)
     (tmp_path / f"{name}.gz").write_bytes(gzip.compress(content.replace(b"\n", b"\r\n")))
-    assert read_item_attributes(tmp_path / name) == BOTH
+    assert described(tmp_path / name) == BOTH
     if name != "u.item":
-        assert read_item_attributes(tmp_path / f"{name}.gz") == BOTH
+        assert described(tmp_path / f"{name}.gz") == BOTH
+
+
+def test_parquet_gives_the_same_titles_and_categories(tmp_path):
+    pl.DataFrame(
+        {
+            "item_id": ["01", "2"],
+            "title": ["Amélie (2001)", "Heat, Again (1995)"],
+            "categories": [["Comedy", "Romance"], None],
+        }
+    ).write_parquet(tmp_path / "items.parquet")
+    assert described(tmp_path / "items.parquet") == BOTH
 
 
 def test_titles_without_categories_and_categories_without_titles_are_enough(tmp_path):
     path = tmp_path / "items.csv"
-    path.write_bytes(b"sku,name\na,Lamp\nb,\n,Nothing\n")
-    assert read_item_attributes(path) == ItemAttributes({"a": "Lamp"}, {})
+    path.write_bytes(b"sku,name\na,Lamp\nb,\n")
+    assert described(path) == {"a": {"title": "Lamp"}, "b": {}}
     path.write_bytes(b"id,genre\na,Light\n")
-    assert read_item_attributes(path) == ItemAttributes({}, {"a": ("Light",)})
+    assert described(path) == {"a": {"categories": ["Light"]}}
+
+
+def test_every_other_column_is_an_attribute(tmp_path):
+    path = tmp_path / "items.jsonl"
+    path.write_text(
+        '{"ItemId": 7.0, "IsHidden": true, "Categories": ["a"], "Timestamp": '
+        '"2026-11-24T00:00:00Z", "Labels": {"tags": ["x"]}, "Comment": "Lamp", "price": 3.5}\n'
+        '{"ItemId": 8, "IsHidden": false, "Timestamp": "0001-01-01T00:00:00Z", "price": null}\n'
+    )
+    assert described(path) == {
+        "7.0": {
+            "hidden": True,
+            "categories": ["a"],
+            "timestamp": 1_795_478_400,
+            "labels": {"tags": ["x"]},
+            "title": "Lamp",
+            "price": 3.5,
+        },
+        "8": {},
+    }
+    assert "1 hidden" in read_items(path).summary()
+
+
+def test_timestamps_are_read_in_the_unit_that_all_of_them_have(tmp_path):
+    path = tmp_path / "items.csv"
+    path.write_text("item_id,timestamp,hidden\na,1795478400000,no\nb,,1\nc,1000,\n")
+    reading = read_items(path)
+    assert reading.timestamp_unit == "milliseconds"
+    assert reading.attributes.by_id == {
+        "a": {"timestamp": 1_795_478_400}, "b": {"hidden": True}, "c": {"timestamp": 1},
+    }  # fmt: skip
+
+
+def test_the_last_row_of_an_item_is_kept_and_the_others_counted(tmp_path):
+    path = tmp_path / "items.csv"
+    path.write_text("item_id,title\na,Old\nb,Bed\na,New\n")
+    reading = read_items(path)
+    assert reading.attributes.by_id == {"a": {"title": "New"}, "b": {"title": "Bed"}}
+    assert reading.n_duplicates == 1
+
+
+BAD_ROWS = {
+    "no item id": '{"item_id": "", "title": "a"}',
+    "item id is neither a string nor a number": '{"item_id": ["x"]}',
+    "control character in the item id": '{"item_id": "a\\u0000"}',
+    "item id over 512 bytes": f'{{"item_id": "{"é" * 257}"}}',
+    "not valid Unicode": '{"item_id": "a", "note": "\\ud800"}',
+    "title is no text": '{"item_id": "a", "title": ["x"]}',
+    "categories are no list of names": '{"item_id": "a", "categories": {"x": 1}}',
+    "hidden is neither true nor false": '{"item_id": "a", "hidden": "perhaps"}',
+    "timestamp is neither a number nor ISO 8601": '{"item_id": "a", "timestamp": "yesterday"}',
+    "not a JSON object": '{"item_id": "a", "price": NaN}',
+}
+
+
+@pytest.mark.parametrize("problem", BAD_ROWS)
+def test_a_bad_row_is_refused_with_its_line_or_left_out_where_that_is_allowed(problem, tmp_path):
+    path = tmp_path / "items.jsonl"
+    good = '{"item_id": "g", "title": "Good", "timestamp": 1000}\n'
+    path.write_text(f"{good}\n{BAD_ROWS[problem]}\n")
+    with pytest.raises(TooManyBadRowsError, match=f"1 bad rows, 0 allowed \\(line 3: {problem}"):
+        read_items(path)
+    reading = read_items(path, max_bad=1)
+    assert reading.attributes.by_id == {"g": {"title": "Good", "timestamp": 1000}}
+    assert "1 bad rows left out" in reading.summary()
 
 
 def test_titles_may_hold_the_separator(tmp_path):
     (tmp_path / "movies.dat").write_bytes(b"1::Mission:: Moon::Drama\n")
-    assert read_item_attributes(tmp_path / "movies.dat").titles == {"1": "Mission:: Moon"}
+    assert described(tmp_path / "movies.dat")["1"]["title"] == "Mission:: Moon"
 
 
 @pytest.mark.parametrize(
     ("name", "content", "says"),
     [
-        ("movies.dat", b"1::Heat\n", "line 1 is not id::title::genres"),
-        ("u.item", b"1|Heat\n", "line 1 is not id|title"),
-        ("items.jsonl", b'{"item_id": "1", "title": "a"}\n{oops\n', "line 2 is no JSON object"),
-        ("items.jsonl", b'{"item_id": "1", "title": "a"}\n[1]\n', "line 2 is no JSON object"),
+        ("movies.dat", b"1::Heat\n", "line 1: not id::title::genres"),
+        ("u.item", b"1|Heat\n", "line 1: not id|title"),
+        ("items.jsonl", b'{"item_id": "1", "title": "a"}\n{oops\n', "line 2: not a JSON object"),
+        ("items.jsonl", b'{"item_id": "1", "title": "a"}\n[1]\n', "line 2: not a JSON object"),
         ("items.csv", b"item_id\n1\n", "no title, no category"),
+        ("items.csv", b"item_id,title\n1,a,b\n", "line 2: more than 2 fields"),
+        ("items.csv", b'item_id,title\n1,"a\n', "close the quote"),
+        ("items.csv", b"item_id,title\n", "no rows"),
         ("items.csv", b"", "no item_id column"),
+        ("items.parquet", b"PAR1 nothing", "damaged Parquet"),
         ("items.csv.gz", b"\x1f\x8b nothing", "gzip data is damaged"),
     ],
 )
 def test_file_that_does_not_describe_items_is_refused(name, content, says, tmp_path):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(DataError) as caught:
-        read_item_attributes(tmp_path / name)
+        read_items(tmp_path / name)
     assert says in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -98,22 +184,21 @@ def test_file_that_does_not_describe_items_is_refused(name, content, says, tmp_p
 def test_columns_without_an_item_id_are_listed(tmp_path):
     (tmp_path / "items.csv").write_bytes(b"number,title\n1,Heat\n")
     with pytest.raises(UnknownFormatError, match=r"no item_id column among .*title"):
-        read_item_attributes(tmp_path / "items.csv")
+        read_items(tmp_path / "items.csv")
 
 
 def test_missing_file_is_refused(tmp_path):
     with pytest.raises(DataError, match="cannot be read"):
-        read_item_attributes(tmp_path / "items.csv")
+        read_items(tmp_path / "items.csv")
 
 
 def test_attributes_go_to_the_rows_of_their_ids():
-    rows = BOTH.by_row(IdMap.build(["2", "unheard of", "01"]))
+    rows = ItemAttributes(BOTH).by_row(IdMap.build(["2", "unheard of", "01"]))
     assert rows == [
         {"title": "Heat, Again (1995)"},
         {},
         {"title": "Amélie (2001)", "categories": ["Comedy", "Romance"]},
     ]
-    assert len(BOTH) == 2
 
 
 @pytest.mark.parametrize(
@@ -139,12 +224,11 @@ def test_titles_beside_a_movielens_file_are_found(data, beside, tmp_path):
 @pytest.mark.parametrize(
     ("name", "n_items", "item_id", "title", "categories"),
     [
-        ("ml-100k/u.item", 1_682, "1", "Toy Story (1995)", ("Animation", "Children's", "Comedy")),
-        ("ml-1m/movies.dat", 3_883, "3952", "Contender, The (2000)", ("Drama", "Thriller")),
+        ("ml-100k/u.item", 1_682, "1", "Toy Story (1995)", ["Animation", "Children's", "Comedy"]),
+        ("ml-1m/movies.dat", 3_883, "3952", "Contender, The (2000)", ["Drama", "Thriller"]),
     ],
 )
 def test_movielens_titles_are_read(shared_data, name, n_items, item_id, title, categories):
-    attributes = read_item_attributes(shared_data(name))
+    attributes = described(shared_data(name))
     assert len(attributes) == n_items
-    assert attributes.titles[item_id] == title
-    assert attributes.categories[item_id] == categories
+    assert attributes[item_id] == {"title": title, "categories": categories}

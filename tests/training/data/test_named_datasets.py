@@ -56,7 +56,7 @@ def test_fetched_set_is_loaded_by_its_name_with_its_titles(tiny, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["tiny"]
     dataset = load_dataset("tiny", data_home=tmp_path)
     assert len(dataset.interactions) == 2
-    assert dataset.attributes.titles == {"10": "Heat (1995)"}
+    assert dataset.attributes.by_id["10"]["title"] == "Heat (1995)"
     assert dataset.reading.n_rows == 2
     assert "1 items described in movies.dat" in dataset.description
 

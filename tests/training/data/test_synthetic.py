@@ -33,8 +33,9 @@ def test_catalogue_is_the_same_under_every_numpy():
 
 def test_every_item_has_a_title_of_its_own_and_one_to_three_genres():
     made = synthetic_catalogue()
-    assert len(set(made.attributes.titles.values())) == 600
-    categories = made.attributes.categories
+    described = made.attributes.by_id
+    assert len({item["title"] for item in described.values()}) == 600
+    categories = {item_id: item["categories"] for item_id, item in described.items()}
     assert set(map(len, categories.values())) == {1, 2, 3}
     assert {genre for names in categories.values() for genre in names} == set(list(GENRES)[:12])
     assert all(len(set(names)) == len(names) for names in categories.values())
@@ -51,7 +52,7 @@ def test_users_choose_by_their_taste():
     favourite = made.user_tastes.argmax(axis=1)
     genres = list(GENRES)
     main_genre = np.array(
-        [genres.index(made.attributes.categories[str(row + 1)][0]) for row in range(600)]
+        [genres.index(made.attributes.by_id[str(row + 1)]["categories"][0]) for row in range(600)]
     )
     data = made.interactions
     hits = np.mean(main_genre[data.item_rows] == favourite[data.user_rows])
