@@ -7,7 +7,7 @@ all items through a bitmap, and copying the codes into it takes milliseconds.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from threading import Lock
@@ -25,6 +25,7 @@ MAX_BYTES = 64_000_000
 MAX_KEPT = 1000
 
 Mode = Literal["any", "all"]
+_Key = tuple[Mode, tuple[tuple[str, int], ...]]  # names, and the positions that `Members` has
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +51,22 @@ class Subset:
         return "popular" if self.rows is None else "category_popular"
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Members:
+    """The items of a category that is not as the model has it.
+
+    Attributes:
+        position: in the journal, of a change since which it is so.
+        rows: int64, ascending.
+    """
+
+    position: int
+    rows: NDArray[np.int64]
+
+
+UNCHANGED: Mapping[str, Members] = {}
+
+
 class Subsets:
     """Builds the subsets that requests ask for, and keeps them, bounded in number and in bytes."""
 
@@ -58,28 +75,41 @@ class Subsets:
         self._table = table
         self._max_bytes = max_bytes
         self._n_bytes = 0
-        self._kept: OrderedDict[tuple[Mode, tuple[int, ...]], Subset] = OrderedDict()
+        self._kept: OrderedDict[_Key, Subset] = OrderedDict()
         self._lock = Lock()
 
-    def get(self, categories: Sequence[str], mode: Mode) -> Subset:
-        """Return the subset of the items that are in any, or in all, of the categories."""
+    def get(
+        self, categories: Sequence[str], mode: Mode, changed: Mapping[str, Members] = UNCHANGED
+    ) -> Subset:
+        """Return the subset of the items that are in any, or in all, of the categories.
+
+        Args:
+            categories: their names.
+            mode: of several categories, an item needs any or all.
+            changed: categories that have other members than in the table.
+        """
         names = set(categories)
         # Known categories alone make the key, so made-up names cannot fill the memory.
-        known = sorted(self._table.categories.known_rows(names))
-        if not known or (mode == "all" and len(known) < len(names)):
-            return self._build([], mode)
-        key: tuple[Mode, tuple[int, ...]] = ("any" if len(known) == 1 else mode, tuple(known))
+        lists: dict[tuple[str, int], NDArray[np.integer]] = {}
+        for name in sorted(names):
+            if name in changed:
+                lists[name, changed[name].position] = changed[name].rows
+            elif (row := self._table.categories.row(name)) is not None:
+                lists[name, 0] = self._table.category_items[row]
+        if not lists or (mode == "all" and len(lists) < len(names)):
+            return self._build((), mode)
+        key: _Key = ("any" if len(lists) == 1 else mode, tuple(lists))
         with self._lock:
             if key in self._kept:
                 self._kept.move_to_end(key)
                 return self._kept[key]
-        subset = self._build(known, mode)
+        subset = self._build(tuple(lists.values()), mode)
         if 0 < subset.n_bytes <= self._max_bytes:
             with self._lock:
                 self._keep(key, subset)
         return subset
 
-    def _keep(self, key: tuple[Mode, tuple[int, ...]], subset: Subset) -> None:
+    def _keep(self, key: _Key, subset: Subset) -> None:
         if key in self._kept:  # another thread was faster
             return
         self._kept[key] = subset
@@ -87,8 +117,7 @@ class Subsets:
         while self._n_bytes > self._max_bytes or len(self._kept) > MAX_KEPT:
             self._n_bytes -= self._kept.popitem(last=False)[1].n_bytes
 
-    def _build(self, categories: Sequence[int], mode: Mode) -> Subset:
-        lists = [self._table.category_items[row] for row in categories]
+    def _build(self, lists: Sequence[NDArray[np.integer]], mode: Mode) -> Subset:
         merge = np.union1d if mode == "any" else np.intersect1d
         rows = (reduce(merge, lists) if lists else np.empty(0)).astype(np.int64)
         return Subset(FaissFlat.build(self._codes[rows]), rows)
