@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, Self
 
 from index.journal.records import Entry, Record
 
@@ -13,6 +13,17 @@ class Journal(Protocol):
 
     Every method may be called from any thread, and blocks until it is done.
     """
+
+    @classmethod
+    def open(cls, url: str) -> Self:
+        """Open the journal that a URL names, and make it where there is none.
+
+        Raises:
+            ConfigError: the URL names none.
+            JournalUnavailableError: it cannot be reached, or made.
+            JournalCorruptError: it is damaged, or is something else.
+        """
+        ...
 
     def append(self, records: Sequence[Record]) -> list[bool]:
         """Write records in their order, all or none; they are durable on return.

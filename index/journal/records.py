@@ -98,7 +98,8 @@ class Entry:
     """A record where the journal has it.
 
     Attributes:
-        position: from 1; ascends in the order in which entries became durable, never used twice.
+        position: above 0; ascends, with gaps, in the order in which entries became durable. Never
+            used twice, nor by a journal made later than this one.
         record: the event or change.
     """
 
