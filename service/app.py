@@ -14,6 +14,7 @@ from typing import Any
 import faiss
 import structlog
 from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from index.store import Store
@@ -21,13 +22,15 @@ from service import logs
 from service.body_limit import BodyLimit
 from service.cached_recommender import CachedRecommender
 from service.caches import LocalCache, RedisCache
+from service.compression import Compression
 from service.dependencies import Services, State
 from service.error_handlers import add_error_handlers
 from service.fast_path import FastPath
 from service.live_model import LiveModel
+from service.methods import ROUTED, Methods
 from service.observability import Draining, Metrics, RequestObserver
 from service.routes import ROUTERS
-from service.settings import Settings, multiprocess_metrics_folder
+from service.settings import CorsSettings, Settings, multiprocess_metrics_folder
 
 MAX_BODY_BYTES = 1_048_576
 FIRST_MODEL_WAIT_S = 10.0  # a larger model is loaded while the process already says it lives
@@ -59,8 +62,9 @@ def create_app(settings: Settings, *, fast_path: bool = True) -> FastAPI:
     draining = Draining()
 
     def in_front(app: ASGIApp) -> ASGIApp:
-        observer = RequestObserver(app, metrics, draining, settings.log_requests)
-        return FastPath(observer) if fast_path else observer
+        cors = _cross_origin(app, settings.cors)
+        observer = RequestObserver(cors or app, metrics, draining, settings.log_requests)
+        return FastPath(observer, cors) if fast_path else observer
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[State]:
@@ -94,6 +98,8 @@ def create_app(settings: Settings, *, fast_path: bool = True) -> FastAPI:
         redirect_slashes=False,
     )
     app.add_middleware(BodyLimit, max_bytes=MAX_BODY_BYTES)
+    app.add_middleware(Compression)
+    app.add_middleware(Methods)  # the last that is added is the first that is asked
     add_error_handlers(app)
     for prefix in ("", "/v1"):
         for router in ROUTERS.values():
@@ -104,6 +110,23 @@ def create_app(settings: Settings, *, fast_path: bool = True) -> FastAPI:
 def from_environment() -> FastAPI:
     """Make the application as the environment says: for `uvicorn --factory`."""
     return create_app(Settings.load())
+
+
+def _cross_origin(app: ASGIApp, settings: CorsSettings) -> CORSMiddleware | None:
+    """Return the layer that lets pages of other origins read replies, if there are such pages."""
+    if settings.origins is None:
+        return None
+    return CORSMiddleware(
+        app,
+        allow_origins=settings.origins,
+        allow_credentials=settings.credentials,
+        allow_methods=(*ROUTED, "HEAD"),
+        allow_headers=("Authorization", "If-None-Match", "X-API-Key", "X-Request-ID"),
+        expose_headers=(
+            *("ETag", "Retry-After", "Server-Timing", "X-Cache", "X-Degraded"),
+            *("X-Model-Version", "X-Request-ID"),
+        ),
+    )
 
 
 def _services(settings: Settings, metrics: Metrics, draining: Draining) -> Services:

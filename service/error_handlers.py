@@ -24,6 +24,7 @@ from index.errors import (
     shorten,
 )
 from service.live_model import NotReadyError
+from service.methods import allowed_methods
 from service.observability import route_of
 
 MEDIA_TYPE = "application/problem+json"
@@ -141,7 +142,10 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
         405: "this path does not take this method",
     }
     detail = details.get(error.status_code, error.detail)
-    return problem_response(request, _problem(error.status_code, detail), headers=error.headers)
+    headers = error.headers
+    if error.status_code == 405:
+        headers = {"allow": allowed_methods(request.scope)}
+    return problem_response(request, _problem(error.status_code, detail), headers=headers)
 
 
 async def _on_invalid_request(request: Request, error: Exception) -> Response:

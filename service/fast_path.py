@@ -7,16 +7,19 @@ holds the two paths against each other.
 
 from __future__ import annotations
 
+import functools
 import re
 from time import perf_counter
 
+from starlette.datastructures import Headers
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
 from index.errors import HashrecError
 from index.ids import require_id
 from index.recommender import MAX_K
-from service import replies
+from service import compression, replies
 from service.cached_recommender import Wanted
 from service.dependencies import Services
 from service.error_handlers import bug_response
@@ -29,10 +32,16 @@ LENGTH = re.compile(rb"[kn]=([1-9][0-9]{0,2})")
 
 
 class FastPath:
-    """The ASGI layer in front of the request observer, whose duties it does for what it answers."""
+    """The ASGI layer in front of the request observer, whose duties it does for what it answers.
 
-    def __init__(self, app: RequestObserver) -> None:
+    Args:
+        app: the observer.
+        cors: adds the headers for pages of other origins, if there are any.
+    """
+
+    def __init__(self, app: RequestObserver, cors: CORSMiddleware | None = None) -> None:
         self._app = app
+        self._cors = cors
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a plain request, or pass it on."""
@@ -55,13 +64,18 @@ class FastPath:
             status, body, headers = failed.status_code, bytes(failed.body), failed.raw_headers
         else:
             status, body = replies.status_and_body(answer, scope["headers"])
-            headers = replies.headers(answer, body, services.away())
+            headers = replies.headers(answer, body, services.away(), scope["headers"])
         headers += self._app.headers(request_id, started)
+        if self._cors is not None:
+            given = Headers(scope=scope)
+            send = functools.partial(self._cors.send, send=send, request_headers=given)
+        if len(body) >= compression.FROM_BYTES:
+            send = compression.compressing(scope["headers"], send)
         try:
             await send({"type": "http.response.start", "status": status, "headers": headers})
             await send({"type": "http.response.body", "body": body})
         finally:
-            self._app.finish("GET", ROUTE, status, request_id, started)
+            self._app.finish(scope, ROUTE, status, request_id, started, headers=headers)
 
 
 def plain_request(scope: Scope) -> Wanted | None:

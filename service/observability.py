@@ -35,6 +35,13 @@ SEARCH_BUCKETS = (0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 
 Headers = Iterable[tuple[bytes, bytes]]
 
 METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
+# Headers of a reply that its line in the log repeats, and the member that holds them.
+LOGGED_HEADERS = {
+    b"content-length": "bytes",
+    b"x-model-version": "model_version",
+    b"x-cache": "cache",
+    b"x-degraded": "degraded",
+}
 SANE_REQUEST_ID = re.compile(rb"[A-Za-z0-9._:@+/=-]{1,128}")
 
 log = structlog.stdlib.get_logger("service.requests")
@@ -214,12 +221,13 @@ class RequestObserver:
         request_id = self.request_id(scope["headers"])
         scope.setdefault("state", {})["request_id"] = request_id.decode()
         status = 0  # none sent yet
+        reply_headers: Headers = ()
 
         async def observed_send(message: Message) -> None:
-            nonlocal status
+            nonlocal status, reply_headers
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [
+                message["headers"] = reply_headers = [
                     *message.get("headers", ()),
                     *self.headers(request_id, started),
                 ]
@@ -232,7 +240,14 @@ class RequestObserver:
             if status < 500:  # no error page went out: let the server end the connection
                 raise
         finally:
-            self.finish(scope["method"], route_of(scope), status or 500, request_id, started)
+            self.finish(
+                scope,
+                route_of(scope),
+                status or 500,
+                request_id,
+                started,
+                headers=reply_headers,
+            )
 
     def request_id(self, headers: Headers) -> bytes:
         """Return the id that the client gave its request if it is sane, else a new one."""
@@ -257,10 +272,27 @@ class RequestObserver:
         log.exception("request failed", route=route, request_id=request_id.decode())
 
     def finish(
-        self, method: str, route: str, status: int, request_id: bytes, started: float
+        self,
+        scope: Scope,
+        route: str,
+        status: int,
+        request_id: bytes,
+        started: float,
+        *,
+        headers: Headers,
     ) -> None:
-        """Count a request that is over, and log it if requests of its kind are logged."""
+        """Count a request that is over, and log it if requests of its kind are logged.
+
+        Args:
+            scope: the request.
+            route: the template of its path.
+            status: of the reply.
+            request_id: the request's id.
+            started: when its head had come.
+            headers: of the reply, of which the log repeats some.
+        """
         seconds = perf_counter() - started
+        method: str = scope["method"]
         if method not in METHODS:
             method = "OTHER"
         self._metrics.requests(method, route, str(status)).observe(seconds)
@@ -273,6 +305,12 @@ class RequestObserver:
                 status=status,
                 milliseconds=round(seconds * 1000, 3),
                 request_id=request_id.decode(),
+                client=(scope.get("client") or ("unknown",))[0],
+                **{
+                    member: int(value) if member == "bytes" else value.decode("latin-1")
+                    for name, value in headers
+                    if (member := LOGGED_HEADERS.get(name)) is not None
+                },
             )
 
 

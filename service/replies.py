@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 
 from index.recommender import Recommendation
+from service import compression
 from service.answer import Answer
 
 
@@ -59,8 +60,9 @@ def etag(recommendation_id: str) -> bytes:
 
 def matches(if_none_match: bytes, tag: bytes) -> bool:
     """Tell whether an `If-None-Match` header names an entity tag (RFC 9110, weak comparison)."""
-    candidates = (candidate.strip().removeprefix(b"W/") for candidate in if_none_match.split(b","))
-    return any(candidate in (b"*", tag) for candidate in candidates)
+    if if_none_match.strip() == b"*":
+        return True
+    return any(one.strip().removeprefix(b"W/") == tag for one in if_none_match.split(b","))
 
 
 def status_and_body(
@@ -73,21 +75,33 @@ def status_and_body(
     return 200, answer.body
 
 
-def headers(answer: Answer, body: bytes, away: str | None) -> list[tuple[bytes, bytes]]:
+def headers(
+    answer: Answer,
+    body: bytes,
+    away: str | None,
+    request_headers: Iterable[tuple[bytes, bytes]] = (),
+) -> list[tuple[bytes, bytes]]:
     """Return a list reply's headers, but for those that every reply has.
 
     Args:
         answer: what is replied.
         body: the bytes that are sent; none for 304.
         away: what the service works without at the moment, if anything.
+        request_headers: of the request, for 304: its headers are those of the reply it stands for.
     """
+    tag = etag(answer.recommendation_id)
+    varies = not body and len(answer.body) >= compression.FROM_BYTES
+    if varies and compression.accepts_gzip(request_headers):
+        tag = b"W/" + tag
     found = [
-        (b"etag", etag(answer.recommendation_id)),
+        (b"etag", tag),
         (b"x-model-version", answer.model_version.encode()),
         (b"x-cache", answer.cache.encode()),
     ]
     if body:
         found += [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+    if varies:
+        found.append((b"vary", b"Accept-Encoding"))
     if away is not None:
         found.append((b"x-degraded", away.encode()))
     return found

@@ -7,13 +7,28 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
 from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
 from index.errors import ConfigError, shorten
 
@@ -57,6 +72,46 @@ class CacheSettings(BaseModel):
     ] = 33_554_432
 
 
+def _split(given: object) -> object:
+    if not isinstance(given, str):
+        return given
+    return tuple(one.strip() for one in given.split(","))
+
+
+def _require_origins(origins: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    for origin in origins or ():
+        if not re.fullmatch(r"\*|[a-z][a-z0-9+.-]*://[^/\s]+", origin):
+            raise ValueError(f"{shorten(origin)}: not an origin, such as https://shop.example")
+    return origins
+
+
+class CorsSettings(BaseModel):
+    """Which pages of other origins may read replies in a browser; by default none."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    origins: Annotated[
+        tuple[str, ...] | None,
+        NoDecode,
+        BeforeValidator(_split),
+        AfterValidator(_require_origins),
+        Field(
+            description="Origins whose pages may read replies, with commas between them, "
+            "such as `https://shop.example`; `*` for all."
+        ),
+    ] = None
+    credentials: Annotated[
+        bool,
+        Field(description="Whether those pages may send cookies and HTTP logins; not with `*`."),
+    ] = False
+
+    @model_validator(mode="after")
+    def _no_credentials_for_all(self) -> Self:
+        if self.credentials and "*" in (self.origins or ()):
+            raise ValueError("credentials are not for every page there is; name the origins")
+        return self
+
+
 class RedisSettings(BaseModel):
     """The cache that processes share; without a URL there is none."""
 
@@ -93,6 +148,7 @@ class Settings(BaseSettings):
     workers: Annotated[int, Field(ge=1, le=256, description="Number of worker processes.")] = 1
     cache: CacheSettings = CacheSettings()
     redis: RedisSettings = RedisSettings()
+    cors: CorsSettings = CorsSettings()
     poll_interval_s: Annotated[
         float, Field(gt=0, description="Seconds between looks for a newly published version.")
     ] = 1.0

@@ -21,7 +21,7 @@ class ListResponse(Response):
         conditions = request.scope["headers"] if request.method == "GET" else ()
         status, body = replies.status_and_body(answer, conditions)
         super().__init__(body, status)
-        self.raw_headers = replies.headers(answer, body, services.away())
+        self.raw_headers = replies.headers(answer, body, services.away(), conditions)
 
 
 def list_responses(reply: type[ListReply], *errors: int) -> dict[int | str, dict[str, Any]]:

@@ -53,7 +53,7 @@ def test_every_error_is_a_problem(client: httpx.Client, method: str, path: str, 
 
 
 def test_a_method_that_is_not_allowed_names_those_that_are(client: httpx.Client):
-    assert client.put("/popular").headers["allow"] == "GET"
+    assert client.put("/popular").headers["allow"] == "GET, HEAD, OPTIONS"
 
 
 @pytest.mark.parametrize("chunked", [True, False])
