@@ -53,6 +53,13 @@ MapOption = Annotated[
 MinValueOption = Annotated[
     float | None, typer.Option(help="Least value that counts as a positive; all do by default.")
 ]
+TypesOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Types of interactions that are positives, such as click,buy; "
+        "by default all but dislike, skip and hide."
+    ),
+]
 ConfigOption = Annotated[Path | None, typer.Option(help="TOML file; flags go before it.")]
 MaxBadOption = Annotated[
     int | None, typer.Option(min=0, help="Unreadable rows to leave out of a file.")
@@ -88,6 +95,7 @@ SETTING_OF_OPTION = {
     "home": "data.home",
     "k_core": "data.k_core",
     "min_value": "data.min_value",
+    "types": "data.types",
     "max_bad": "data.max_bad",
     "items": "data.items",
     "split": "split.strategy",
@@ -118,6 +126,7 @@ def _job_options(
     rerank: RerankOption = None,
     columns: MapOption = None,
     min_value: MinValueOption = None,
+    types: TypesOption = None,
     max_bad: MaxBadOption = None,
     items: ItemsOption = None,
     home: HomeOption = None,
@@ -271,13 +280,20 @@ def validate(
     preset: PresetOption = None,
     columns: MapOption = None,
     min_value: MinValueOption = None,
+    types: TypesOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Read a data file as training would, and say what it holds."""
     from training.data.validation import validate as validate_file
 
     report = asdict(
-        validate_file(path, preset=preset, columns=_columns(columns), min_value=min_value)
+        validate_file(
+            path,
+            preset=preset,
+            columns=_columns(columns),
+            min_value=min_value,
+            types=_types(types),
+        )
     )
     if as_json:
         print_json(report)
@@ -298,6 +314,7 @@ def expand(
     preset: PresetOption = None,
     columns: MapOption = None,
     min_value: MinValueOption = None,
+    types: TypesOption = None,
     max_bad: MaxBadOption = None,
     home: HomeOption = None,
     quiet: QuietOption = False,
@@ -313,6 +330,7 @@ def expand(
         preset=preset,
         columns=_columns(columns),
         min_value=min_value,
+        types=_types(types),
         max_bad=max_bad or 0,
     )
     _narrator(quiet)(dataset.description)
@@ -337,6 +355,7 @@ def _job_config(options: dict[str, Any]) -> JobConfig:
     else:
         flags["data.preset"] = options["preset"]
     flags["data.columns"] = _columns(options["columns"])
+    flags["data.types"] = _types(options["types"])
     return load_config(options["config"], flags)
 
 
@@ -352,6 +371,11 @@ def _columns(text: str | None) -> dict[str, str] | None:
     if not all(role and column for role, _, column in pairs):
         raise ConfigError(f"--map {text!r} is not of the form user=COLUMN,item=COLUMN")
     return {role.strip(): column.strip() for role, _, column in pairs}
+
+
+def _types(text: str | None) -> tuple[str, ...] | None:
+    """Parse `click,buy`."""
+    return None if text is None else tuple(name.strip() for name in text.split(","))
 
 
 def _progress(quiet: bool) -> Progress:

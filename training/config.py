@@ -29,6 +29,7 @@ class DataConfig(Hyperparameters):
         items: file of titles, categories and other attributes of the items, in place of the one
             found beside the data.
         min_value: least value that counts as a positive.
+        types: types of interactions that are positives; None for all but dislike, skip and hide.
         max_bad: unreadable rows to leave out before the job fails.
         k_core: drop users and items with fewer interactions, repeatedly; 0 keeps all.
     """
@@ -39,6 +40,7 @@ class DataConfig(Hyperparameters):
     columns: dict[str, str] = Field(default_factory=dict)
     items: Path | None = None
     min_value: float | None = None
+    types: tuple[str, ...] | None = None
     max_bad: NonNegativeInt = 0
     k_core: NonNegativeInt = 0
 

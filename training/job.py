@@ -119,6 +119,7 @@ def read(config: DataConfig, say: Say) -> Dataset:
         preset=config.preset,
         columns=config.columns,
         min_value=config.min_value,
+        types=config.types,
         max_bad=config.max_bad,
     )
     say(dataset.description)
@@ -144,6 +145,7 @@ def split_data(dataset: Dataset, config: JobConfig, say: Say) -> Split:
             preset=config.data.preset,
             columns=config.data.columns,
             min_value=config.data.min_value,
+            types=config.data.types,
             max_bad=config.data.max_bad,
         )
         say(reading.summary())

@@ -6,7 +6,7 @@ import shutil
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
@@ -129,6 +129,7 @@ def load_dataset(
     preset: str | None = None,
     columns: Mapping[str, str] | None = None,
     min_value: float | None = None,
+    types: Collection[str] | None = None,
     max_bad: int = 0,
 ) -> Dataset:
     """Load a data set by its name, or from a file or a folder.
@@ -140,9 +141,10 @@ def load_dataset(
         data_home: where named sets lie, one folder for each; None for the default.
         items: file of the items' attributes; those beside a MovieLens file are found
             without it.
-        preset: see `read_interactions`, as for the next three.
+        preset: see `read_interactions`, as for the next four.
         columns: role -> column.
         min_value: least value of a positive.
+        types: types of positives.
         max_bad: bad rows allowed in each file.
 
     Raises:
@@ -162,7 +164,7 @@ def load_dataset(
         return Dataset(name_or_path, made.interactions, attributes, description)
     path = find_data_file(name_or_path, data_home or default_data_home())
     reading = read_interactions(
-        path, preset=preset, columns=columns, min_value=min_value, max_bad=max_bad
+        path, preset=preset, columns=columns, min_value=min_value, types=types, max_bad=max_bad
     )
     items = items or find_item_attributes(path)
     attributes, description = NO_ATTRIBUTES, reading.summary()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -21,6 +21,7 @@ from index.errors import (
     shorten,
 )
 from index.ids import MAX_ID_BYTES, IdMap
+from index.overlay import NEGATIVE_TYPES
 from training.data.interactions import Interactions
 from training.data.readers import READERS
 from training.data.readers.delimited import SEPARATORS
@@ -43,6 +44,7 @@ class ReadResult:
         n_bad: rows left out because something in them is missing or makes no sense.
         bad_examples: the first few of them, such as "line 7: no user id".
         n_below: rows left out because their value is below `min_value`.
+        n_other_types: rows left out because their type says no, or is none of those asked for.
         n_duplicates: rows merged into another row of the same user and item.
         timestamp_unit: "seconds", "milliseconds", "microseconds", "nanoseconds", "ISO 8601" or
             "datetimes"; None without timestamps.
@@ -55,6 +57,7 @@ class ReadResult:
     n_bad: int
     bad_examples: tuple[str, ...]
     n_below: int
+    n_other_types: int
     n_duplicates: int
     timestamp_unit: str | None
 
@@ -77,6 +80,7 @@ class ReadResult:
         for count, what in (
             (self.n_duplicates, "duplicates merged"),
             (self.n_below, "below the least value"),
+            (self.n_other_types, "of types that are no positives"),
             (self.n_bad, f"bad rows left out ({'; '.join(self.bad_examples)})"),
         ):
             if count:
@@ -90,6 +94,7 @@ def read_interactions(
     preset: str | None = None,
     columns: Mapping[str, str] | None = None,
     min_value: float | None = None,
+    types: Collection[str] | None = None,
     max_bad: int = 0,
 ) -> ReadResult:
     """Read user-item interactions from a file of any known format.
@@ -98,11 +103,16 @@ def read_interactions(
     with a value that is no finite number, with a timestamp that is none, or with too many fields.
     Two rows of the same user and item become one with the later timestamp and the larger value.
 
+    Where a column says what happened, rows of the types dislike, skip and hide are no positives,
+    and neither are earlier ones of the same user and item: the last word counts.
+
     Args:
         path: a file, gzipped or not, or a folder of Parquet files.
         preset: a name in `READERS`, in place of detection.
-        columns: role ("user", "item", "value", "timestamp") -> name of the column that plays it.
+        columns: role ("user", "item", "value", "timestamp", "type") -> name of the column that
+            plays it.
         min_value: keep rows with at least this value.
+        types: keep rows of these types, in place of all but the negative ones.
         max_bad: bad rows to leave out before the read fails. None is left out by default: to drop
             what is not understood hides a broken export until the recommendations are odd.
 
@@ -121,6 +131,9 @@ def read_interactions(
     if min_value is not None and "value" not in table.frame.columns:
         raise DataError(f"{path}: no value column to compare with; name it, or drop --min-value")
 
+    if types is not None and "type" not in table.frame.columns:
+        raise DataError(f"{path}: no type column to compare with; name it, or drop --types")
+
     # a column without a single entry counts as absent, not as one bad row after the other
     empty = [name for name in ("value", "timestamp") if _is_empty(table.frame, name)]
     frame, timestamp_unit = _typed(table.frame.drop(empty))
@@ -128,9 +141,14 @@ def read_interactions(
     n_bad = frame.height - good.height
     if n_bad > max_bad:
         raise TooManyBadRowsError(path, n_bad, max_bad, list(examples))
-    positive = good if min_value is None else good.filter(pl.col("value") >= min_value)
+    above = good if min_value is None else good.filter(pl.col("value") >= min_value)
+    positive = _of_types(above, types)
     if not positive.height:
-        reason = "every row is bad" if not good.height else f"no value reaches {min_value}"
+        reason = (
+            "every row is bad" if not good.height
+            else f"no value reaches {min_value}" if not above.height
+            else "no row is of a type that counts"
+        )  # fmt: skip
         raise EmptyDataError(str(path), f"{reason}; check the columns and the options")
     interactions = _merged(positive)
     return ReadResult(
@@ -140,7 +158,8 @@ def read_interactions(
         n_rows=frame.height,
         n_bad=n_bad,
         bad_examples=examples,
-        n_below=good.height - positive.height,
+        n_below=good.height - above.height,
+        n_other_types=above.height - positive.height,
         n_duplicates=positive.height - len(interactions),
         timestamp_unit=timestamp_unit,
     )
@@ -215,6 +234,26 @@ def _checked(frame: pl.DataFrame, row_name: str) -> tuple[pl.DataFrame, tuple[st
         f"{row_name} {line}: {problem}"
         for line, problem in bad.select("line", "problem").iter_rows()
     )
+
+
+def _of_types(frame: pl.DataFrame, types: Collection[str] | None) -> pl.DataFrame:
+    """Keep the rows whose type counts, but for those that a later one takes back."""
+    if "type" not in frame.columns:
+        return frame
+    if types is not None:
+        return frame.filter(pl.col("type").is_in(list(types)))
+    says_no = pl.col("type").str.to_lowercase().is_in(list(NEGATIVE_TYPES)).fill_null(False)
+    if not frame.select(says_no.any()).item():
+        return frame
+    order = [name for name in ("timestamp", "line") if name in frame.columns]
+    taken_back = (
+        frame.with_columns(says_no=says_no)
+        .sort(order)
+        .group_by("user", "item")
+        .agg(pl.col("says_no").last())
+        .filter("says_no")
+    )
+    return frame.filter(~says_no).join(taken_back, on=["user", "item"], how="anti")
 
 
 def _merged(frame: pl.DataFrame) -> Interactions:

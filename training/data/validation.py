@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,6 +27,7 @@ class ValidationReport:
         bad_examples: the first few, with their line numbers and what is wrong.
         duplicates: rows that repeat an earlier user and item.
         below_min_value: rows whose value is below the least one asked for.
+        other_types: rows whose type says no, or is none of those asked for.
         users: distinct users.
         items: distinct items.
         interactions: distinct pairs.
@@ -49,6 +50,7 @@ class ValidationReport:
     bad_examples: tuple[str, ...]
     duplicates: int
     below_min_value: int
+    other_types: int
     users: int
     items: int
     interactions: int
@@ -70,6 +72,7 @@ def validate(
     preset: str | None = None,
     columns: Mapping[str, str] | None = None,
     min_value: float | None = None,
+    types: Collection[str] | None = None,
 ) -> ValidationReport:
     """Read a file and count; bad rows are reported, however many.
 
@@ -77,7 +80,12 @@ def validate(
         DataError: the file cannot be read at all.
     """
     reading = read_interactions(
-        path, preset=preset, columns=columns, min_value=min_value, max_bad=ANY_NUMBER
+        path,
+        preset=preset,
+        columns=columns,
+        min_value=min_value,
+        types=types,
+        max_bad=ANY_NUMBER,
     )
     data = reading.interactions
     per_user = np.bincount(data.user_rows, minlength=data.n_users)
@@ -91,6 +99,7 @@ def validate(
         bad_examples=reading.bad_examples,
         duplicates=reading.n_duplicates,
         below_min_value=reading.n_below,
+        other_types=reading.n_other_types,
         users=data.n_users,
         items=data.n_items,
         interactions=len(data),

@@ -241,6 +241,57 @@ def test_least_value_picks_positives_and_forgets_ids_without_any(tmp_path: Path)
     assert result.n_below == 2
 
 
+GORSE = """\
+{"FeedbackType":"star","UserId":"u","ItemId":"i","Timestamp":"2026-11-24T00:00:00Z","Comment":""}
+{"FeedbackType":"read","UserId":"u","ItemId":"j","Timestamp":"2026-11-24T00:00:01.5Z"}
+{"FeedbackType":"dislike","UserId":"u","ItemId":"i","Timestamp":"2026-11-24T00:00:02+00:00"}
+{"FeedbackType":"skip","UserId":"v","ItemId":"j","Timestamp":"2026-11-24T00:00:00Z"}
+{"FeedbackType":"star","UserId":"v","ItemId":"j","Timestamp":"2026-11-24T01:00:00+01:00"}
+{"FeedbackType":"star","UserId":"v","ItemId":"i","Timestamp":"2026-11-24T00:00:03Z"}
+"""
+
+
+def test_feedback_of_gorse_is_read_and_what_was_taken_back_is_no_positive(tmp_path: Path) -> None:
+    result = read_interactions(written(tmp_path, "feedback.jsonl", GORSE.encode()))
+    midnight = 1_795_478_400
+    assert rows_of(result.interactions) == [
+        ("u", "j", None, midnight + 1),
+        ("v", "j", None, midnight),
+        ("v", "i", None, midnight + 3),
+    ]
+    assert (result.n_rows, result.n_bad, result.n_other_types) == (6, 0, 3)
+    assert "3 of types that are no positives" in result.summary()
+
+
+def test_without_times_the_last_row_of_a_pair_counts(tmp_path: Path) -> None:
+    content = b"user_id,item_id,event\nu,i,click\nu,j,hide\nu,j,click\nu,i,Hide\n"
+    result = read_interactions(written(tmp_path, "events.csv", content))
+    assert rows_of(result.interactions) == [("u", "j", None, None)]
+
+
+def test_types_that_are_asked_for_are_the_positives(tmp_path: Path) -> None:
+    path = written(tmp_path, "feedback.jsonl", GORSE.encode())
+    result = read_interactions(path, types=("read",))
+    assert [row[:2] for row in rows_of(result.interactions)] == [("u", "j")]
+    with pytest.raises(DataError, match="no row is of a type that counts"):
+        read_interactions(path, types=("buy",))
+    plain = written(tmp_path, "a.csv", b"user_id,item_id\nu,i\n")
+    with pytest.raises(DataError, match="drop --types"):
+        read_interactions(plain, types=("buy",))
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.parquet"])
+def test_a_field_of_another_meaning_is_no_type(name: str, tmp_path: Path) -> None:
+    if name == "a.jsonl":
+        content = b'{"user": "u", "item": "i", "event": {"name": "hide"}}\n'
+    else:
+        buffer = io.BytesIO()
+        pl.DataFrame({"user": ["u"], "item": ["i"], "event": [["hide"]]}).write_parquet(buffer)
+        content = buffer.getvalue()
+    result = read_interactions(written(tmp_path, name, content))
+    assert (len(result.interactions), result.n_bad) == (1, 0)
+
+
 def test_column_without_any_entry_counts_as_absent(tmp_path: Path) -> None:
     path = written(tmp_path, "a.csv", b"user_id,item_id,timestamp\nu,i,\nv,i,\n")
     result = read_interactions(path)

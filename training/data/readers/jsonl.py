@@ -21,8 +21,8 @@ DECODER = json.JSONDecoder(parse_int=str, parse_float=str)
 class JsonLinesReader:
     """One JSON object a line.
 
-    The fields are ``user_id, item_id, value, timestamp``, Gorse's ``UserId, ItemId, Value,
-    Timestamp``, or those the user maps.
+    The fields are ``user_id, item_id, value, timestamp, type``, Gorse's ``UserId, ItemId, Value,
+    Timestamp, FeedbackType``, or those the user maps.
     """
 
     def recognises(self, head: Head) -> bool:
@@ -51,7 +51,8 @@ def _fields(lines: Iterable[str], found: Mapping[str, str]) -> pl.DataFrame:
         for role, name in found.items():
             field = None if record is None else record.get(name)
             if not isinstance(field, str | None):
-                problem = f"{name} is neither a string nor a number"
+                if role != "type":  # which may be a field of another meaning, and need not be there
+                    problem = f"{name} is neither a string nor a number"
                 field = None
             fields[role].append(field)
         problems.append(problem)

@@ -43,13 +43,15 @@ class ParquetReader:
                     f"{head.path}: column {found[role]!r} holds {schema[found[role]]}; "
                     "store ids as strings or integers"
                 )
+        if "type" in found and schema[found["type"]].is_nested():
+            del found["type"]  # a column of another meaning
         frame = collect(
             head,
             lazy.select(
                 pl.col(ROW).alias("line"),
                 *(
                     pl.col(name).cast(pl.String).alias(role)
-                    if role in ("user", "item")
+                    if role in ("user", "item", "type")
                     else pl.col(name).alias(role)
                     for role, name in found.items()
                 ),

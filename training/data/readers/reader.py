@@ -10,7 +10,7 @@ import polars as pl
 
 from training.data.readers.head import Head
 
-ROLES = ("user", "item", "value", "timestamp")
+ROLES = ("user", "item", "value", "timestamp", "type")
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,8 +20,9 @@ class Table:
     Attributes:
         frame: columns ``line`` (integer, 1 is the first line of the file, or the first row of a
             Parquet file), ``user`` and ``item`` (String); where the file has them ``value`` (String
-            or numeric) and ``timestamp`` (String, integer, float, Date or Datetime); and, where the
-            format can tell, ``problem`` (String, what is wrong with the row's shape, else null).
+            or numeric), ``timestamp`` (String, integer, float, Date or Datetime) and ``type``
+            (String); and, where the format can tell, ``problem`` (String, what is wrong with the
+            row's shape, else null).
         description: the format and the columns in use, one line, for the user to read.
         row_name: what ``line`` counts.
     """
@@ -43,7 +44,7 @@ class Reader(Protocol):
 
         Args:
             head: the beginning of the file, which names it too.
-            columns: role ("user", "item", "value", "timestamp") -> column the user chose for it.
+            columns: role, one of `ROLES` -> column the user chose for it.
 
         Raises:
             DataError: the file is not of this format, or lacks a column.
