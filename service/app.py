@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from index.store import Store
 from service import logs
+from service.access import GUARDED, OPEN_ROUTERS, Access, Gate
 from service.body_limit import BodyLimit
 from service.cached_recommender import CachedRecommender
 from service.caches import LocalCache, RedisCache
@@ -60,17 +61,18 @@ def create_app(settings: Settings, *, fast_path: bool = True) -> FastAPI:
     logs.configure(settings.log_level)
     metrics = Metrics(multiprocess_metrics_folder())
     draining = Draining()
+    access = Access(settings)
 
     def in_front(app: ASGIApp) -> ASGIApp:
         cors = _cross_origin(app, settings.cors)
         observer = RequestObserver(cors or app, metrics, draining, settings.log_requests)
-        return FastPath(observer, cors) if fast_path else observer
+        return FastPath(observer, access, cors) if fast_path else observer
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[State]:
         del app
         faiss.omp_set_num_threads(1)  # requests are what runs side by side
-        services = _services(settings, metrics, draining)
+        services = _services(settings, metrics, draining, access)
         if services.shared_cache is not None:
             await services.shared_cache.start()
         looked = asyncio.Event()
@@ -98,12 +100,14 @@ def create_app(settings: Settings, *, fast_path: bool = True) -> FastAPI:
         redirect_slashes=False,
     )
     app.add_middleware(BodyLimit, max_bytes=MAX_BODY_BYTES)
+    app.add_middleware(Gate, access=access)  # outside of the body's limit: nothing is read before
     app.add_middleware(Compression)
     app.add_middleware(Methods)  # the last that is added is the first that is asked
     add_error_handlers(app)
     for prefix in ("", "/v1"):
-        for router in ROUTERS.values():
-            app.include_router(router, prefix=prefix, include_in_schema=not prefix)
+        for name, router in ROUTERS.items():
+            guarded = {} if name in OPEN_ROUTERS else GUARDED
+            app.include_router(router, prefix=prefix, include_in_schema=not prefix, **guarded)
     return app
 
 
@@ -129,7 +133,7 @@ def _cross_origin(app: ASGIApp, settings: CorsSettings) -> CORSMiddleware | None
     )
 
 
-def _services(settings: Settings, metrics: Metrics, draining: Draining) -> Services:
+def _services(settings: Settings, metrics: Metrics, draining: Draining, access: Access) -> Services:
     def report(tier: str) -> Callable[[str], None]:
         return lambda outcome: metrics.cache_operations(tier, outcome).inc()
 
@@ -137,7 +141,7 @@ def _services(settings: Settings, metrics: Metrics, draining: Draining) -> Servi
     local = LocalCache.create(settings, report("local"))
     shared = RedisCache.create(settings, report("redis")) if settings.redis.url else None
     recommendations = CachedRecommender(live, local, shared, metrics, settings.cache)
-    return Services(live, recommendations, shared, metrics, draining)
+    return Services(live, recommendations, shared, metrics, draining, access)
 
 
 async def _watch(services: Services, interval_s: float, looked: asyncio.Event) -> None:
@@ -149,6 +153,7 @@ async def _watch(services: Services, interval_s: float, looked: asyncio.Event) -
             log.exception("could not look for a new version")
         looked.set()
         services.report_health()
+        services.access.refresh()
         await asyncio.sleep(interval_s)
 
 

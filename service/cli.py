@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
+from index.cli_options import JsonOption, print_json, say
+
 app = typer.Typer()
+keys = typer.Typer(help="API keys of the service.", no_args_is_help=True)
+app.add_typer(keys, name="keys")
 
 
 @app.command()
@@ -36,3 +40,23 @@ def serve(
     from service.server import serve as run  # noqa: PLC0415  the web stack takes half a second
 
     run(settings)
+
+
+@keys.command()
+def new(
+    name: Annotated[str, typer.Argument(help="Whose key it is; shown in logs.")],
+    scope: Annotated[
+        Literal["read", "admin"],
+        typer.Option(help="read: everything but changes; admin: those, too."),
+    ] = "read",
+    as_json: JsonOption = False,
+) -> None:
+    """Make an API key: shown once, on stderr. Its line for the file of keys goes to stdout."""
+    from service.keys import new_key  # noqa: PLC0415
+
+    key, kept = new_key(name, scope)
+    if as_json:
+        print_json({"name": name, "scope": scope, "key": key, "entry": kept.entry()})
+        return
+    say(f"key of {name}, which nobody can show again: {key}")
+    print(kept.entry())

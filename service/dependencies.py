@@ -9,6 +9,7 @@ from typing import Annotated, TypedDict
 from fastapi import Depends, Request
 from fastapi.exceptions import RequestValidationError
 
+from service.access import Access
 from service.cached_recommender import CachedRecommender
 from service.caches import Cache
 from service.live_model import LiveModel
@@ -25,6 +26,7 @@ class Services:
     shared_cache: Cache | None
     metrics: Metrics
     draining: Draining
+    access: Access
 
     def away(self) -> str | None:
         """Name what is configured and cannot be reached."""

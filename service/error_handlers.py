@@ -23,6 +23,7 @@ from index.errors import (
     UnknownUserError,
     shorten,
 )
+from service.keys import AdminOffError, NoKeyError, ScopeError
 from service.live_model import NotReadyError
 from service.methods import allowed_methods
 from service.observability import route_of
@@ -39,6 +40,9 @@ STATUS_AND_TYPE: dict[type[Exception], tuple[int, str]] = {
     UnknownItemError: (404, "urn:hashrec:unknown-item"),
     UnknownHistoryError: (404, "urn:hashrec:unknown-history"),
     ConfigError: (422, "urn:hashrec:invalid-request"),
+    NoKeyError: (401, "urn:hashrec:no-key"),
+    ScopeError: (403, "urn:hashrec:scope"),
+    AdminOffError: (403, "urn:hashrec:admin-off"),
     NoEncoderError: (503, "urn:hashrec:no-encoder"),
     NotReadyError: (503, "urn:hashrec:not-ready"),
     ArtifactError: (503, BLANK),
@@ -80,6 +84,11 @@ def problem_response(
     )
 
 
+def error_response(request: Request, error: HashrecError) -> Response:
+    """Return the reply to a request that met an error of our own."""
+    return problem_response(request, problem_of(error), headers=_headers_of(error))
+
+
 def bug_response(request: Request) -> Response:
     """Return the reply to a request on which the service failed, which tells nothing about why."""
     return problem_response(request, _problem(500, _FAILED))
@@ -102,6 +111,18 @@ def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
         }
         for status in statuses
     }
+
+
+def _headers_of(error: HashrecError) -> dict[str, str]:
+    """Return what the status of an error asks to be said in headers (RFC 6750)."""
+    challenge = 'Bearer realm="hashrec"'
+    if isinstance(error, NoKeyError):
+        wrong = ', error="invalid_token"' if error.given else ""
+        return {"www-authenticate": challenge + wrong}
+    if isinstance(error, ScopeError):
+        wrong = f', error="insufficient_scope", scope="{error.scope}"'
+        return {"www-authenticate": challenge + wrong}
+    return {}
 
 
 _FAILED = "the service failed on this request; report it with the request id"
@@ -132,7 +153,7 @@ async def _on_hashrec_error(request: Request, error: Exception) -> Response:
             reason=str(error),
             exc_info=error,
         )
-    return problem_response(request, problem)
+    return error_response(request, error)
 
 
 async def _on_http_exception(request: Request, error: Exception) -> Response:

@@ -20,6 +20,7 @@ from index.errors import HashrecError
 from index.ids import require_id
 from index.recommender import MAX_K
 from service import compression, replies
+from service.access import Access
 from service.cached_recommender import Wanted
 from service.dependencies import Services
 from service.error_handlers import bug_response
@@ -36,11 +37,15 @@ class FastPath:
 
     Args:
         app: the observer.
+        access: who is admitted.
         cors: adds the headers for pages of other origins, if there are any.
     """
 
-    def __init__(self, app: RequestObserver, cors: CORSMiddleware | None = None) -> None:
+    def __init__(
+        self, app: RequestObserver, access: Access, cors: CORSMiddleware | None = None
+    ) -> None:
         self._app = app
+        self._access = access
         self._cors = cors
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -53,8 +58,10 @@ class FastPath:
         services: Services = scope["state"]["services"]
         request_id = self._app.request_id(scope["headers"])
         try:
+            if self._access.guards:
+                self._access.admit(scope)
             answer = await services.recommendations.get(wanted)
-        except HashrecError:  # FastAPI's handlers know what to say
+        except HashrecError:  # the gate and FastAPI's handlers know what to say
             await self._app(scope, receive, send)
             return
         except Exception:  # noqa: BLE001  as the observer does, which this request did not pass

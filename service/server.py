@@ -16,6 +16,7 @@ from uvicorn.supervisors import Multiprocess
 from index.errors import ArtifactError, ConfigError
 from service import logs
 from service.app import create_app
+from service.keys import Keyring
 from service.settings import METRICS_FOLDER, Settings
 
 BACKLOG = 2048
@@ -29,7 +30,7 @@ def serve(settings: Settings) -> None:
 
     Raises:
         ArtifactError: the store is not there.
-        ConfigError: the address cannot be listened on.
+        ConfigError: the address cannot be listened on, or the keys cannot be used.
     """
     logs.configure(settings.log_level)
     if not settings.store.is_dir():
@@ -37,6 +38,7 @@ def serve(settings: Settings) -> None:
             f"{settings.store}: there is no such folder; name the store with --store, or publish "
             "a model first"
         )
+    Keyring.load(settings.keys)  # what is wrong with it ends the start, not each worker
     listener = listen(settings.host, settings.port)
     host, port = listener.getsockname()[:2]
     log.info("serving", url=f"http://{host}:{port}", workers=settings.workers)

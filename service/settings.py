@@ -127,6 +127,27 @@ class RedisSettings(BaseModel):
     ] = 50
 
 
+class KeySettings(BaseModel):
+    """API keys; without any, reading is open to all and admin routes are off."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    file: Annotated[
+        Path | None,
+        Field(
+            description="File of API keys, a line `name:scope:sha256` each; followed as it changes."
+        ),
+    ] = None
+    entries: Annotated[
+        str | None, Field(description="API keys, such lines with spaces between them.")
+    ] = None
+
+    @property
+    def are_given(self) -> bool:
+        """Whether requests need a key."""
+        return self.file is not None or self.entries is not None
+
+
 class Settings(BaseSettings):
     """Everything an operator can set. Immutable; see `load`."""
 
@@ -149,6 +170,7 @@ class Settings(BaseSettings):
     cache: CacheSettings = CacheSettings()
     redis: RedisSettings = RedisSettings()
     cors: CorsSettings = CorsSettings()
+    keys: KeySettings = KeySettings()
     poll_interval_s: Annotated[
         float, Field(gt=0, description="Seconds between looks for a newly published version.")
     ] = 1.0
