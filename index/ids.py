@@ -13,6 +13,7 @@ from index.errors import DataError, shorten
 from index.strings import PIECE, StringArray, ascending
 
 MAX_ID_BYTES = 512  # of an external id in UTF-8, in files and in requests
+_MANY = 8  # ids from which on one search for all their hashes is faster than one for each
 
 
 def require_id(value: object) -> str:
@@ -106,8 +107,24 @@ class IdMap:
 
     def known_rows(self, external_ids: Iterable[str]) -> list[int]:
         """Return the rows of those ids that are here, in the order given."""
-        found = (self.row(external_id) for external_id in external_ids)
-        return [row for row in found if row is not None]
+        wanted = list(external_ids)
+        if len(wanted) < _MANY:
+            found = (self.row(external_id) for external_id in wanted)
+            return [row for row in found if row is not None]
+        keys = [external_id.encode(errors="surrogatepass") for external_id in wanted]
+        hashes = np.fromiter(map(_hash, keys), dtype=np.uint64, count=len(keys))
+        positions = self.hashes.searchsorted(hashes)
+        rows: list[int] = []
+        inside = np.flatnonzero(positions < len(self.hashes))
+        inside = inside[self.hashes[positions[inside]] == hashes[inside]]
+        places: list[int] = inside.tolist()
+        candidates: list[int] = self.rows[positions[inside]].tolist()
+        for place, row in zip(places, candidates, strict=True):
+            if self.strings[row] == keys[place]:
+                rows.append(row)
+            elif (other := self.row(wanted[place])) is not None:  # ids whose hashes are equal
+                rows.append(other)
+        return rows
 
     def take(self, rows: NDArray[np.integer]) -> IdMap:
         """Return a map whose row i is this map's ``rows[i]``."""

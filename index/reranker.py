@@ -56,14 +56,29 @@ class Reranker:
         Returns:
             int64, shape (n,), positions in `rows`, best first.
         """
-        first = self.items[rows[: self.depth]].astype(np.float32)
+        scores = self.scores(user_row, rows[: self.depth], hamming[: self.depth])
+        order = np.arange(len(rows))
+        order[: len(scores)] = np.argsort(-scores, kind="stable")
+        return order
+
+    def scores(
+        self, user_row: int, rows: NDArray[np.integer], hamming: NDArray[np.integer]
+    ) -> NDArray[np.int64]:
+        """Score items for a user, the larger the better.
+
+        Args:
+            user_row: the user.
+            rows: integer, shape (n,), item rows.
+            hamming: integer, shape (n,), their distances in bits.
+
+        Returns:
+            int64, shape (n,).
+        """
+        vectors = self.items[rows].astype(np.float32)
         # Floats are many times faster here than integers, and exact: no sum is above
         # 128^2 MAX_DIM = 2^24, up to which float32 holds every integer, in whatever order it adds.
-        scores = (first @ self.users[user_row].astype(np.float32)).astype(np.int64)
-        scores -= int(self.weights[user_row]) * hamming[: self.depth].astype(np.int64)
-        order = np.arange(len(rows))
-        order[: len(first)] = np.argsort(-scores, kind="stable")
-        return order
+        scores = (vectors @ self.users[user_row].astype(np.float32)).astype(np.int64)
+        return scores - int(self.weights[user_row]) * hamming.astype(np.int64)
 
     def check(self, n_users: int, n_items: int) -> None:
         """Hold the parts against each other and against the model's.

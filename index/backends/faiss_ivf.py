@@ -11,18 +11,19 @@ import numpy as np
 
 from index.backends.faiss_file import check_ivf_file
 from index.backends.faiss_index import FaissIndex, by_distance_then_row, padded_bytes
-from index.backends.hamming_index import Neighbors
+from index.backends.hamming_index import NO_DISTANCE, NO_ROW, Neighbors
 from index.codes import BinaryCodes
 
 PROBES = 16  # lists searched per query; about .99 recall at a million items
 TRAINING_CODES_PER_LIST = 64  # k-means gains nothing visible from more
+_LEAST_SPARE = 16  # fetched beyond k, to see whether the k-th distance ends there
 
 
 class FaissIvf(FaissIndex):
     """`faiss.IndexBinaryIVF`: k-means lists by Hamming distance, 16 of them searched.
 
-    A neighbour in a list that is not searched is missed, and of items tied at the k-th distance any
-    may be returned; what is returned is in (distance, row) order.
+    A neighbour in a list that is not searched is missed. What is returned is in (distance, row)
+    order, the first k of all that those lists hold.
     """
 
     exact: ClassVar[bool] = False
@@ -58,7 +59,21 @@ class FaissIvf(FaissIndex):
 
     def search(self, queries: BinaryCodes, k: int) -> Neighbors:
         """See `HammingIndex.search`."""
-        return by_distance_then_row(super().search(queries, k))
+        # Of items tied at the end of what it fetches FAISS returns any, so that end is cut off.
+        fetch = min(len(self), k + max(_LEAST_SPARE, k // 4))
+        while True:
+            found = super().search(queries, fetch)
+            last, kth = found.distances[:, -1], found.distances[:, min(k, fetch) - 1]
+            if fetch == len(self) or ((last > kth) | (last == NO_DISTANCE)).all():
+                break
+            fetch = min(len(self), 2 * fetch)
+        found = by_distance_then_row(found)
+        rows, distances = found.rows[:, :k], found.distances[:, :k]
+        if fetch < k:
+            missing = ((0, 0), (0, k - fetch))
+            rows = np.pad(rows, missing, constant_values=NO_ROW)
+            distances = np.pad(distances, missing, constant_values=NO_DISTANCE)
+        return Neighbors(rows, distances)
 
     @property
     def n_bytes(self) -> int:

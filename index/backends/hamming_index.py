@@ -34,8 +34,10 @@ class Neighbors:
 class HammingIndex(Protocol):
     """Searches a fixed set of codes. Immutable and safe to search from several threads.
 
+    A search for more places only adds to the end of one for fewer.
+
     Attributes:
-        exact: whether a search for more places only adds to the end of one for fewer.
+        exact: whether a search misses none of the nearest.
     """
 
     exact: ClassVar[bool]

@@ -122,6 +122,24 @@ def test_every_returned_distance_is_right_and_the_order_is_distance_then_row(
         assert pairs == sorted(pairs)
 
 
+@same_fixture
+@given(
+    seed=st.integers(0, 1000),
+    n=st.integers(1, 1500),
+    shorter=st.integers(1, 80),
+    more=st.integers(0, 1500),
+    n_distinct=st.sampled_from([2, 50, None]),
+)
+def test_a_longer_search_begins_with_the_shorter_one_ties_included(
+    index_type: type[HammingIndex], seed: int, n: int, shorter: int, more: int, n_distinct: int
+) -> None:
+    codes, queries = draw_codes(seed, n, 2, n_distinct), draw_codes(seed + 1, 3, 2)
+    index = index_type.build(codes)
+    few, many = index.search(queries, shorter), index.search(queries, shorter + more)
+    np.testing.assert_array_equal(few.rows, many.rows[:, :shorter])
+    np.testing.assert_array_equal(few.distances, many.distances[:, :shorter])
+
+
 def test_results_in_any_order_are_put_in_that_order_missing_ones_last() -> None:
     found = Neighbors(
         np.array([[7, NO_ROW, 2, 10**7, 3], [NO_ROW, NO_ROW, 5, 1, 0]]),

@@ -101,3 +101,29 @@ def test_selecting_one_row_keeps_two_dimensions(rng: np.random.Generator) -> Non
     assert codes[2].packed.shape == (1, 3)
     np.testing.assert_array_equal(codes[np.array([4, 0])].packed, codes.packed[[4, 0]])
     assert codes[::2].packed.flags.c_contiguous
+
+
+@given(
+    n_bytes=st.sampled_from([1, 2, 4, 6, 8, 12, 24, 33, 512]),
+    n=st.integers(0, 40),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_distances_from_one_code_are_those_between_pairs(n_bytes: int, n: int, seed: int) -> None:
+    packed = np.random.default_rng(seed).integers(0, 256, (n + 1, n_bytes), dtype=np.uint8)
+    query, codes = BinaryCodes(packed[:1]), BinaryCodes(packed[1:])
+    distances = codes.distances(query)
+    assert distances.dtype == np.int32
+    np.testing.assert_array_equal(distances, query.hamming(codes)[0])
+
+
+def test_distances_are_right_beyond_one_piece_and_at_their_largest() -> None:
+    packed = np.zeros((40_000, 512), dtype=np.uint8)
+    packed[[0, 16_383, 16_384, 39_999]] = 255
+    query = BinaryCodes(np.zeros((1, 512), dtype=np.uint8))
+    assert np.flatnonzero(BinaryCodes(packed).distances(query)).tolist() == [0, 16383, 16384, 39999]
+    assert BinaryCodes(packed).distances(query).max() == MAX_BITS
+
+
+def test_distances_from_a_code_of_another_width_are_refused() -> None:
+    with pytest.raises(CodeWidthError):
+        BinaryCodes(np.zeros((3, 8), np.uint8)).distances(BinaryCodes(np.zeros((1, 4), np.uint8)))

@@ -87,3 +87,21 @@ def test_an_empty_map_knows_nothing() -> None:
 
 def test_the_representation_stays_short() -> None:
     assert repr(IdMap.build(["a" * 50, "b", "c", "d"])) == f"IdMap(4 ids: {'a' * 15}…, b, c, ...)"
+
+
+@given(st.lists(ids, unique=True, max_size=40), st.lists(ids, min_size=8, max_size=40))
+def test_many_ids_are_looked_up_as_one_by_one(known: list[str], others: list[str]) -> None:
+    id_map = IdMap.build(known)
+    wanted = [*others, *known, "\ud800", *known[:3]]
+    rows = [id_map.row(external_id) for external_id in wanted]
+    assert id_map.known_rows(wanted) == [row for row in rows if row is not None]
+
+
+def test_many_ids_are_told_apart_where_hashes_are_equal() -> None:
+    honest = IdMap.build(["wanted"])
+    colliding = IdMap(
+        StringArray.build([b"x", b"wanted", b"y"]),
+        hashes=np.repeat(honest.hashes[0], 3),
+        rows=np.arange(3, dtype=np.int32),
+    )
+    assert colliding.known_rows(["wanted"] * 9) == [1] * 9
