@@ -21,6 +21,7 @@ def test_report_counts_what_is_in_a_file(tmp_path):
         bad_examples=("line 6: no user id",),
         duplicates=1,
         below_min_value=0,
+        other_types=0,
         users=2,
         items=2,
         interactions=3,
