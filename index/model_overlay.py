@@ -28,6 +28,7 @@ class CatalogueView:
         hidden: int64, ascending, rows that no list may hold.
         attributes: of rows whose attributes were replaced.
         members: of each category that items joined or left.
+        deleted: hidden rows of items that are gone from the catalogue.
         added: attributes of items that the model does not have, but for those that are hidden.
     """
 
@@ -35,6 +36,7 @@ class CatalogueView:
     hidden: Rows = field(default_factory=lambda: NO_ROWS)
     attributes: Mapping[int, Mapping[str, Any]] = field(default_factory=dict[int, Any])
     members: Mapping[str, Members] = field(default_factory=dict[str, Members])
+    deleted: frozenset[int] = frozenset()
     added: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, Any])
 
     @classmethod
@@ -58,6 +60,11 @@ class OverlayView:
     positives: Rows = field(default_factory=lambda: NO_ROWS)
     negatives: Rows = field(default_factory=lambda: NO_ROWS)
 
+    @property
+    def has_events(self) -> bool:
+        """Whether there is anything about the user."""
+        return len(self.positives) > 0 or len(self.negatives) > 0
+
 
 class ModelOverlay:
     """An overlay bound to a model. A request costs a comparison, and looks up its user's items.
@@ -80,6 +87,7 @@ class ModelOverlay:
         self._attributes: dict[int, Mapping[str, Any]] = {}
         self._added: dict[str, Mapping[str, Any]] = {}
         self._members: dict[str, Members] = {}
+        self._deleted: set[int] = set()
 
     def stamp(self, user_id: str | None = None) -> tuple[int, int] | None:
         """Return the positions of the last entries that can change an answer, None for none.
@@ -128,6 +136,10 @@ class ModelOverlay:
                 self._take_over_added(item_id, state)
                 continue
             touched.append(row)
+            if state.deleted:
+                self._deleted.add(row)
+            else:
+                self._deleted.discard(row)
             if state.deleted or (
                 contained(np.array([row]), self._hidden_by_model)[0]
                 if state.hidden is None
@@ -145,7 +157,7 @@ class ModelOverlay:
             rows = self._members_now(name)
             gone = np.sort(np.array(left.get(name, ()), dtype=np.int64))
             rows = _merged(rows[~contained(rows, gone)], joined.get(name, ()))
-            self._members[name] = Members(self.overlay.catalogue_position, rows)
+            self._members[name] = Members(rows)
         rows = self._view.hidden
         rows = rows[~contained(rows, np.sort(np.array(touched, dtype=np.int64)))]
         self._view = CatalogueView(
@@ -153,6 +165,7 @@ class ModelOverlay:
             _merged(rows, hidden),
             dict(self._attributes),
             dict(self._members),
+            frozenset(self._deleted),
             dict(self._added),
         )
 

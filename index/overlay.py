@@ -53,9 +53,9 @@ class Overlay:
 
     Not for several threads; everything it returns is immutable.
 
-    Memory grows with the distinct pairs of user and item in the events since `floor`, about
-    150 bytes each, and with the changed items, about 350 bytes each beside their attributes; a user
-    takes some 350 bytes more. A repeated event takes nothing, and `forget` gives back what every
+    Memory grows with the distinct pairs of user and item in the events since `floor`, up to
+    160 bytes each, and with the changed items, about 350 bytes each beside their attributes; a user
+    takes some 200 bytes more. A repeated event takes nothing, and `forget` gives back what every
     served model has learned.
 
     Args:

@@ -23,18 +23,46 @@ class Ranking:
     hamming: NDArray[np.int32]
 
 
+NO_ROWS: Rows = np.empty(0, dtype=np.int64)
+_FEW_HIDDEN = 256  # fetched along rather than searched for again
+
+
 def nearest(
-    subset: Subset, queries: BinaryCodes, excluded: Sequence[NDArray[np.integer]], k: int
+    subset: Subset,
+    queries: BinaryCodes,
+    excluded: Sequence[NDArray[np.integer]],
+    k: int,
+    hidden: NDArray[np.integer] = NO_ROWS,
 ) -> list[Ranking]:
-    """Search, drop each query's excluded rows, cut to k.
+    """Search, drop the hidden rows and each query's excluded ones, cut to k.
 
     Fetching `k` plus the number of exclusions leaves k after the drop; it is faster than a selector
-    inside the index, which the approximate indexes refuse anyway.
+    inside the index, which the approximate indexes refuse anyway. A user's exclusions are near to
+    them, so all are counted. Hidden rows are anywhere: where they are many, twice as much is
+    fetched as without them, and twice that again while a query has too few.
     """
-    fetch = min(k + max(map(len, excluded), default=0), len(subset.index))
-    if not fetch:
+    fetch = k + max(map(len, excluded), default=0)
+    most = min(fetch + len(hidden), len(subset.index))
+    if not most:
         nothing = Ranking(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int32))
         return [nothing] * len(queries)
+    fetch = min(2 * fetch if len(hidden) > _FEW_HIDDEN else most, most)
+    while True:
+        rankings = _search(subset, queries, excluded, k, hidden=hidden, fetch=fetch)
+        if fetch == most or all(len(ranking.rows) >= k for ranking in rankings):
+            return rankings
+        fetch = min(2 * fetch, most)
+
+
+def _search(
+    subset: Subset,
+    queries: BinaryCodes,
+    excluded: Sequence[NDArray[np.integer]],
+    k: int,
+    *,
+    hidden: NDArray[np.integer],
+    fetch: int,
+) -> list[Ranking]:
     found = subset.index.search(queries, fetch)
     rankings: list[Ranking] = []
     for position, dropped in enumerate(excluded):
@@ -42,7 +70,7 @@ def nearest(
         keep = rows >= 0
         if subset.rows is not None:
             rows = subset.rows[rows]
-        keep &= ~contained(rows, dropped)
+        keep &= ~contained(rows, dropped) & ~contained(rows, hidden)
         rankings.append(Ranking(rows[keep][:k], distances[keep][:k]))
     return rankings
 

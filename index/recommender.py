@@ -25,7 +25,8 @@ from index.errors import (
     UnknownUserError,
     shorten,
 )
-from index.ranking import Ranking, Rows, most_popular, nearest
+from index.model_overlay import CatalogueView, OverlayView
+from index.ranking import NO_ROWS, Ranking, Rows, most_popular, nearest
 from index.seen import RowLists, contained
 from index.subsets import Subset, Subsets
 
@@ -91,6 +92,7 @@ class Recommender:
         self._model = artifact.model
         self._subsets = Subsets(artifact.model.item_codes, artifact.model.item_table)
         self._everything = Subset(artifact.index, None)
+        self._unchanged = OverlayView(CatalogueView.unchanged(artifact.model.item_table))
         self.artifact = artifact
         self.version = artifact.manifest.version
         self.n_bits = artifact.manifest.n_bits
@@ -111,15 +113,25 @@ class Recommender:
         return self._everything.index
 
     def recommend(
-        self, user_id: str, k: int = 10, options: Options | None = None, *, strict: bool = False
+        self,
+        user_id: str,
+        k: int = 10,
+        options: Options | None = None,
+        *,
+        strict: bool = False,
+        overlay: OverlayView | None = None,
     ) -> Recommendation:
         """Rank the items for a user; an unknown user gets the popular ones.
+
+        A user with events that the model has not learned from is coded anew, by the history that
+        they make with what the model knows the user took; so is an unknown user with events.
 
         Args:
             user_id: external id.
             k: length of the list, 1 to 500.
             options: what to leave out.
             strict: refuse an unknown user.
+            overlay: the user's events, and the catalogue as it was changed; None for neither.
 
         Returns:
             k items, or all that are allowed where those are fewer.
@@ -128,19 +140,25 @@ class Recommender:
             ConfigError: k is out of range.
             UnknownUserError: the user is unknown and `strict` is set.
         """
-        options = options or Options()
+        options, overlay = options or Options(), overlay or self._unchanged
         _require_k(k)
         user_row = self._model.users.row(user_id)
-        if user_row is None:
-            if strict:
-                raise UnknownUserError(user_id)
-            return self.popular(k, options)
-        subset = self._subset(options)
-        excluded = self._excluded(user_row, options)
-        codes, rows = self._model.user_codes[user_row], np.array([user_row])
-        found = self._personal(subset, codes, rows, [excluded], k)[0]
-        items = self._filled(found, "personal", subset, excluded, k)
-        return Recommendation(self.version, "personal", items)
+        subset = self._subset(options, overlay)
+        excluded = self._excluded(user_row, options, overlay)
+        hidden = overlay.catalogue.hidden
+        source: Source = "personal"
+        if (history := self._new_history(user_row, overlay)) is not None:
+            source, code = "fold_in", self._fold_in(*map(_one_list, history))
+            found = nearest(subset, code, [excluded], k, hidden)[0]
+        elif user_row is not None:
+            codes, rows = self._model.user_codes[user_row], np.array([user_row])
+            found = self._personal(subset, codes, rows, [excluded], k, hidden=hidden)[0]
+        elif strict:
+            raise UnknownUserError(user_id)
+        else:
+            return self.popular(k, options, user_id=user_id, overlay=overlay)
+        items = self._filled(found, source, subset, excluded, k, hidden=hidden)
+        return Recommendation(self.version, source, items)
 
     def recommend_history(
         self,
@@ -150,6 +168,7 @@ class Recommender:
         options: Options | None = None,
         *,
         strict: bool = False,
+        overlay: OverlayView | None = None,
     ) -> Recommendation:
         """Rank the items for someone the model does not know, by what they took and refused.
 
@@ -163,13 +182,14 @@ class Recommender:
             k: length of the list, 1 to 500.
             options: what to leave out besides.
             strict: refuse a history without a known positive item.
+            overlay: the catalogue as it was changed; None leaves it as the model has it.
 
         Raises:
             ConfigError: k is out of range, or an item is both positive and negative.
             UnknownHistoryError: no positive item is known and `strict` is set.
             NoEncoderError: the artifact is from before there were encoders.
         """
-        options = options or Options()
+        options, overlay = options or Options(), overlay or self._unchanged
         _require_k(k)
         self._require_encoder()
         taken, refused = frozenset(positive), frozenset(negative)
@@ -184,46 +204,68 @@ class Recommender:
         if options.exclude_seen:
             dropped.append(positives)
         excluded = np.unique(np.concatenate(dropped)).astype(np.int64)
-        subset = self._subset(options)
+        subset, hidden = self._subset(options, overlay), overlay.catalogue.hidden
         if not len(positives):
             if strict:
                 raise UnknownHistoryError(len(taken))
-            items = self._popular_items(subset, excluded, k, first_rank=1)
+            items = self._popular_items(subset, np.union1d(excluded, hidden), k, first_rank=1)
             return Recommendation(self.version, subset.popular_source, tuple(items), n_unknown)
         code = self._fold_in(_one_list(positives), _one_list(negatives))
-        found = nearest(subset, code, [excluded], k)[0]
-        items = self._filled(found, "fold_in", subset, excluded, k)
+        found = nearest(subset, code, [excluded], k, hidden)[0]
+        items = self._filled(found, "fold_in", subset, excluded, k, hidden=hidden)
         return Recommendation(self.version, "fold_in", items, n_unknown)
 
     def popular(
-        self, k: int = 10, options: Options | None = None, *, user_id: str | None = None
+        self,
+        k: int = 10,
+        options: Options | None = None,
+        *,
+        user_id: str | None = None,
+        overlay: OverlayView | None = None,
     ) -> Recommendation:
-        """Return the most popular items, less those that a known `user_id` has seen.
+        """Return the most popular items, less those that `user_id` has seen.
+
+        Args:
+            k: length of the list, 1 to 500.
+            options: what to leave out.
+            user_id: someone, who may be unknown.
+            overlay: that user's events, and the catalogue as it was changed; None for neither.
 
         Raises:
             ConfigError: k is out of range.
         """
-        options = options or Options()
+        options, overlay = options or Options(), overlay or self._unchanged
         _require_k(k)
         user_row = None if user_id is None else self._model.users.row(user_id)
-        excluded = self._excluded(user_row, options)
-        subset = self._subset(options)
-        items = self._popular_items(subset, excluded, k, first_rank=1)
+        excluded = self._excluded(user_row, options, overlay)
+        subset = self._subset(options, overlay)
+        dropped = np.union1d(excluded, overlay.catalogue.hidden)
+        items = self._popular_items(subset, dropped, k, first_rank=1)
         return Recommendation(self.version, subset.popular_source, tuple(items))
 
-    def similar_items(self, item_id: str, k: int = 10) -> Recommendation:
+    def similar_items(
+        self, item_id: str, k: int = 10, *, overlay: OverlayView | None = None
+    ) -> Recommendation:
         """Return the items whose codes are nearest to an item's, without the item itself.
+
+        A hidden item has similar ones, a deleted one is unknown.
+
+        Args:
+            item_id: external id.
+            k: length of the list, 1 to 500.
+            overlay: the catalogue as it was changed; None leaves it as the model has it.
 
         Raises:
             ConfigError: k is out of range.
             UnknownItemError: the item is not in the model.
         """
         _require_k(k)
+        catalogue = (overlay or self._unchanged).catalogue
         row = self._model.items.row(item_id)
-        if row is None:
+        if row is None or row in catalogue.deleted:
             raise UnknownItemError(item_id)
-        itself = np.array([row], dtype=np.int64)
-        found = nearest(self._everything, self._model.item_codes[row], [itself], k)[0]
+        itself, code = np.array([row], dtype=np.int64), self._model.item_codes[row]
+        found = nearest(self._everything, code, [itself], k, catalogue.hidden)[0]
         return Recommendation(self.version, "similar", tuple(self._items(found, "similar")))
 
     def title(self, item_id: str) -> str | None:
@@ -247,7 +289,7 @@ class Recommender:
             exclude_seen: leave out what each user has interacted with.
             rerank: as the service does where the model can; False ranks by Hamming distance alone.
         """
-        nothing = np.empty(0, dtype=np.int64)
+        nothing, hidden = NO_ROWS, self._unchanged.catalogue.hidden
         # A batch fetches what its longest list needs. An approximate index breaks ties at the end
         # of what it fetches as it likes, so there each user is searched as the service would.
         size = BATCH if self.index.exact else 1
@@ -255,7 +297,9 @@ class Recommender:
             batch = user_rows[start : start + size]
             excluded = [self._model.seen[int(row)] if exclude_seen else nothing for row in batch]
             codes = self._model.user_codes[batch]
-            yield from self._personal(self._everything, codes, batch, excluded, k, rerank=rerank)
+            yield from self._personal(
+                self._everything, codes, batch, excluded, k, hidden=hidden, rerank=rerank
+            )
 
     def rank_histories(
         self, positives: RowLists, negatives: RowLists | None, k: int
@@ -270,7 +314,7 @@ class Recommender:
         Raises:
             NoEncoderError: the artifact is from before there were encoders.
         """
-        codes = self._fold_in(positives, negatives)
+        codes, hidden = self._fold_in(positives, negatives), self._unchanged.catalogue.hidden
         size = BATCH if self.index.exact else 1  # see `rank_users`
         for start in range(0, len(positives), size):
             batch = range(start, min(start + size, len(positives)))
@@ -280,21 +324,22 @@ class Recommender:
                 else np.union1d(positives[user], negatives[user])
                 for user in batch
             ]
-            found = nearest(self._everything, codes[batch.start : batch.stop], excluded, k)
+            part = codes[batch.start : batch.stop]
+            found = nearest(self._everything, part, excluded, k, hidden)
             for user, dropped, ranking in zip(batch, excluded, found, strict=True):
                 if len(positives[user]):
                     yield ranking.rows
                 else:
-                    yield most_popular(self.n_items, dropped, k)
+                    yield most_popular(self.n_items, np.union1d(dropped, hidden), k)
 
     def rank_popular(
         self, user_rows: NDArray[np.integer], k: int, *, exclude_seen: bool = True
     ) -> Iterator[Rows]:
         """Return the most popular rows for many users: the reference for every model."""
-        nothing = np.empty(0, dtype=np.int64)
+        hidden = self._unchanged.catalogue.hidden
         for row in user_rows:
-            excluded = self._model.seen[int(row)] if exclude_seen else nothing
-            yield most_popular(self.n_items, excluded, k)
+            excluded = self._model.seen[int(row)] if exclude_seen else NO_ROWS
+            yield most_popular(self.n_items, np.union1d(excluded, hidden), k)
 
     def _personal(
         self,
@@ -304,14 +349,15 @@ class Recommender:
         excluded: Sequence[NDArray[np.integer]],
         k: int,
         *,
+        hidden: Rows,
         rerank: bool = True,
     ) -> list[Ranking]:
         """Rank for users of the model: the nearest, in a better order where there is one."""
         reranker = self._model.reranker if rerank else None
         if reranker is None:
-            return nearest(subset, codes, excluded, k)
+            return nearest(subset, codes, excluded, k, hidden)
         rankings: list[Ranking] = []
-        found = nearest(subset, codes, excluded, max(k, reranker.depth))
+        found = nearest(subset, codes, excluded, max(k, reranker.depth), hidden)
         for user_row, near in zip(user_rows.tolist(), found, strict=True):
             best = reranker.order(user_row, near.rows, near.hamming)[:k]
             rankings.append(Ranking(near.rows[best], near.hamming[best]))
@@ -331,21 +377,43 @@ class Recommender:
             raise NoEncoderError(self.version)
         return self._model.encoder
 
-    def _subset(self, options: Options) -> Subset:
+    def _new_history(
+        self, user_row: int | None, overlay: OverlayView
+    ) -> tuple[NDArray[np.integer], NDArray[np.integer]] | None:
+        """Return what a user took and refused, None where the model knows all that is known.
+
+        None too where nothing is left that they took, or where no history can be coded.
+        """
+        if self._model.encoder is None or not overlay.has_events:
+            return None
+        seen = self._seen(user_row)
+        positives, negatives = overlay.positives, overlay.negatives
+        if not len(negatives) and contained(positives, seen).all():
+            return None
+        taken = np.union1d(seen[~contained(seen, negatives)], positives)
+        return (taken, negatives) if len(taken) else None
+
+    def _seen(self, user_row: int | None) -> NDArray[np.integer]:
+        return NO_ROWS if user_row is None else self._model.seen[user_row]
+
+    def _subset(self, options: Options, overlay: OverlayView) -> Subset:
         if not options.categories:
             return self._everything
-        return self._subsets.get(options.categories, options.category_mode)
+        members = overlay.catalogue.members
+        return self._subsets.get(options.categories, options.category_mode, members)
 
-    def _excluded(self, user_row: int | None, options: Options) -> NDArray[np.integer]:
-        """Return the rows to leave out, ascending and distinct."""
-        seen = (
-            self._model.seen[user_row]
-            if user_row is not None and options.exclude_seen
-            else np.empty(0, dtype=np.int64)
-        )
+    def _excluded(
+        self, user_row: int | None, options: Options, overlay: OverlayView
+    ) -> NDArray[np.integer]:
+        """Return a user's rows to leave out, ascending and distinct."""
+        excluded = self._seen(user_row) if options.exclude_seen else NO_ROWS
+        if overlay.has_events:
+            excluded = np.union1d(excluded, overlay.negatives)
+            if options.exclude_seen:
+                excluded = np.union1d(excluded, overlay.positives)
         if not options.exclude:
-            return seen
-        return np.union1d(seen, self._model.items.known_rows(options.exclude)).astype(np.int64)
+            return excluded
+        return np.union1d(excluded, self._model.items.known_rows(options.exclude)).astype(np.int64)
 
     def _filled(
         self,
@@ -354,11 +422,13 @@ class Recommender:
         subset: Subset,
         excluded: NDArray[np.integer],
         k: int,
+        *,
+        hidden: Rows,
     ) -> tuple[RecommendedItem, ...]:
         """Return what was found, and popular items after it if that is fewer than k."""
         items = self._items(found, source)
         if len(items) < k:  # an approximate index can find fewer than there are
-            taken = np.union1d(excluded, found.rows)
+            taken = np.union1d(np.union1d(excluded, hidden), found.rows)
             items += self._popular_items(subset, taken, k - len(items), first_rank=len(items) + 1)
         return tuple(items)
 

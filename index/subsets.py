@@ -25,7 +25,6 @@ MAX_BYTES = 64_000_000
 MAX_KEPT = 1000
 
 Mode = Literal["any", "all"]
-_Key = tuple[Mode, tuple[tuple[str, int], ...]]  # names, and the positions that `Members` has
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,18 +52,17 @@ class Subset:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Members:
-    """The items of a category that is not as the model has it.
+    """The items of a category that is not as the model has it. Equal to itself alone.
 
     Attributes:
-        position: in the journal, of a change since which it is so.
         rows: int64, ascending.
     """
 
-    position: int
     rows: NDArray[np.int64]
 
 
 UNCHANGED: Mapping[str, Members] = {}
+_Key = tuple[Mode, tuple[tuple[str, Members | None], ...]]
 
 
 class Subsets:
@@ -90,12 +88,12 @@ class Subsets:
         """
         names = set(categories)
         # Known categories alone make the key, so made-up names cannot fill the memory.
-        lists: dict[tuple[str, int], NDArray[np.integer]] = {}
+        lists: dict[tuple[str, Members | None], NDArray[np.integer]] = {}
         for name in sorted(names):
-            if name in changed:
-                lists[name, changed[name].position] = changed[name].rows
+            if (members := changed.get(name)) is not None:
+                lists[name, members] = members.rows
             elif (row := self._table.categories.row(name)) is not None:
-                lists[name, 0] = self._table.category_items[row]
+                lists[name, None] = self._table.category_items[row]
         if not lists or (mode == "all" and len(lists) < len(names)):
             return self._build((), mode)
         key: _Key = ("any" if len(lists) == 1 else mode, tuple(lists))

@@ -5,7 +5,7 @@ import pytest
 
 from index.codes import BinaryCodes
 from index.items import ItemTable
-from index.subsets import MAX_BYTES, Subsets
+from index.subsets import MAX_BYTES, Members, Subsets
 
 N_ITEMS = 12
 A_SUBSET = 4 * (8 + 8)  # four items of a category: 8 bytes of code and 8 of row each
@@ -71,3 +71,16 @@ def test_empty_intersections_push_nothing_out(monkeypatch: pytest.MonkeyPatch):
     assert found.get(["c0"], "any") is kept
     assert found.get(["c1"], "any") is not kept
     assert found.get(["c0"], "any") is not kept
+
+
+def test_changed_members_take_the_place_of_the_tables_for_whoever_has_them():
+    found = subsets()
+    before = found.get(["c0"], "any")
+    changed = {"c0": Members(np.array([1, 3])), "new": Members(np.array([3, 11]))}
+    again = {"c0": Members(np.array([1, 3, 5]))}
+    assert found.get(["c0"], "any", changed).rows.tolist() == [1, 3]
+    assert found.get(["c0"], "any", again).rows.tolist() == [1, 3, 5]
+    assert found.get(["c0", "new"], "all", changed).rows.tolist() == [3]
+    assert found.get(["c1", "new"], "any", changed).rows.tolist() == [1, 3, 4, 7, 10, 11]
+    assert found.get(["c0"], "any", changed) is found.get(["c0"], "any", changed)
+    assert found.get(["c0"], "any") is before
