@@ -6,15 +6,14 @@ so a published figure describes what a user gets.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from index.artifact import Artifact
-from index.backends import HammingIndex
+from index.backends import FaissFlat, HammingIndex
 from index.codes import BinaryCodes
 from index.encoder import Encoder
 from index.errors import (
@@ -25,64 +24,24 @@ from index.errors import (
     UnknownUserError,
     shorten,
 )
+from index.listing import Allowed, Reasons, near_items, popular_items
 from index.model_overlay import CatalogueView, OverlayView
+from index.order import POPULAR, Bookmark, Order, Place
+from index.pages import diverse_page, plain_page
 from index.ranking import NO_ROWS, Ranking, Rows, most_popular, nearest
-from index.seen import RowLists, contained
+from index.recommendation import (
+    Options,
+    Recommendation,
+    RecommendedItem,
+    Source,
+    require_diversity,
+    require_k,
+)
+from index.seen import RowLists, common, contained
 from index.subsets import Subset, Subsets
 
-MAX_K = 500
 BATCH = 256  # queries a search takes at once: bounds the memory of batch ranking
-
-Source = Literal["personal", "category_popular", "popular", "similar", "fold_in"]
-CategoryMode = Literal["any", "all"]
-
-
-@dataclass(frozen=True, slots=True)
-class RecommendedItem:
-    """One place in an answer.
-
-    Attributes:
-        score: `1 - hamming / n_bits`; for a popular item, its users over the most popular's. Where
-            the model re-ranks, `rank` is the better order and the score need not follow it.
-        hamming: distance in bits; None where the item was not found by distance.
-    """
-
-    item_id: str
-    rank: int
-    score: float
-    hamming: int | None
-    source: Source
-
-
-@dataclass(frozen=True, slots=True)
-class Recommendation:
-    """An answer: at most k items, best first, none twice.
-
-    Attributes:
-        n_unknown: ids of the history that the model does not know, and that counted for nothing.
-    """
-
-    model_version: str
-    source: Source
-    items: tuple[RecommendedItem, ...]
-    n_unknown: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What an answer may hold.
-
-    Attributes:
-        exclude_seen: leave out what the user has interacted with.
-        exclude: item ids to leave out; ids the model does not know are ignored.
-        categories: if any, only items of these categories; a name that does not exist has no items.
-        category_mode: of several categories, an item needs `any` or `all`.
-    """
-
-    exclude_seen: bool = True
-    exclude: tuple[str, ...] = ()
-    categories: tuple[str, ...] = ()
-    category_mode: CategoryMode = "any"
+_POPULAR_START = Bookmark("popular", 0)
 
 
 class Recommender:
@@ -120,6 +79,7 @@ class Recommender:
         *,
         strict: bool = False,
         overlay: OverlayView | None = None,
+        bookmark: Bookmark | None = None,
     ) -> Recommendation:
         """Rank the items for a user; an unknown user gets the popular ones.
 
@@ -129,36 +89,33 @@ class Recommender:
         Args:
             user_id: external id.
             k: length of the list, 1 to 500.
-            options: what to leave out.
+            options: what the list may hold, and how it is laid out.
             strict: refuse an unknown user.
             overlay: the user's events, and the catalogue as it was changed; None for neither.
+            bookmark: of a list for this user from this model with these options: goes on there, by
+                the code that list was made with. What has been hidden since is left out.
 
         Returns:
             k items, or all that are allowed where those are fewer.
 
         Raises:
-            ConfigError: k is out of range.
+            ConfigError: k or the diversity is out of range.
             UnknownUserError: the user is unknown and `strict` is set.
         """
         options, overlay = options or Options(), overlay or self._unchanged
-        _require_k(k)
+        require_k(k)
+        require_diversity(options.diversity)
         user_row = self._model.users.row(user_id)
-        subset = self._subset(options, overlay)
-        excluded = self._excluded(user_row, options, overlay)
-        hidden = overlay.catalogue.hidden
-        source: Source = "personal"
-        if (history := self._new_history(user_row, overlay)) is not None:
-            source, code = "fold_in", self._fold_in(*map(_one_list, history))
-            found = nearest(subset, code, [excluded], k, hidden)[0]
-        elif user_row is not None:
-            codes, rows = self._model.user_codes[user_row], np.array([user_row])
-            found = self._personal(subset, codes, rows, [excluded], k, hidden=hidden)[0]
-        elif strict:
-            raise UnknownUserError(user_id)
-        else:
-            return self.popular(k, options, user_id=user_id, overlay=overlay)
-        items = self._filled(found, source, subset, excluded, k, hidden=hidden)
-        return Recommendation(self.version, source, items)
+        allowed = self._allowed(self._excluded(user_row, options, overlay), options, overlay)
+        if bookmark is None:
+            bookmark = self._start(user_row, overlay)
+            if strict and bookmark.kind == "popular":
+                raise UnknownUserError(user_id)
+        own = self._seen(user_row)
+        if overlay.has_events:
+            own = np.union1d(own[~contained(own, overlay.negatives)], overlay.positives)
+        items, following = self._page(allowed, k, options, bookmark, user_row=user_row, own=own)
+        return self._answer(allowed, bookmark, items, following)
 
     def recommend_history(
         self,
@@ -169,6 +126,7 @@ class Recommender:
         *,
         strict: bool = False,
         overlay: OverlayView | None = None,
+        bookmark: Bookmark | None = None,
     ) -> Recommendation:
         """Rank the items for someone the model does not know, by what they took and refused.
 
@@ -180,17 +138,20 @@ class Recommender:
             positive: item ids.
             negative: item ids.
             k: length of the list, 1 to 500.
-            options: what to leave out besides.
+            options: what the list may hold besides, and how it is laid out.
             strict: refuse a history without a known positive item.
             overlay: the catalogue as it was changed; None leaves it as the model has it.
+            bookmark: of a list for this history from this model with these options.
 
         Raises:
-            ConfigError: k is out of range, or an item is both positive and negative.
+            ConfigError: k or the diversity is out of range, or an item is both positive and
+                negative.
             UnknownHistoryError: no positive item is known and `strict` is set.
             NoEncoderError: the artifact is from before there were encoders.
         """
         options, overlay = options or Options(), overlay or self._unchanged
-        _require_k(k)
+        require_k(k)
+        require_diversity(options.diversity)
         self._require_encoder()
         taken, refused = frozenset(positive), frozenset(negative)
         if both := taken & refused:
@@ -204,16 +165,16 @@ class Recommender:
         if options.exclude_seen:
             dropped.append(positives)
         excluded = np.unique(np.concatenate(dropped)).astype(np.int64)
-        subset, hidden = self._subset(options, overlay), overlay.catalogue.hidden
-        if not len(positives):
-            if strict:
-                raise UnknownHistoryError(len(taken))
-            items = self._popular_items(subset, np.union1d(excluded, hidden), k, first_rank=1)
-            return Recommendation(self.version, subset.popular_source, tuple(items), n_unknown)
-        code = self._fold_in(_one_list(positives), _one_list(negatives))
-        found = nearest(subset, code, [excluded], k, hidden)[0]
-        items = self._filled(found, "fold_in", subset, excluded, k, hidden=hidden)
-        return Recommendation(self.version, "fold_in", items, n_unknown)
+        allowed = self._allowed(excluded, options, overlay)
+        if not len(positives) and strict:
+            raise UnknownHistoryError(len(taken))
+        if bookmark is None:
+            bookmark = _POPULAR_START
+            if len(positives):
+                code = self._fold_in(_one_list(positives), _one_list(negatives))
+                bookmark = Bookmark("fold_in", 0, code.packed.tobytes())
+        items, following = self._page(allowed, k, options, bookmark, own=positives)
+        return self._answer(allowed, bookmark, items, following, n_unknown)
 
     def popular(
         self,
@@ -227,7 +188,7 @@ class Recommender:
 
         Args:
             k: length of the list, 1 to 500.
-            options: what to leave out.
+            options: what the list may hold.
             user_id: someone, who may be unknown.
             overlay: that user's events, and the catalogue as it was changed; None for neither.
 
@@ -235,13 +196,11 @@ class Recommender:
             ConfigError: k is out of range.
         """
         options, overlay = options or Options(), overlay or self._unchanged
-        _require_k(k)
+        require_k(k)
         user_row = None if user_id is None else self._model.users.row(user_id)
-        excluded = self._excluded(user_row, options, overlay)
-        subset = self._subset(options, overlay)
-        dropped = np.union1d(excluded, overlay.catalogue.hidden)
-        items = self._popular_items(subset, dropped, k, first_rank=1)
-        return Recommendation(self.version, subset.popular_source, tuple(items))
+        allowed = self._allowed(self._excluded(user_row, options, overlay), options, overlay)
+        items, following = self._page(allowed, k, options, _POPULAR_START)
+        return self._answer(allowed, _POPULAR_START, items, following)
 
     def similar_items(
         self, item_id: str, k: int = 10, *, overlay: OverlayView | None = None
@@ -259,14 +218,15 @@ class Recommender:
             ConfigError: k is out of range.
             UnknownItemError: the item is not in the model.
         """
-        _require_k(k)
+        require_k(k)
         catalogue = (overlay or self._unchanged).catalogue
         row = self._model.items.row(item_id)
         if row is None or row in catalogue.deleted:
             raise UnknownItemError(item_id)
         itself, code = np.array([row], dtype=np.int64), self._model.item_codes[row]
         found = nearest(self._everything, code, [itself], k, catalogue.hidden)[0]
-        return Recommendation(self.version, "similar", tuple(self._items(found, "similar")))
+        items = near_items(self._model, found, "similar")
+        return Recommendation(self.version, "similar", tuple(items))
 
     def title(self, item_id: str) -> str | None:
         """Return an item's title, or None where it or the item is unknown."""
@@ -280,6 +240,7 @@ class Recommender:
         *,
         exclude_seen: bool = True,
         rerank: bool = True,
+        catalogue: CatalogueView | None = None,
     ) -> Iterator[Ranking]:
         """Rank the whole catalogue for many users, in the order of `user_rows`.
 
@@ -288,13 +249,11 @@ class Recommender:
             k: length of each list; not bounded by the service's limit.
             exclude_seen: leave out what each user has interacted with.
             rerank: as the service does where the model can; False ranks by Hamming distance alone.
+            catalogue: as it was changed; None leaves it as the model has it.
         """
-        nothing, hidden = NO_ROWS, self._unchanged.catalogue.hidden
-        # A batch fetches what its longest list needs. An approximate index breaks ties at the end
-        # of what it fetches as it likes, so there each user is searched as the service would.
-        size = BATCH if self.index.exact else 1
-        for start in range(0, len(user_rows), size):
-            batch = user_rows[start : start + size]
+        nothing, hidden = NO_ROWS, (catalogue or self._unchanged.catalogue).hidden
+        for start in range(0, len(user_rows), BATCH):
+            batch = user_rows[start : start + BATCH]
             excluded = [self._model.seen[int(row)] if exclude_seen else nothing for row in batch]
             codes = self._model.user_codes[batch]
             yield from self._personal(
@@ -315,9 +274,8 @@ class Recommender:
             NoEncoderError: the artifact is from before there were encoders.
         """
         codes, hidden = self._fold_in(positives, negatives), self._unchanged.catalogue.hidden
-        size = BATCH if self.index.exact else 1  # see `rank_users`
-        for start in range(0, len(positives), size):
-            batch = range(start, min(start + size, len(positives)))
+        for start in range(0, len(positives), BATCH):
+            batch = range(start, min(start + BATCH, len(positives)))
             excluded = [
                 positives[user]
                 if negatives is None
@@ -363,6 +321,110 @@ class Recommender:
             rankings.append(Ranking(near.rows[best], near.hamming[best]))
         return rankings
 
+    def _start(self, user_row: int | None, overlay: OverlayView) -> Bookmark:
+        """Return where a user's list begins, and the code it is made from."""
+        if (history := self._new_history(user_row, overlay)) is not None:
+            code = self._fold_in(*map(_one_list, history))
+            return Bookmark("fold_in", 0, code.packed.tobytes())
+        if user_row is None:
+            return _POPULAR_START
+        return Bookmark("personal", 0, self._model.user_codes[user_row].packed.tobytes())
+
+    def _page(
+        self,
+        allowed: Allowed,
+        k: int,
+        options: Options,
+        bookmark: Bookmark,
+        *,
+        user_row: int | None = None,
+        own: NDArray[np.integer] = NO_ROWS,
+    ) -> tuple[list[RecommendedItem], Bookmark | None]:
+        """Return the next k items of a list, and where it goes on."""
+        if bookmark.kind == "popular":
+            return self._popular_page(allowed, k, bookmark)
+        code = BinaryCodes(np.frombuffer(bookmark.code, dtype=np.uint8)[None])
+        reasons = Reasons(code, own) if options.explain else None
+        order = Order(
+            allowed.subset,
+            self._model.item_codes,
+            code,
+            allowed.excluded,
+            allowed.hidden,
+            reranker=self._model.reranker if bookmark.kind == "personal" else None,
+            user_row=-1 if user_row is None else user_row,
+            head=bookmark.head,
+        )
+        items: list[RecommendedItem] = []
+        place = bookmark.place
+        if place is None or place.stage != POPULAR:
+            page = (
+                diverse_page(
+                    order,
+                    self._model.item_codes,
+                    place,
+                    bookmark.block,
+                    k=k,
+                    dial=options.diversity,
+                )
+                if options.diversity
+                else plain_page(order, place, k)
+            )
+            first_rank = bookmark.n_given + 1
+            items = near_items(
+                self._model, page.ranking, bookmark.kind, first_rank=first_rank, reasons=reasons
+            )
+            if page.more:
+                n_given = bookmark.n_given + len(items)
+                following = Bookmark(
+                    bookmark.kind, n_given, bookmark.code, order.head, page.place, page.block
+                )
+                return items, following
+            if order.subset.index.exact:  # an approximate index may have missed some
+                return items, None
+        found = order.everything()
+        filler, following = self._popular_page(
+            allowed, k - len(items), bookmark, n_before=len(items), taken=found, reasons=reasons
+        )
+        return items + filler, following
+
+    def _popular_page(
+        self,
+        allowed: Allowed,
+        k: int,
+        bookmark: Bookmark,
+        *,
+        n_before: int = 0,
+        taken: Rows = NO_ROWS,
+        reasons: Reasons | None = None,
+    ) -> tuple[list[RecommendedItem], Bookmark | None]:
+        """Return the next k popular items behind a bookmark and `n_before` others."""
+        place, n_given = bookmark.place, bookmark.n_given + n_before
+        after = -1 if place is None or place.stage != POPULAR else place.row
+        rows = allowed.most_popular(self.n_items, k + 1, after=after, taken=taken)
+        items = popular_items(
+            self._model,
+            rows[:k],
+            allowed.popular_source,
+            first_rank=n_given + 1,
+            reasons=reasons,
+        )
+        if len(rows) <= k:
+            return items, None
+        last = Place(POPULAR, 0, 0, int(rows[k - 1]) if k else after)
+        return items, dataclasses.replace(bookmark, n_given=n_given + k, place=last, block=None)
+
+    def _answer(
+        self,
+        allowed: Allowed,
+        bookmark: Bookmark,
+        items: list[RecommendedItem],
+        following: Bookmark | None,
+        n_unknown: int = 0,
+    ) -> Recommendation:
+        source = allowed.popular_source if bookmark.kind == "popular" else bookmark.kind
+        return Recommendation(self.version, source, tuple(items), n_unknown, following)
+
     def _fold_in(self, positives: RowLists, negatives: RowLists | None) -> BinaryCodes:
         """Return the code of each history."""
         codes = self._require_encoder().users.encode(positives, negatives)
@@ -396,11 +458,25 @@ class Recommender:
     def _seen(self, user_row: int | None) -> NDArray[np.integer]:
         return NO_ROWS if user_row is None else self._model.seen[user_row]
 
+    def _allowed(
+        self, excluded: NDArray[np.integer], options: Options, overlay: OverlayView
+    ) -> Allowed:
+        subset, hidden = self._subset(options, overlay), overlay.catalogue.hidden
+        if subset.rows is not None:  # so that what is elsewhere costs a search nothing
+            excluded, hidden = common(excluded, subset.rows), common(hidden, subset.rows)
+        return Allowed(subset, excluded, hidden, options.popular_source)
+
     def _subset(self, options: Options, overlay: OverlayView) -> Subset:
-        if not options.categories:
-            return self._everything
-        members = overlay.catalogue.members
-        return self._subsets.get(options.categories, options.category_mode, members)
+        subset = self._everything
+        if options.categories:
+            members = overlay.catalogue.members
+            subset = self._subsets.get(options.categories, options.category_mode, members)
+        if not options.include:
+            return subset
+        rows = np.unique(np.array(self._model.items.known_rows(options.include), dtype=np.int64))
+        if subset.rows is not None:
+            rows = rows[contained(rows, subset.rows)]
+        return Subset(FaissFlat.build(self._model.item_codes[rows]), rows)
 
     def _excluded(
         self, user_row: int | None, options: Options, overlay: OverlayView
@@ -415,55 +491,6 @@ class Recommender:
             return excluded
         return np.union1d(excluded, self._model.items.known_rows(options.exclude)).astype(np.int64)
 
-    def _filled(
-        self,
-        found: Ranking,
-        source: Source,
-        subset: Subset,
-        excluded: NDArray[np.integer],
-        k: int,
-        *,
-        hidden: Rows,
-    ) -> tuple[RecommendedItem, ...]:
-        """Return what was found, and popular items after it if that is fewer than k."""
-        items = self._items(found, source)
-        if len(items) < k:  # an approximate index can find fewer than there are
-            taken = np.union1d(np.union1d(excluded, hidden), found.rows)
-            items += self._popular_items(subset, taken, k - len(items), first_rank=len(items) + 1)
-        return tuple(items)
-
-    def _items(self, ranking: Ranking, source: Source) -> list[RecommendedItem]:
-        return [
-            RecommendedItem(item_id, rank, 1 - hamming / self.n_bits, hamming, source)
-            for rank, (item_id, hamming) in enumerate(
-                zip(self._model.items.ids(ranking.rows), ranking.hamming.tolist(), strict=True), 1
-            )
-        ]
-
-    def _popular_items(
-        self, subset: Subset, excluded: NDArray[np.integer], k: int, *, first_rank: int
-    ) -> list[RecommendedItem]:
-        if subset.rows is None:
-            rows = most_popular(self.n_items, excluded, k)
-        else:
-            rows = subset.rows[~contained(subset.rows, excluded)][:k]
-        most = max(1, int(self._model.popularity[0]))
-        return [
-            RecommendedItem(
-                self._model.items.id(row),
-                rank,
-                int(self._model.popularity[row]) / most,
-                None,
-                subset.popular_source,
-            )
-            for rank, row in enumerate(rows.tolist(), first_rank)
-        ]
-
 
 def _one_list(rows: NDArray[np.integer]) -> RowLists:
     return RowLists(np.array([0, len(rows)], dtype=np.int64), rows.astype(np.int32))
-
-
-def _require_k(k: int) -> None:
-    if not 1 <= k <= MAX_K:
-        raise ConfigError(f"k must be from 1 to {MAX_K}, got {k}")
