@@ -47,11 +47,16 @@ class RerankInfo(_Record):
 
 
 class DataInfo(_Record):
-    """What the codes were learned from."""
+    """What the codes were learned from.
+
+    Attributes:
+        journal_position: up to where events of the journal are among it; None for none.
+    """
 
     source: str
     sha256: str
     n_interactions: Count
+    journal_position: Count | None = None
 
 
 class Manifest(_Record):

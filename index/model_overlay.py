@@ -26,18 +26,18 @@ class CatalogueView:
     Attributes:
         position: of the last change that it holds.
         hidden: int64, ascending, rows that no list may hold.
-        attributes: of rows whose attributes were replaced.
+        attributes: by item id, where they were replaced, or where the model does not have the item.
         members: of each category that items joined or left.
         deleted: hidden rows of items that are gone from the catalogue.
-        added: attributes of items that the model does not have, but for those that are hidden.
+        added: ids of items that the model does not have, without those that are hidden.
     """
 
     position: int = 0
     hidden: Rows = field(default_factory=lambda: NO_ROWS)
-    attributes: Mapping[int, Mapping[str, Any]] = field(default_factory=dict[int, Any])
+    attributes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, Any])
     members: Mapping[str, Members] = field(default_factory=dict[str, Members])
     deleted: frozenset[int] = frozenset()
-    added: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, Any])
+    added: frozenset[str] = frozenset()
 
     @classmethod
     def unchanged(cls, table: ItemTable) -> CatalogueView:
@@ -84,8 +84,8 @@ class ModelOverlay:
         self._model = model
         self._hidden_by_model = model.item_table.hidden
         self._view = CatalogueView.unchanged(model.item_table)
-        self._attributes: dict[int, Mapping[str, Any]] = {}
-        self._added: dict[str, Mapping[str, Any]] = {}
+        self._attributes: dict[str, Mapping[str, Any]] = {}
+        self._added: set[str] = set()
         self._members: dict[str, Members] = {}
         self._deleted: set[int] = set()
 
@@ -147,8 +147,8 @@ class ModelOverlay:
             ):
                 hidden.append(row)
             if state.attributes is not None:
-                before, now = self._categories(row), categories_of(state.attributes)
-                self._attributes[row] = state.attributes
+                before, now = self._categories(item_id, row), categories_of(state.attributes)
+                self._attributes[item_id] = state.attributes
                 for name in now - before:
                     joined.setdefault(name, []).append(row)
                 for name in before - now:
@@ -166,17 +166,19 @@ class ModelOverlay:
             dict(self._attributes),
             dict(self._members),
             frozenset(self._deleted),
-            dict(self._added),
+            frozenset(self._added),
         )
 
     def _take_over_added(self, item_id: str, state: ItemState) -> None:
-        if state.deleted or state.hidden or state.attributes is None:
-            self._added.pop(item_id, None)
+        if state.attributes is not None:
+            self._attributes[item_id] = state.attributes
+        if state.attributes is None or state.deleted or state.hidden:
+            self._added.discard(item_id)
         else:
-            self._added[item_id] = state.attributes
+            self._added.add(item_id)
 
-    def _categories(self, row: int) -> frozenset[str]:
-        attributes = self._attributes.get(row)
+    def _categories(self, item_id: str, row: int) -> frozenset[str]:
+        attributes = self._attributes.get(item_id)
         return categories_of(self._model.item_table.of(row) if attributes is None else attributes)
 
     def _members_now(self, name: str) -> Rows:

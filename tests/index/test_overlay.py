@@ -173,9 +173,10 @@ def test_hidden_and_deleted_rows_appear_and_go_as_they_change():
 def test_items_that_the_model_does_not_have_are_added_while_they_are_shown():
     overlay = overlay_of(change("new", attributes={"title": "N"}), change("gone", hidden=True))
     view = bound(overlay)
-    assert view.catalogue().added == {"new": {"title": "N"}}
+    assert view.catalogue().added == {"new"}
+    assert view.catalogue().attributes == {"new": {"title": "N"}}
     overlay.apply(entries(change("new", hidden=True), start=3))
-    assert view.catalogue().added == {}
+    assert view.catalogue().added == frozenset()
 
 
 ITEMS = st.sampled_from([f"i{row}" for row in range(12)] + ["new"])
@@ -228,8 +229,8 @@ def test_the_catalogue_is_what_a_replay_gives_however_often_it_is_looked_at(
             else np.empty(0)
         )
         assert [row for row in found.tolist() if row not in rows] == members, name
-    for row in set(catalogue.attributes).difference(rows):
-        assert set(catalogue.attributes[row]["categories"]) == names[f"i{row}"]
+    for item_id in set(catalogue.attributes).difference(f"i{row}" for row in rows):
+        assert set(catalogue.attributes[item_id]["categories"]) == names[item_id]
 
 
 @pytest.mark.parametrize("hidden", [None, False])
