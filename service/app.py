@@ -26,6 +26,7 @@ from service.caches import LocalCache, RedisCache
 from service.compression import Compression
 from service.dependencies import Services, State
 from service.error_handlers import add_error_handlers
+from service.event_log import EventLog
 from service.fast_path import FastPath
 from service.live_model import LiveModel
 from service.methods import ROUTED, Methods
@@ -34,6 +35,7 @@ from service.routes import ROUTERS
 from service.settings import CorsSettings, Settings, multiprocess_metrics_folder
 
 MAX_BODY_BYTES = 1_048_576
+MAX_STREAMED_BYTES = 67_108_864  # they pass through, and are not held
 FIRST_MODEL_WAIT_S = 10.0  # a larger model is loaded while the process already says it lives
 
 log = structlog.stdlib.get_logger("service")
@@ -75,6 +77,7 @@ def create_app(settings: Settings, *, fast_path: bool = True) -> FastAPI:
         services = _services(settings, metrics, draining, access)
         if services.shared_cache is not None:
             await services.shared_cache.start()
+        await services.events.open()
         looked = asyncio.Event()
         watch = asyncio.create_task(_watch(services, settings.poll_interval_s, looked))
         with suppress(TimeoutError):
@@ -85,6 +88,7 @@ def create_app(settings: Settings, *, fast_path: bool = True) -> FastAPI:
         watch.cancel()
         with suppress(asyncio.CancelledError):
             await watch
+        await services.events.close()
         if services.shared_cache is not None:
             await services.shared_cache.close()
 
@@ -99,7 +103,7 @@ def create_app(settings: Settings, *, fast_path: bool = True) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
     )
-    app.add_middleware(BodyLimit, max_bytes=MAX_BODY_BYTES)
+    app.add_middleware(BodyLimit, max_bytes=MAX_BODY_BYTES, max_streamed_bytes=MAX_STREAMED_BYTES)
     app.add_middleware(Gate, access=access)  # outside of the body's limit: nothing is read before
     app.add_middleware(Compression)
     app.add_middleware(Methods)  # the last that is added is the first that is asked
@@ -141,7 +145,7 @@ def _services(settings: Settings, metrics: Metrics, draining: Draining, access: 
     local = LocalCache.create(settings, report("local"))
     shared = RedisCache.create(settings, report("redis")) if settings.redis.url else None
     recommendations = CachedRecommender(live, local, shared, metrics, settings.cache)
-    return Services(live, recommendations, shared, metrics, draining, access)
+    return Services(live, recommendations, shared, metrics, draining, access, EventLog(settings))
 
 
 async def _watch(services: Services, interval_s: float, looked: asyncio.Event) -> None:
@@ -154,6 +158,7 @@ async def _watch(services: Services, interval_s: float, looked: asyncio.Event) -
         looked.set()
         services.report_health()
         services.access.refresh()
+        await services.events.open()  # does nothing once it is
         await asyncio.sleep(interval_s)
 
 

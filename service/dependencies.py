@@ -12,6 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from service.access import Access
 from service.cached_recommender import CachedRecommender
 from service.caches import Cache
+from service.event_log import EventLog
 from service.live_model import LiveModel
 from service.observability import Draining, Metrics
 from service.schemas import REPEATABLE
@@ -27,6 +28,7 @@ class Services:
     metrics: Metrics
     draining: Draining
     access: Access
+    events: EventLog
 
     def away(self) -> str | None:
         """Name what is configured and cannot be reached."""
@@ -35,7 +37,11 @@ class Services:
 
     def report_health(self) -> bool:
         """Bring the gauge up to date, and tell whether the service is degraded."""
-        degraded = self.away() is not None or self.live.refusal is not None
+        degraded = (
+            self.away() is not None
+            or self.live.refusal is not None
+            or self.events.state == "unavailable"
+        )
         self.metrics.degraded.set(degraded)
         return degraded
 

@@ -26,6 +26,7 @@ from index.errors import (
 from service.keys import AdminOffError, NoKeyError, ScopeError
 from service.live_model import NotReadyError
 from service.methods import allowed_methods
+from service.event_log import EventsUnavailableError
 from service.observability import route_of
 
 MEDIA_TYPE = "application/problem+json"
@@ -48,6 +49,7 @@ STATUS_AND_TYPE: dict[type[Exception], tuple[int, str]] = {
     ArtifactError: (503, BLANK),
     HashrecError: (500, BLANK),
 }
+    EventsUnavailableError: (503, "urn:hashrec:events-unavailable"),
 
 
 def problem_of(error: HashrecError) -> dict[str, Any]:

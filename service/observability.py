@@ -104,6 +104,15 @@ class Metrics:
                 registry=registry,
             ).labels
         )
+        self.events = functools.cache(
+            Counter(
+                "hashrec_events_total",
+                "Events by type and by what became of them (accepted, duplicate, rejected, "
+                "unavailable).",
+                ("type", "outcome"),
+                registry=registry,
+            ).labels
+        )
         self.index_items = Gauge(
             "hashrec_index_items",
             "Items in the served index.",

@@ -31,6 +31,7 @@ from pydantic_settings import (
 )
 
 from index.errors import ConfigError, shorten
+from index.journal import JOURNALS
 
 PREFIX = "HASHREC_"
 # Variables with the prefix that other commands read.
@@ -112,6 +113,37 @@ class CorsSettings(BaseModel):
         return self
 
 
+def _require_journal_url(url: SecretStr) -> SecretStr:
+    if url.get_secret_value().partition(":")[0] not in JOURNALS:
+        raise ValueError(f"must start with one of {', '.join(JOURNALS)}, and a colon")
+    return url
+
+
+class EventSettings(BaseModel):
+    """Where events and catalogue changes are kept, and what they mean."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    url: Annotated[
+        Annotated[SecretStr, AfterValidator(_require_journal_url)] | None,
+        Field(
+            description="Journal, such as `sqlite:///var/lib/hashrec/journal.sqlite`. By default "
+            "`state/journal.sqlite` in the store, if that can be written; else events are off."
+        ),
+    ] = None
+    negative_types: Annotated[
+        str,
+        Field(
+            description="Types of events that say no, with commas between them; all others say yes."
+        ),
+    ] = "dislike,skip,hide"
+
+    @property
+    def negative(self) -> frozenset[str]:
+        """The types of events that say no."""
+        return frozenset(one.strip() for one in self.negative_types.split(",")) - {""}
+
+
 class RedisSettings(BaseModel):
     """The cache that processes share; without a URL there is none."""
 
@@ -169,6 +201,7 @@ class Settings(BaseSettings):
     workers: Annotated[int, Field(ge=1, le=256, description="Number of worker processes.")] = 1
     cache: CacheSettings = CacheSettings()
     redis: RedisSettings = RedisSettings()
+    events: EventSettings = EventSettings()
     cors: CorsSettings = CorsSettings()
     keys: KeySettings = KeySettings()
     poll_interval_s: Annotated[

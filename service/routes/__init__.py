@@ -2,11 +2,12 @@
 
 from fastapi import APIRouter
 
-from service.routes import docs, health, items, metrics, popular, recommend
+from service.routes import docs, events, health, items, metrics, popular, recommend
 
 ROUTERS: dict[str, APIRouter] = {
     "recommend": recommend.router,
     "items": items.router,
+    "events": events.router,
     "popular": popular.router,
     "health": health.router,
     "metrics": metrics.router,

@@ -52,6 +52,7 @@ async def readyz(
 def _details(services: Services) -> dict[str, Any]:
     model, refusal, cache = services.live.current, services.live.refusal, services.shared_cache
     details: dict[str, Any] = {"model": None, "refused": None, RedisCache.name: "not configured"}
+    details["events"] = services.events.state
     if model is not None:
         manifest = model.recommender.artifact.manifest
         details["model"] = {
