@@ -75,7 +75,8 @@ def _search(
     return rankings
 
 
-def most_popular(n_items: int, excluded: NDArray[np.integer], k: int) -> Rows:
-    """Return the first k rows not excluded: rows stand in descending popularity."""
-    rows = np.arange(min(n_items, k + len(excluded)), dtype=np.int64)
+def most_popular(n_items: int, excluded: NDArray[np.integer], k: int, *, after: int = -1) -> Rows:
+    """Return the first k rows behind one, not excluded: they stand in descending popularity."""
+    first = after + 1
+    rows = np.arange(first, min(n_items, first + k + len(excluded)), dtype=np.int64)
     return rows[~contained(rows, excluded)][:k]

@@ -30,6 +30,8 @@ from index.order import POPULAR, Bookmark, Order, Place
 from index.pages import diverse_page, plain_page
 from index.ranking import NO_ROWS, Ranking, Rows, most_popular, nearest
 from index.recommendation import (
+    MAX_K,
+    CategoryMode,
     Options,
     Recommendation,
     RecommendedItem,
@@ -39,6 +41,17 @@ from index.recommendation import (
 )
 from index.seen import RowLists, common, contained
 from index.subsets import Subset, Subsets
+
+__all__ = [
+    "BATCH",
+    "MAX_K",
+    "CategoryMode",
+    "Options",
+    "Recommendation",
+    "RecommendedItem",
+    "Recommender",
+    "Source",
+]
 
 BATCH = 256  # queries a search takes at once: bounds the memory of batch ranking
 _POPULAR_START = Bookmark("popular", 0)

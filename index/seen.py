@@ -93,3 +93,9 @@ def contained(rows: NDArray[np.integer], ascending: NDArray[np.integer]) -> NDAr
         return np.zeros(len(rows), dtype=bool)
     positions = np.minimum(ascending.searchsorted(rows), len(ascending) - 1)
     return ascending[positions] == rows
+
+
+def common(ascending: NDArray[np.integer], other: NDArray[np.integer]) -> NDArray[np.integer]:
+    """Return the rows that two ascending arrays share, in time of the shorter one."""
+    shorter, longer = sorted((ascending, other), key=len)
+    return shorter[contained(shorter, longer)]

@@ -44,11 +44,6 @@ class Subset:
         """Bytes that the subset takes beside the catalogue."""
         return 0 if self.rows is None else self.index.n_bytes + self.rows.nbytes
 
-    @property
-    def popular_source(self) -> Literal["popular", "category_popular"]:
-        """How an item is tagged that this subset gives by popularity."""
-        return "popular" if self.rows is None else "category_popular"
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Members:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Collection
 
 import numpy as np
 import pytest
@@ -10,12 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_models import CATEGORIES, in_memory, model_of
 
-from index.backends import INDEX_TYPES
+from index.backends import INDEX_TYPES, NumpyExact
 from index.codes import BinaryCodes
 from index.errors import ConfigError, UnknownItemError, UnknownUserError
 from index.ids import IdMap
 from index.items import ItemTable
 from index.model import Model
+from index.model_overlay import CatalogueView, OverlayView
+from index.recommendation import Explanation, OwnItem
 from index.recommender import MAX_K, Options, Recommendation, Recommender
 from index.seen import SeenItems
 
@@ -88,6 +91,43 @@ def test_a_category_that_does_not_exist_has_no_items(six: Recommender, mode: str
     assert ids(mixed) == ("cbd" if mode == "any" else "")
 
 
+def test_only_included_items_nearest_first_unknown_ones_ignored(six: Recommender) -> None:
+    assert ids(six.recommend("ann", 6, Options(include=("d", "b", "d", "c", "nothing")))) == "bd"
+    assert ids(six.recommend("ann", 6, Options(include=("nothing",)))) == ""
+    assert ids(six.recommend("bob", 6, Options(include=("d", "a"), categories=("y",)))) == "d"
+    assert ids(six.recommend("bob", 6, Options(include=("d", "a"), exclude=("a",)))) == "d"
+    answer = six.recommend("eve", 6, Options(include=("d", "b")))
+    assert (ids(answer), answer.source) == ("bd", "popular")
+    assert ids(six.popular(6, Options(include=("d", "b")))) == "bd"
+
+
+def test_explanations_name_the_users_own_nearest_items(six: Recommender) -> None:
+    first, *_ = six.recommend("ann", 1, Options(explain=True)).items
+    assert first.item_id == "a"  # 0b1; ann's own are c, 0b0, and f, 0b111
+    assert first.explanation == Explanation(7, 8, (OwnItem("c", 7), OwnItem("f", 6)))
+    again = six.recommend("ann", 1, Options(explain=True, exclude_seen=False)).items[0]
+    assert again.item_id == "c"
+    assert again.explanation == Explanation(8, 8, (OwnItem("f", 5),))  # not itself
+    assert six.recommend("bob", 1, Options(explain=True)).items[0].explanation == Explanation(
+        8, 8, ()
+    )
+    assert six.recommend("eve", 1, Options(explain=True)).items[0].explanation is None
+    assert six.recommend("ann", 1).items[0].explanation is None
+
+
+@pytest.mark.parametrize("diversity", [-0.1, 1.01, float("nan"), float("inf")])
+def test_a_diversity_out_of_range_is_refused(six: Recommender, diversity: float) -> None:
+    with pytest.raises(ConfigError, match="diversity must be from 0 to 1"):
+        six.recommend("ann", 3, Options(diversity=diversity))
+
+
+def test_a_diverse_list_keeps_honest_scores(six: Recommender) -> None:
+    items = six.recommend("bob", 3, Options(diversity=1)).items
+    assert [item.item_id for item in items] == ["c", "d", "a"]  # d is farthest from c; a, b, e, f are 2 away
+    assert [item.rank for item in items] == [1, 2, 3]
+    assert [item.score for item in items] == [1 - item.hamming / 8 for item in items]
+
+
 def test_unknown_user_gets_popular_items(six: Recommender) -> None:
     answer = six.recommend("eve", 3)
     assert (ids(answer), answer.source) == ("abc", "popular")
@@ -156,6 +196,7 @@ def requests(draw: st.DrawFn) -> tuple[str, int, Options]:
             exclude=tuple(draw(st.lists(st.sampled_from([f"i{r}" for r in range(55)])))),
             categories=tuple(draw(st.lists(st.sampled_from([*CATEGORIES, "nothing"]), max_size=3))),
             category_mode=draw(st.sampled_from(["any", "all"])),
+            include=tuple(draw(st.lists(st.sampled_from([f"i{r}" for r in range(55)])))),
         ),
     )
 
@@ -170,7 +211,18 @@ models = st.builds(
 )
 
 
-def allowed_rows(model: Model, user_id: str, options: Options) -> list[int]:
+hidden_rows = st.sets(st.integers(0, 49), max_size=20)
+
+
+def overlay_of(model: Model, hidden: set[int]) -> OverlayView:
+    """The catalogue with some rows hidden."""
+    rows = [row for row in sorted(hidden) if row < len(model.items)]
+    return OverlayView(CatalogueView(hidden=np.array(rows, dtype=np.int64)))
+
+
+def allowed_rows(
+    model: Model, user_id: str, options: Options, hidden: Collection[int] = ()
+) -> list[int]:
     user_row = model.users.row(user_id)
     seen = model.seen[user_row].tolist() if user_row is not None and options.exclude_seen else []
     merge = any if options.category_mode == "any" else all
@@ -178,7 +230,9 @@ def allowed_rows(model: Model, user_id: str, options: Options) -> list[int]:
         row
         for row in range(len(model.items))
         if row not in seen
+        and row not in hidden
         and f"i{row}" not in options.exclude
+        and (not options.include or f"i{row}" in options.include)
         and (
             not options.categories
             or merge(name in model.item_table.of(row)["categories"] for name in options.categories)
@@ -187,37 +241,46 @@ def allowed_rows(model: Model, user_id: str, options: Options) -> list[int]:
 
 
 @settings(deadline=None, max_examples=150)
-@given(models, requests(), st.sampled_from(EXACT))
-def test_recommend_equals_the_reference(
-    model: Model, request: tuple[str, int, Options], index_type: str
+@given(models, requests(), hidden_rows, st.sampled_from(EXACT))
+def test_recommend_equals_filtering_the_reference(
+    model: Model, request: tuple[str, int, Options], hidden: set[int], index_type: str
 ) -> None:
     user_id, k, options = request
-    answer = Recommender(in_memory(model, index_type=index_type)).recommend(user_id, k, options)
-    rows = allowed_rows(model, user_id, options)
+    recommender = Recommender(in_memory(model, index_type=index_type))
+    answer = recommender.recommend(user_id, k, options, overlay=overlay_of(model, hidden))
+    rows = allowed_rows(model, user_id, options, hidden)
+    assert [item.rank for item in answer.items] == list(range(1, len(answer.items) + 1))
+    popular = "category_popular" if options.categories else "popular"
     user_row = model.users.row(user_id)
     if user_row is None:
         assert [item.item_id for item in answer.items] == [f"i{row}" for row in rows[:k]]
+        assert {item.source for item in answer.items} <= {answer.source} == {popular}
         return
-    distances = model.user_codes[user_row].hamming(model.item_codes)[0].tolist()
-    rows.sort(key=lambda row: (distances[row], row))
+    found = NumpyExact.build(model.item_codes).search(model.user_codes[user_row], len(model.items))
+    distances = dict(zip(found.rows[0].tolist(), found.distances[0].tolist(), strict=True))
+    rows = [row for row in distances if row in rows]
+    assert {item.source for item in answer.items} <= {answer.source} == {"personal"}
     assert [(item.item_id, item.hamming) for item in answer.items] == [
         (f"i{row}", distances[row]) for row in rows[:k]
     ]
 
 
 @settings(deadline=None, max_examples=100)
-@given(models, requests(), st.sampled_from(sorted(INDEX_TYPES)))
+@given(models, requests(), hidden_rows, st.sampled_from(sorted(INDEX_TYPES)))
 def test_never_a_duplicate_and_k_items_while_the_catalogue_has_k_allowed(
-    model: Model, request: tuple[str, int, Options], index_type: str
+    model: Model, request: tuple[str, int, Options], hidden: set[int], index_type: str
 ) -> None:
     user_id, k, options = request
     recommender = Recommender(in_memory(model, index_type=index_type))
+    overlay = overlay_of(model, hidden)
+    diverse = dataclasses.replace(options, diversity=0.7)
     for answer in (
-        recommender.recommend(user_id, k, options),
-        recommender.popular(k, options, user_id=user_id),
+        recommender.recommend(user_id, k, options, overlay=overlay),
+        recommender.recommend(user_id, k, diverse, overlay=overlay),
+        recommender.popular(k, options, user_id=user_id, overlay=overlay),
     ):
         found = [item.item_id for item in answer.items]
-        allowed = {f"i{row}" for row in allowed_rows(model, user_id, options)}
+        allowed = {f"i{row}" for row in allowed_rows(model, user_id, options, hidden)}
         assert len(set(found)) == len(found) == min(k, len(allowed))
         assert set(found) <= allowed
         assert [item.rank for item in answer.items] == list(range(1, len(found) + 1))
