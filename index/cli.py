@@ -76,6 +76,18 @@ def versions(store: StoreOption = DEFAULT_STORE, as_json: JsonOption = False) ->
 
 
 @app.command()
+def activate(
+    version: Annotated[str, typer.Argument(help="A published version.")],
+    store: StoreOption = DEFAULT_STORE,
+) -> None:
+    """Verify a published version again, and serve it."""
+    from index.store import Store  # noqa: PLC0415
+
+    Store(store).activate(version)
+    print(version)
+
+
+@app.command()
 def rollback(store: StoreOption = DEFAULT_STORE) -> None:
     """Serve the version that was served before this one."""
     from index.store import Store  # noqa: PLC0415

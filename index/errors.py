@@ -83,8 +83,24 @@ class UnknownVersionError(ArtifactError):
 
     def __init__(self, store: Path | str, version: str) -> None:
         super().__init__(
-            f"{store}: no version {version!r}; `hashrec versions --store {store}` lists them"
+            f"{store}: no version {shorten(version)!r}; `hashrec versions --store {store}` lists "
+            "them"
         )
+
+
+class NoEarlierVersionError(ArtifactError):
+    """There is no version to return to."""
+
+    def __init__(self, store: Path | str, current: str) -> None:
+        super().__init__(f"{store}: no version before {current} to return to")
+
+
+class StoreWriteError(ArtifactError):
+    """A store cannot be written."""
+
+    def __init__(self, store: Path | str, reason: str, standing: str) -> None:
+        self.reason = reason
+        super().__init__(f"{store}: cannot be written: {reason}; {standing}")
 
 
 class StoreBusyError(ArtifactError):

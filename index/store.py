@@ -28,7 +28,9 @@ from index.errors import (
     ArtifactCorruptError,
     ArtifactError,
     NoArtifactError,
+    NoEarlierVersionError,
     StoreBusyError,
+    StoreWriteError,
     UnknownVersionError,
 )
 from index.manifest import MANIFEST_FILE, VERSION_PATTERN, Manifest
@@ -53,16 +55,23 @@ class Pointer(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class VersionInfo:
-    """One published version as `hashrec versions` lists it."""
+    """One published version as `hashrec versions` lists it.
+
+    Attributes:
+        is_previous: rollback returns to this one.
+        n_bytes: size of its files.
+    """
 
     version: str
     is_current: bool
+    is_previous: bool
     created_at: datetime
     model: str
     n_bits: int
     n_users: int
     n_items: int
     bytes_per_item: int
+    n_bytes: int
     metrics: dict[str, float]
 
 
@@ -139,6 +148,7 @@ class Store:
         if not self._versions.is_dir():
             raise NoArtifactError(self.path)
         pointer = self.pointer()
+        current, previous = (pointer.current, pointer.previous[:1]) if pointer else (None, ())
         found: list[VersionInfo] = []
         for folder in sorted(self._versions.glob("[0-9]*"), reverse=True):
             try:
@@ -148,13 +158,15 @@ class Store:
             found.append(
                 VersionInfo(
                     version=folder.name,
-                    is_current=pointer is not None and folder.name == pointer.current,
+                    is_current=folder.name == current,
+                    is_previous=folder.name in previous,
                     created_at=manifest.created_at,
                     model=manifest.model.name,
                     n_bits=manifest.n_bits,
                     n_users=manifest.n_users,
                     n_items=manifest.n_items,
                     bytes_per_item=manifest.bytes_per_item,
+                    n_bytes=sum(entry.n_bytes for entry in manifest.files.values()),
                     metrics=manifest.metrics,
                 )
             )
@@ -195,9 +207,7 @@ class Store:
                 standing = f"{self.current()} is served"
             except ArtifactError:
                 standing = "no version is served"
-            raise ArtifactError(
-                f"{self.path}: cannot be written: {error.strerror or error}; {standing}"
-            ) from error
+            raise StoreWriteError(self.path, error.strerror or str(error), standing) from error
 
     def publish(self, artifact: Path) -> str:
         """Verify an artifact folder, copy it into the store and serve it.
@@ -243,7 +253,7 @@ class Store:
 
         Raises:
             NoArtifactError: nothing was published yet.
-            ArtifactError: there is no earlier version.
+            NoEarlierVersionError: there is none.
             ArtifactCorruptError: the earlier one is damaged; the served one stays.
             StoreBusyError: another job is writing to the store.
         """
@@ -253,9 +263,7 @@ class Store:
             if pointer is None:
                 raise NoArtifactError(self.path)
             if not pointer.previous:
-                raise ArtifactError(
-                    f"{self.path}: no version before {pointer.current} to return to"
-                )
+                raise NoEarlierVersionError(self.path, pointer.current)
             version, *older = pointer.previous
             self.open(version)
             self._write_pointer(Pointer(current=version, previous=tuple(older)))

@@ -17,14 +17,17 @@ from index.errors import (
     ArtifactError,
     ConfigError,
     HashrecError,
+    NoEarlierVersionError,
     NoEncoderError,
+    StoreBusyError,
     UnknownHistoryError,
     UnknownItemError,
     UnknownUserError,
+    UnknownVersionError,
     shorten,
 )
 from service.keys import AdminOffError, NoKeyError, ScopeError
-from service.live_model import NotReadyError
+from service.live_model import NotReadyError, StoreNotWritableError, VersionDamagedError
 from service.methods import allowed_methods
 from service.event_log import EventsUnavailableError
 from service.observability import route_of
@@ -46,6 +49,11 @@ STATUS_AND_TYPE: dict[type[Exception], tuple[int, str]] = {
     AdminOffError: (403, "urn:hashrec:admin-off"),
     NoEncoderError: (503, "urn:hashrec:no-encoder"),
     NotReadyError: (503, "urn:hashrec:not-ready"),
+    UnknownVersionError: (404, "urn:hashrec:unknown-version"),
+    NoEarlierVersionError: (409, "urn:hashrec:no-earlier-version"),
+    StoreBusyError: (409, "urn:hashrec:store-busy"),
+    VersionDamagedError: (409, "urn:hashrec:version-damaged"),
+    StoreNotWritableError: (503, "urn:hashrec:store-not-writable"),
     ArtifactError: (503, BLANK),
     HashrecError: (500, BLANK),
 }

@@ -32,6 +32,23 @@ class NotReadyError(HashrecError):
         super().__init__("no model is loaded yet; /readyz?verbose says why")
 
 
+class VersionDamagedError(HashrecError):
+    """A version that should be served does not verify."""
+
+    def __init__(self, version: str, reason: str) -> None:
+        super().__init__(f"version {version} is damaged ({reason}); publish it again")
+
+
+class StoreNotWritableError(HashrecError):
+    """The service may read its store, and not change it."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            f"the service cannot write to its store ({reason}): mount it writable, or run "
+            "`hashrec activate` or `hashrec rollback` where it can be written"
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Refusal:
     """A published version that is not served, and what is wrong with it."""
@@ -90,6 +107,7 @@ class LiveModel:
     the pointer changes, and otherwise once a minute, for a fault that has passed by then.
 
     Attributes:
+        store: where versions come from.
         current: the served model, None before the first.
         refusal: the published version that is not served, None while all is well.
         empty_store: the store, while no version was ever published in it.
@@ -98,11 +116,12 @@ class LiveModel:
     def __init__(
         self, store: Store, metrics: Metrics, retry_refused_s: float = RETRY_REFUSED_S
     ) -> None:
-        self._store = store
+        self.store = store
         self._metrics = metrics
         self._followed: Pointer | None = None
         self._retry_refused_s = retry_refused_s
         self._retry_at = 0.0
+        self._looking = asyncio.Lock()  # so that whoever looked has what there was to see
         self.current: LoadedModel | None = None
         self.refusal: Refusal | None = None
         self.empty_store: Path | None = None
@@ -119,8 +138,12 @@ class LiveModel:
 
     async def look(self) -> None:
         """Look at the pointer once, and follow it if it changed."""
+        async with self._looking:
+            await self._look()
+
+    async def _look(self) -> None:
         try:
-            pointer = await asyncio.to_thread(self._store.pointer)
+            pointer = await asyncio.to_thread(self.store.pointer)
         except ArtifactCorruptError as error:
             self._refuse("CURRENT", error)
             self._followed = None
@@ -141,7 +164,7 @@ class LiveModel:
         for version in candidates:
             if self.current is None or version != self.current.version:
                 try:
-                    model = await asyncio.to_thread(LoadedModel.load, self._store, version)
+                    model = await asyncio.to_thread(LoadedModel.load, self.store, version)
                 except Exception as error:  # noqa: BLE001  whatever is wrong with it, do not serve it
                     if version == pointer.current:
                         self._refuse(version, error)
@@ -153,8 +176,8 @@ class LiveModel:
 
     def _wait_for_the_first(self) -> None:
         if self.current is None and self.empty_store is None:
-            self.empty_store = self._store.path
-            log.warning("nothing is published yet", store=str(self._store.path))
+            self.empty_store = self.store.path
+            log.warning("nothing is published yet", store=str(self.store.path))
 
     def _serve(self, model: LoadedModel) -> None:
         self.current = model

@@ -2,13 +2,14 @@
 
 from fastapi import APIRouter
 
-from service.routes import docs, events, health, items, metrics, popular, recommend
+from service.routes import docs, events, health, items, metrics, models, popular, recommend
 
 ROUTERS: dict[str, APIRouter] = {
     "recommend": recommend.router,
     "items": items.router,
     "events": events.router,
     "popular": popular.router,
+    "models": models.router,
     "health": health.router,
     "metrics": metrics.router,
     "docs": docs.router,

@@ -13,6 +13,8 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -60,14 +62,14 @@ def names(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
 
 
-def killed_at(at: int, store: Store, artifact: Path) -> bool:
-    """Publish in a child process that kills itself, and tell whether it came that far."""
+def killed_at(at: int, change: Callable[[], object]) -> bool:
+    """Change a store in a child process that kills itself, and tell whether it came that far."""
     child = os.fork()
     if child:
         return os.WIFSIGNALED(os.waitpid(child, 0)[1])
     try:
         with failing_disk(Fault(at)):
-            store.publish(artifact)
+            change()
     finally:
         os._exit(1)
 
@@ -114,7 +116,7 @@ def test_killed_at_any_call_the_store_opens_the_old_version_or_the_new(
     for at in range(n_calls):
         victim = Store(tmp_path / f"killed{at}")
         shutil.copytree(before, victim.path)
-        assert killed_at(at, victim, two_days[1])
+        assert killed_at(at, partial(victim.publish, two_days[1]))
         served.append(victim.open().manifest.version)
         require_clean_after(victim, two_days[at % 2])
         shutil.rmtree(victim.path)
@@ -128,7 +130,7 @@ def test_killed_at_any_call_the_first_publication_leaves_nothing_or_all(
     n_calls = count_calls(Store(tmp_path / "whole"), two_days[0])
     for at in (*range(0, n_calls, 8), *range(n_calls - 8, n_calls)):
         victim = Store(tmp_path / f"killed{at}")
-        assert killed_at(at, victim, two_days[0])
+        assert killed_at(at, partial(victim.publish, two_days[0]))
         if victim.pointer() is not None:
             victim.open()
         require_clean_after(victim, two_days[0])
@@ -182,6 +184,27 @@ def test_a_disk_that_fails_a_change_of_version_leaves_the_served_one(
                 make()
             assert victim.current() == old
     assert 3 < counting.calls < 20
+
+
+@pytest.mark.parametrize("change", ["rollback", "activate"])
+def test_killed_at_any_call_a_change_of_version_is_done_or_not(
+    tmp_path: Path, store: Store, two_days: tuple[Path, Path], change: str
+) -> None:
+    old, new = store.current(), store.publish(two_days[1])
+    before = Path(shutil.copytree(store.path, tmp_path / "before"))
+    served: list[str] = []
+    while True:
+        victim = Store(tmp_path / f"killed{len(served)}")
+        shutil.copytree(before, victim.path)
+        make = victim.rollback if change == "rollback" else lambda: victim.activate(old)  # noqa: B023
+        was_killed = killed_at(len(served), make)
+        served.append(victim.open().manifest.version)
+        require_clean_after(victim, two_days[0])
+        if not was_killed:
+            break
+    assert served == sorted(served, reverse=True)  # the new one up to some call, then the old one
+    assert set(served) == {old, new}
+    assert 3 < len(served) < 20
 
 
 def test_a_disk_that_fails_a_write_leaves_the_artifact_that_was_there(

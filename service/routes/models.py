@@ -1,0 +1,98 @@
+"""The published versions, and which of them is served."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path
+from starlette.responses import Response
+
+from index.errors import (
+    ArtifactCorruptError,
+    NoArtifactError,
+    StoreWriteError,
+)
+from service.access import require_admin
+from service.dependencies import Services, ServicesDependency, refuse_repeated_options
+from service.error_handlers import documented
+from service.live_model import NotReadyError, StoreNotWritableError, VersionDamagedError
+from service.version_schemas import ModelsReply, ServedReply, VersionReply
+
+router = APIRouter(
+    tags=["versions"], dependencies=[Depends(refuse_repeated_options), Depends(require_admin)]
+)
+CHANGED = {
+    200: {"model": ServedReply, "description": "What is served from now on."},
+    **documented(403, 404, 409, 422, 500, 503),
+}
+
+
+@router.get(
+    "/models",
+    responses={200: {"model": ModelsReply}, **documented(403, 422, 500, 503)},
+    response_class=Response,
+)
+async def models(services: ServicesDependency) -> Response:
+    """List the published versions, latest first."""
+    store = services.live.store
+
+    def look() -> ModelsReply:
+        try:
+            found = store.versions()
+        except NoArtifactError:
+            found = []
+        return ModelsReply(
+            **_served(services).model_dump(),
+            versions=[VersionReply(**asdict(version)) for version in found],
+        )
+
+    return _json(await asyncio.to_thread(look))
+
+
+@router.post("/models/{version}/activate", responses=CHANGED, response_class=Response)
+async def activate(
+    services: ServicesDependency,
+    version: Annotated[str, Path(description="A published version.")],
+) -> Response:
+    """Serve a published version, after it was verified again.
+
+    The answers of the process that replies come from it at once, those of other workers and
+    machines within their poll interval. No request fails meanwhile.
+    """
+    return await _change(services, lambda: services.live.store.activate(version), version)
+
+
+@router.post("/models/rollback", responses=CHANGED, response_class=Response)
+async def rollback(services: ServicesDependency) -> Response:
+    """Serve the version that was served before this one, after it was verified again."""
+    return await _change(services, services.live.store.rollback, "before this one")
+
+
+async def _change(services: Services, change: Callable[[], object], version: str) -> Response:
+    try:
+        await asyncio.to_thread(change)
+    except NoArtifactError as error:
+        raise NotReadyError from error
+    except ArtifactCorruptError as error:
+        raise VersionDamagedError(version, error.reason) from error
+    except StoreWriteError as error:
+        raise StoreNotWritableError(error.reason) from error
+    await services.live.look()
+    return _json(await asyncio.to_thread(_served, services))
+
+
+def _served(services: Services) -> ServedReply:
+    pointer = services.live.store.pointer()
+    loaded = services.live.current
+    return ServedReply(
+        current=None if pointer is None else pointer.current,
+        previous=[] if pointer is None else list(pointer.previous),
+        loaded=None if loaded is None else loaded.version,
+    )
+
+
+def _json(reply: ServedReply) -> Response:
+    return Response(reply.model_dump_json(), media_type="application/json")

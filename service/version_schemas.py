@@ -1,0 +1,82 @@
+"""What replies about versions look like."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+_SERVED: dict[str, JsonValue] = {
+    "current": "20261124T060000Z-9b04e2",
+    "previous": ["20261123T060000Z-3f9a1c"],
+    "loaded": "20261124T060000Z-9b04e2",
+}
+
+
+class ServedReply(BaseModel):
+    """Which version is served."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_SERVED]})
+
+    current: Annotated[
+        str | None,
+        Field(description="The published version that is served; null before the first."),
+    ]
+    previous: Annotated[
+        list[str],
+        Field(description="Those served before it, latest first; rollback returns to the first."),
+    ]
+    loaded: Annotated[
+        str | None,
+        Field(description="The version in the memory of the process that replies."),
+    ]
+
+
+class VersionReply(BaseModel):
+    """One published version."""
+
+    version: str
+    is_current: bool
+    is_previous: Annotated[bool, Field(description="Rollback returns to it.")]
+    created_at: datetime
+    model: Annotated[str, Field(description="What learned it.")]
+    n_bits: Annotated[int, Field(description="Bits of a code.")]
+    n_users: int
+    n_items: int
+    bytes_per_item: Annotated[int, Field(description="Bytes by which an item is ranked.")]
+    n_bytes: Annotated[int, Field(description="Bytes of its files.")]
+    metrics: Annotated[
+        dict[str, float], Field(description="Measured offline, when it was trained.")
+    ]
+
+
+class ModelsReply(ServedReply):
+    """The published versions, latest first; one whose manifest is damaged is left out."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    **_SERVED,
+                    "versions": [
+                        {
+                            "version": "20261124T060000Z-9b04e2",
+                            "is_current": True,
+                            "is_previous": False,
+                            "created_at": "2026-11-24T06:00:00Z",
+                            "model": "listwise",
+                            "n_bits": 192,
+                            "n_users": 6040,
+                            "n_items": 3706,
+                            "bytes_per_item": 24,
+                            "n_bytes": 9182264,
+                            "metrics": {"test/ndcg@100": 0.538},
+                        }
+                    ],
+                }
+            ]
+        }
+    )
+
+    versions: list[VersionReply]
