@@ -26,10 +26,10 @@ from index.errors import (
     UnknownVersionError,
     shorten,
 )
+from service.event_log import EventsUnavailableError
 from service.keys import AdminOffError, NoKeyError, ScopeError
 from service.live_model import NotReadyError, StoreNotWritableError, VersionDamagedError
 from service.methods import allowed_methods
-from service.event_log import EventsUnavailableError
 from service.observability import route_of
 
 MEDIA_TYPE = "application/problem+json"
@@ -49,6 +49,7 @@ STATUS_AND_TYPE: dict[type[Exception], tuple[int, str]] = {
     AdminOffError: (403, "urn:hashrec:admin-off"),
     NoEncoderError: (503, "urn:hashrec:no-encoder"),
     NotReadyError: (503, "urn:hashrec:not-ready"),
+    EventsUnavailableError: (503, "urn:hashrec:events-unavailable"),
     UnknownVersionError: (404, "urn:hashrec:unknown-version"),
     NoEarlierVersionError: (409, "urn:hashrec:no-earlier-version"),
     StoreBusyError: (409, "urn:hashrec:store-busy"),
@@ -57,7 +58,6 @@ STATUS_AND_TYPE: dict[type[Exception], tuple[int, str]] = {
     ArtifactError: (503, BLANK),
     HashrecError: (500, BLANK),
 }
-    EventsUnavailableError: (503, "urn:hashrec:events-unavailable"),
 
 
 def problem_of(error: HashrecError) -> dict[str, Any]:
