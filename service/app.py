@@ -29,6 +29,7 @@ from service.error_handlers import add_error_handlers
 from service.event_log import EventLog
 from service.fast_path import FastPath
 from service.live_model import LiveModel
+from service.live_state import LiveState
 from service.methods import ROUTED, Methods
 from service.observability import Draining, Metrics, RequestObserver
 from service.routes import ROUTERS
@@ -144,8 +145,10 @@ def _services(settings: Settings, metrics: Metrics, draining: Draining, access: 
     live = LiveModel(Store(settings.store), metrics)
     local = LocalCache.create(settings, report("local"))
     shared = RedisCache.create(settings, report("redis")) if settings.redis.url else None
-    recommendations = CachedRecommender(live, local, shared, metrics, settings.cache)
-    return Services(live, recommendations, shared, metrics, draining, access, EventLog(settings))
+    events = EventLog(settings)
+    state = LiveState(events, settings.events.negative)
+    recommendations = CachedRecommender(live, local, shared, metrics, settings.cache, state=state)
+    return Services(live, recommendations, shared, metrics, draining, access, events, state)
 
 
 async def _watch(services: Services, interval_s: float, looked: asyncio.Event) -> None:
@@ -153,6 +156,8 @@ async def _watch(services: Services, interval_s: float, looked: asyncio.Event) -
     while True:
         try:
             await services.live.look()
+            if services.live.current is not None:  # so that no request waits for a long journal
+                await services.state.catch_up(services.live.current.recommender)
         except Exception:
             log.exception("could not look for a new version")
         looked.set()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from hashlib import blake2b
 from random import Random
 from time import perf_counter
@@ -12,12 +12,14 @@ from typing import Literal, NamedTuple
 import orjson
 
 from index.errors import HashrecError, UnknownHistoryError, UnknownUserError
+from index.model_overlay import ModelOverlay, OverlayView
 from index.recommender import Options, Recommendation
 from service import envelope, replies
 from service.answer import Answer
 from service.caches import Cache, CacheUnavailableError, LocalCache
 from service.envelope import Content
 from service.live_model import LiveModel, LoadedModel
+from service.live_state import LiveState
 from service.observability import Metrics
 from service.settings import CacheSettings
 
@@ -55,8 +57,18 @@ class Wanted(NamedTuple):
         n_ids = len(self.positive) + len(self.negative) + len(self.options.exclude)
         return n_ids <= INLINE_IDS
 
-    def digest(self, model_key: bytes) -> bytes:
-        """Return the 16 bytes that name the reply: equal for equal replies, and only for those."""
+    @property
+    def user_id(self) -> str | None:
+        """The user whose events the reply depends on, if there is one."""
+        return self.subject if self.kind in _OF_USERS else None
+
+    def digest(self, model_key: bytes, stamp: tuple[int, int] | None = None) -> bytes:
+        """Return the 16 bytes that name the reply: equal for equal replies, and only for those.
+
+        Args:
+            model_key: of the model that ranks.
+            stamp: of the journal's last entries that matter, see `ModelOverlay.stamp`.
+        """
         options = self.options
         # Ids hold any character, so the parts are written as JSON, not joined by a separator.
         parts: tuple[object, ...] = (
@@ -71,23 +83,35 @@ class Wanted(NamedTuple):
         )
         if self.kind == "fold_in":
             parts += (sorted(set(self.positive)), sorted(set(self.negative)))
+        if stamp is not None:
+            parts += (stamp,)
         return blake2b(
             orjson.dumps(parts), digest_size=envelope.DIGEST_BYTES, key=model_key
         ).digest()
 
 
 class _Ticket(NamedTuple):
-    """What a request asks of the caches."""
+    """What a request asks of the caches.
+
+    Attributes:
+        overlay: what the journal says at the moment that the key's stamp stands for; only for who
+            ranks.
+    """
 
     wanted: Wanted
     model: LoadedModel
     digest: bytes
     key: str
+    overlay: OverlayView | None = None
 
     @classmethod
-    def of(cls, wanted: Wanted, model: LoadedModel) -> _Ticket:
-        digest = wanted.digest(model.key)
+    def of(cls, wanted: Wanted, model: LoadedModel, live: ModelOverlay | None) -> _Ticket:
+        digest = wanted.digest(model.key, live and live.stamp(wanted.user_id))
         return cls(wanted, model, digest, f"hashrec:{model.version}:{digest.hex()}")
+
+    def seeing(self, live: ModelOverlay | None) -> _Ticket:
+        """Return the ticket with what the journal says; nothing may have happened since `of`."""
+        return self if live is None else self._replace(overlay=live.view(self.wanted.user_id))
 
     def answer(self, content: Content, cache: str) -> Answer:
         return Answer(
@@ -111,6 +135,7 @@ class CachedRecommender:
         metrics: Metrics,
         settings: CacheSettings,
         *,
+        state: LiveState | None = None,
         random: Random | None = None,
     ) -> None:
         self._live = live
@@ -118,6 +143,7 @@ class CachedRecommender:
         self._shared = shared
         self._metrics = metrics
         self._settings = settings
+        self._state = state
         self._random = random or Random()  # noqa: S311  spreads lifetimes, guards nothing
         self._flights: dict[str, asyncio.Future[Answer | None]] = {}
 
@@ -132,12 +158,14 @@ class CachedRecommender:
             NoEncoderError: the model cannot code a history.
             ConfigError: an item of a history is both positive and negative.
         """
-        ticket = _Ticket.of(wanted, self._live.get())
+        model = self._live.get()
+        live = await self._now(model)
+        ticket = _Ticket.of(wanted, model, live)
         content = self._accept(self._local, self._local.get(ticket.key), ticket)
         if content is not None:
             answer = ticket.answer(content, self._local.name)
         else:
-            answer = await self._fly(ticket)
+            answer = await self._fly(ticket.seeing(live))
         self._count(wanted, answer)
         if strict and (refusal := _refusal(wanted, answer)) is not None:
             raise refusal
@@ -147,7 +175,8 @@ class CachedRecommender:
         self, model: LoadedModel, wanted: Sequence[Wanted], *, strict: bool = False
     ) -> list[Answer | HashrecError]:
         """Answer several requests from one model, an error in the place of one that fails."""
-        tickets = [_Ticket.of(one, model) for one in wanted]
+        live = await self._now(model)
+        tickets = [_Ticket.of(one, model, live).seeing(live) for one in wanted]
         missing = {ticket.key: ticket for ticket in tickets}
         answers: dict[str, Answer] = {}
         for tier in (self._local, self._shared):
@@ -176,6 +205,13 @@ class CachedRecommender:
             refusal = _refusal(ticket.wanted, answer) if strict else None
             results.append(refusal or answer)
         return results
+
+    async def _now(self, model: LoadedModel) -> ModelOverlay | None:
+        """Return what the journal says by now, as the model sees it."""
+        if self._state is None:
+            return None
+        live = self._state.current(model.recommender)
+        return live or await self._state.catch_up(model.recommender)
 
     async def _fly(self, ticket: _Ticket) -> Answer:
         """Ask the shared cache, then rank: once, however many requests want the same."""
@@ -244,14 +280,14 @@ class CachedRecommender:
     def _rank(self, ticket: _Ticket) -> Content:
         wanted, model = ticket.wanted, ticket.model
         started = perf_counter()
-        ranked = _rank(wanted, model)
+        ranked = _rank(wanted, model, ticket.overlay)
         self._metrics.searches(model.recommender.artifact.manifest.index_type).observe(
             perf_counter() - started
         )
         return Content(
             ranked.source,
             _fallback(wanted, ranked),
-            replies.body(ranked, _subject(wanted), ticket.digest.hex(), model.title),
+            replies.body(ranked, _subject(wanted), ticket.digest.hex(), _titles(ticket)),
         )
 
     def _count(self, wanted: Wanted, answer: Answer) -> None:
@@ -261,11 +297,28 @@ class CachedRecommender:
                 self._metrics.fallbacks(answer.fallback).inc()
 
 
-# Kinds of list that should be personal, the source of which that is, and why it may not be.
-_FOR_SOMEONE: dict[Kind, tuple[str, str]] = {
-    "recommend": ("personal", "unknown_user"),
-    "fold_in": ("fold_in", "unknown_history"),
+# Kinds of list whose subject is a user.
+_OF_USERS = frozenset[Kind]({"recommend", "popular"})
+# Kinds of list that should be personal, the sources of which that is, and why it may not be.
+_FOR_SOMEONE: dict[Kind, tuple[frozenset[str], str]] = {
+    "recommend": (frozenset({"personal", "fold_in"}), "unknown_user"),
+    "fold_in": (frozenset({"fold_in"}), "unknown_history"),
 }
+
+
+def _titles(ticket: _Ticket) -> Callable[[str], str | None]:
+    """Return what gives an item's title, as it was changed."""
+    if ticket.overlay is None or not ticket.overlay.catalogue.attributes:
+        return ticket.model.title
+    changed = ticket.overlay.catalogue.attributes
+
+    def title(item_id: str) -> str | None:
+        if item_id not in changed:
+            return ticket.model.title(item_id)
+        found = changed[item_id].get("title")
+        return None if found is None else str(found)
+
+    return title
 
 
 def _subject(wanted: Wanted) -> dict[str, str | None]:
@@ -286,25 +339,25 @@ def _refusal(wanted: Wanted, answer: Answer) -> HashrecError | None:
     return None
 
 
-def _rank(wanted: Wanted, model: LoadedModel) -> Recommendation:
+def _rank(wanted: Wanted, model: LoadedModel, overlay: OverlayView | None) -> Recommendation:
     recommender, subject = model.recommender, wanted.subject
     if wanted.kind == "fold_in":
         return recommender.recommend_history(
-            wanted.positive, wanted.negative, wanted.k, wanted.options
+            wanted.positive, wanted.negative, wanted.k, wanted.options, overlay=overlay
         )
     if subject is None or wanted.kind == "popular":
-        return recommender.popular(wanted.k, wanted.options, user_id=subject)
+        return recommender.popular(wanted.k, wanted.options, user_id=subject, overlay=overlay)
     if wanted.kind == "similar":
-        return recommender.similar_items(subject, wanted.k)
-    return recommender.recommend(subject, wanted.k, wanted.options)
+        return recommender.similar_items(subject, wanted.k, overlay=overlay)
+    return recommender.recommend(subject, wanted.k, wanted.options, overlay=overlay)
 
 
 def _fallback(wanted: Wanted, ranked: Recommendation) -> str | None:
     if wanted.kind not in _FOR_SOMEONE:
         return None
     personal, reason = _FOR_SOMEONE[wanted.kind]
-    if ranked.source != personal:
+    if ranked.source not in personal:
         return reason
-    if ranked.items and ranked.items[-1].source != personal:
+    if ranked.items and ranked.items[-1].source not in personal:
         return "too_few_found"
     return None

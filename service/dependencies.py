@@ -14,6 +14,7 @@ from service.cached_recommender import CachedRecommender
 from service.caches import Cache
 from service.event_log import EventLog
 from service.live_model import LiveModel
+from service.live_state import LiveState
 from service.observability import Draining, Metrics
 from service.schemas import REPEATABLE
 
@@ -29,11 +30,15 @@ class Services:
     draining: Draining
     access: Access
     events: EventLog
+    state: LiveState
 
     def away(self) -> str | None:
         """Name what is configured and cannot be reached."""
         cache = self.shared_cache
-        return None if cache is None or cache.available else cache.name
+        name = None if cache is None or cache.available else cache.name
+        if self.state.available:
+            return name
+        return "journal" if name is None else f"{name}, journal"
 
     def report_health(self) -> bool:
         """Bring the gauge up to date, and tell whether the service is degraded."""

@@ -106,7 +106,9 @@ def test_a_failing_ranking_is_tried_once_and_is_the_same_error_on_both_paths(
 ):
     tried: list[str] = []
 
-    def fail(recommender: Recommender, user_id: str, *options: object) -> Recommendation:
+    def fail(
+        recommender: Recommender, user_id: str, *options: object, **more: object
+    ) -> Recommendation:
         tried.append(user_id)
         raise RuntimeError("the secret is 42")
 
