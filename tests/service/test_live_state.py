@@ -1,0 +1,305 @@
+"""The journal in a worker's memory, and what it does to answers and their keys."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import Awaitable, Callable, Generator
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import orjson
+import pytest
+
+from index.errors import JournalUnavailableError
+from index.journal import Event, ItemChange, Journal, SqliteJournal
+from index.overlay import NEGATIVE_TYPES
+from index.recommender import Recommender
+from index.store import Store
+from service import live_state
+from service.cached_recommender import CachedRecommender, Wanted
+from service.caches import LocalCache
+from service.live_model import LiveModel
+from service.live_state import LiveState
+from service.observability import Metrics
+from service.settings import CacheSettings
+from tests.index.small_models import in_memory, model_of
+
+MODEL = model_of(60, 40, 32, seed=1)
+
+
+@dataclasses.dataclass
+class Holder:
+    """What holds a journal."""
+
+    journal: Journal | None
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Generator[SqliteJournal]:
+    journal = SqliteJournal(tmp_path / "journal.sqlite")
+    yield journal
+    journal.close()
+
+
+def took(user: str, item: str, kind: str = "click", number: int = 0) -> Event:
+    return Event(user, item, kind, 0.0, f"{user} {item} {kind} {number}")
+
+
+def hides(item: str, *, hidden: bool = True) -> ItemChange:
+    return ItemChange(item, None, hidden)
+
+
+def recommender(journal_position: int | None = None) -> Recommender:
+    artifact = in_memory(MODEL)
+    data = artifact.manifest.data.model_copy(update={"journal_position": journal_position})
+    manifest = artifact.manifest.model_copy(update={"data": data})
+    return Recommender(dataclasses.replace(artifact, manifest=manifest))
+
+
+def state_of(journal: Journal | None) -> LiveState:
+    return LiveState(Holder(journal), NEGATIVE_TYPES)
+
+
+def test_without_a_journal_there_is_nothing():
+    model = recommender()
+    state = state_of(None)
+    assert state.current(model) is None
+    assert asyncio.run(state.catch_up(model)) is None
+
+
+def test_what_was_appended_is_applied_before_the_next_answer(journal: SqliteJournal):
+    async def test() -> None:
+        model, state = recommender(), state_of(journal)
+        assert (await state.catch_up(model)).stamp("u1") is None  # type: ignore[union-attr]
+        for number in range(5):
+            assert state.current(model) is not None
+            journal.append([took("u1", f"i{number}")])
+            assert state.current(model) is None, "it did not see the event"
+            live = await state.catch_up(model)
+            assert live is state.current(model)
+            assert live is not None
+            assert live.view("u1").positives.tolist() == list(range(number + 1))
+
+    asyncio.run(test())
+
+
+@pytest.mark.parametrize("few", [3, 500])
+def test_many_who_wait_for_a_long_journal_read_it_once(
+    journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch, few: int
+):
+    monkeypatch.setattr(live_state, "FEW", few)
+    monkeypatch.setattr(live_state, "MANY", 50)
+    journal.append([took("u1", "i0")])
+    model, state = recommender(), state_of(journal)
+    asyncio.run(state.catch_up(model))
+    start = journal.position()
+    journal.append([took("u1", f"i{n % 40}", number=n + 1) for n in range(120)])
+    reads: list[int] = []
+    read = journal.read
+
+    def counted(after: int = 0, limit: int = 0) -> Any:
+        reads.append(after - start)
+        return read(after, limit)
+
+    monkeypatch.setattr(journal, "read", counted)
+
+    async def test() -> None:
+        found = await asyncio.gather(*(state.catch_up(model) for _ in range(20)))
+        assert all(live is state.current(model) for live in found)
+        assert len(found[0].view("u1").positives) == 40  # type: ignore[union-attr]
+
+    asyncio.run(test())
+    assert reads == ([0, 50, 100] if few == 3 else [0])
+
+
+def test_events_that_a_model_learned_from_count_for_models_that_did_not(journal: SqliteJournal):
+    journal.append([took("u1", "i1"), hides("i5"), took("u1", "i2")])
+    learned = journal.position() - 1
+
+    async def test() -> None:
+        newer, older, state = recommender(learned), recommender(), state_of(journal)
+        live = await state.catch_up(newer)
+        assert live is not None
+        assert live.view("u1").positives.tolist() == [2]
+        assert live.catalogue().hidden.tolist() == [5]
+        back = await state.catch_up(older)  # a rollback: what was left out is read after all
+        assert back is not None
+        assert back.view("u1").positives.tolist() == [1, 2]
+        again = await state.catch_up(newer)
+        assert again is not None
+        assert again.view("u1").positives.tolist() == [2]
+
+    asyncio.run(test())
+
+
+def test_events_that_every_model_learned_from_are_forgotten(journal: SqliteJournal):
+    journal.append([took("u1", "i1"), took("u1", "i2"), took("u2", "i1")])
+    last = journal.position()
+
+    async def test() -> None:
+        state, older = state_of(journal), recommender()
+        await state.catch_up(older)
+        newer = recommender(last - 1)
+        await state.catch_up(newer)
+        assert state._overlay.user_position("u1") == last - 1, "a model in use still needs it"
+        del older
+        newest = recommender(last - 1)
+        await state.catch_up(newest)
+        assert state._overlay.user_position("u1") == 0
+        assert state._overlay.user_position("u2") == last
+
+    asyncio.run(test())
+
+
+def test_a_journal_that_cannot_be_read_leaves_what_is_known_and_is_tried_again(
+    journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(live_state, "RETRY_S", 0.0)
+    tries: list[int] = []
+
+    def fail(after: int = 0, limit: int = 0) -> Any:
+        tries.append(after)
+        raise JournalUnavailableError("j", "it is away")
+
+    async def test() -> None:
+        model, state = recommender(), state_of(journal)
+        journal.append([took("u1", "i1")])
+        await state.catch_up(model)
+        with monkeypatch.context() as m:
+            m.setattr(journal, "read", fail)
+            journal.append([took("u1", "i2")])
+            live = await state.catch_up(model)
+            assert live is not None
+            assert live.view("u1").positives.tolist() == [1]
+            assert not state.available
+            m.setattr(live_state, "RETRY_S", 1000.0)
+            await state.catch_up(model)
+            await state.catch_up(model)
+            assert len(tries) == 2
+        state._retry_at = 0.0
+        live = await state.catch_up(model)
+        assert live is not None
+        assert live.view("u1").positives.tolist() == [1, 2]
+        assert state.available
+
+    asyncio.run(test())
+
+
+# --- with the caches ----------------------------------------------------------------------------
+
+
+class Rig:
+    """A cached recommender over a store and a journal."""
+
+    def __init__(self, store: Store, journal: Journal | None) -> None:
+        self.metrics = Metrics()
+        live = LiveModel(store, self.metrics)
+        self.live = live
+        self.cached = CachedRecommender(
+            live,
+            LocalCache(1000, 1 << 20),
+            None,
+            self.metrics,
+            CacheSettings(),
+            state=state_of(journal),
+            random=Random(1),
+        )
+
+    async def get(self, subject: str | None, kind: Any = "recommend", k: int = 10) -> tuple:
+        answer = await self.cached.get(Wanted(kind, subject, k))
+        ids = [item["item_id"] for item in orjson.loads(answer.body)["items"]]
+        return answer.cache, ids, answer
+
+
+def run(store: Store, journal: Journal | None, test: Callable[[Rig], Awaitable[Any]]) -> None:
+    async def started() -> None:
+        rig = Rig(store, journal)
+        await rig.live.look()
+        await test(rig)
+
+    asyncio.run(started())
+
+
+def test_an_event_invalidates_the_answers_of_its_user_and_of_nobody_else(
+    store: Store, journal: SqliteJournal
+):
+    async def test(rig: Rig) -> None:
+        _, before, answer = await rig.get("u1")
+        await rig.get("u2")
+        await rig.get("u1", "popular")
+        await rig.get(None, "popular")
+        journal.append([took("u1", before[0])])
+        cache, after, changed = await rig.get("u1")
+        assert cache == "miss"
+        assert before[0] not in after
+        assert len(after) == 10
+        assert changed.source == "fold_in"
+        assert changed.fallback is None
+        assert changed.recommendation_id != answer.recommendation_id
+        assert (await rig.get("u1"))[0] == "local"
+        assert (await rig.get("u2"))[0] == "local"
+        assert (await rig.get("u1", "popular"))[0] == "miss"
+        assert (await rig.get(None, "popular"))[0] == "local"
+
+    run(store, journal, test)
+
+
+def test_a_change_of_the_catalogue_invalidates_every_answer(store: Store, journal: SqliteJournal):
+    async def test(rig: Rig) -> None:
+        asked = (("u1", "recommend"), (None, "popular"), ("i9", "similar"), ("nobody", "recommend"))
+        before = [await rig.get(*one) for one in asked]
+        hidden = before[0][1][0], before[1][1][0], before[2][1][0]
+        journal.append([hides(item) for item in hidden])
+        for one in asked:
+            cache, ids, _ = await rig.get(*one)
+            assert cache == "miss"
+            assert not set(ids) & set(hidden)
+            assert len(ids) == 10
+
+    run(store, journal, test)
+
+
+def test_ids_of_answers_stay_what_they_are_without_a_journal(store: Store, journal: SqliteJournal):
+    answers: list[Any] = []
+
+    async def test(rig: Rig) -> None:
+        answers.append((await rig.get("u1"))[2])
+
+    run(store, None, test)
+    journal.append([took("u2", "i1")])
+    run(store, journal, test)
+    assert answers[0] == answers[1]
+
+
+def test_titles_are_those_of_now(store: Store, journal: SqliteJournal):
+    async def test(rig: Rig) -> None:
+        await rig.get("u1")
+        journal.append(
+            [
+                ItemChange("i1", {"title": "New"}, hidden=None),
+                ItemChange("i2", {"year": 1999}, hidden=None),
+            ]
+        )
+        answer = await rig.cached.get(Wanted("popular", None, 40))
+        titles = {item["item_id"]: item.get("title") for item in orjson.loads(answer.body)["items"]}
+        assert (titles["i1"], titles["i2"], titles["i3"]) == ("New", None, "Item 3")
+
+    run(store, journal, test)
+
+
+def test_a_batch_is_of_one_moment_and_sees_events_too(store: Store, journal: SqliteJournal):
+    async def test(rig: Rig) -> None:
+        model = rig.live.get()
+        wanted = [Wanted("recommend", user, 5) for user in ("u1", "u2", "nobody")]
+        first = await rig.cached.get_many(model, wanted)
+        item = orjson.loads(first[0].body)["items"][0]["item_id"]  # type: ignore[union-attr]
+        journal.append([took("u1", item), took("nobody", "i3")])
+        second = await rig.cached.get_many(model, wanted)
+        assert [answer.source for answer in second] == ["fold_in", "personal", "fold_in"]  # type: ignore[union-attr]
+        assert second[1] == first[1]._replace(cache="local")  # type: ignore[union-attr]
+        text = rig.metrics.exposition().decode()
+        assert 'hashrec_fallback_total{reason="unknown_user"} 1.0' in text
+
+    run(store, journal, test)
