@@ -17,6 +17,13 @@ class ConfigError(HashrecError):
     """A setting is unknown, out of range or contradicts another."""
 
 
+class MissingLibraryError(HashrecError):
+    """A library that only some installations have is needed."""
+
+    def __init__(self, what: str, library: str, extra: str) -> None:
+        super().__init__(f"{what} needs {library}: pip install 'hashrec[{extra}]'")
+
+
 class DataError(HashrecError):
     """An input file cannot be used as it is."""
 

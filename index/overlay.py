@@ -100,6 +100,10 @@ class Overlay:
         last = abs(items[next(reversed(items))])
         return last if last > after else 0
 
+    def user_ids(self) -> list[str]:
+        """Return the users with events above `floor`, in the order of their first."""
+        return list(self._users)
+
     def user_events(self, user_id: str, after: int = 0) -> UserEvents:
         """Return the items of a user's events at positions above `after`."""
         items = self._users.get(user_id)

@@ -11,15 +11,14 @@ from rich.progress import (
     BarColumn,
     DownloadColumn,
     MofNCompleteColumn,
-    ProgressColumn,
     TaskID,
     TextColumn,
     TimeRemainingColumn,
     TransferSpeedColumn,
 )
 from rich.progress import Progress as Bars
-from rich.progress import Task as Bar
-from rich.text import Text
+
+from index.progress import RateColumn
 
 History = dict[str, dict[str, list[float]]]
 
@@ -74,7 +73,7 @@ class BarProgress(QuietProgress):
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
-            _RateColumn(),
+            RateColumn(),
             TimeRemainingColumn(),
             TextColumn("{task.fields[latest]}"),
             console=Console(file=stream),
@@ -126,13 +125,3 @@ def byte_bar(name: str, stream: TextIO | None) -> Generator[Callable[[int, int |
     finally:
         if bars.live.is_started:  # stopping prints a line, even of nothing
             bars.stop()
-
-
-class _RateColumn(ProgressColumn):
-    """Steps a second, or seconds a step where that is the more readable number."""
-
-    def render(self, task: Bar) -> Text:
-        speed = task.finished_speed or task.speed
-        if not speed:
-            return Text("")
-        return Text(f"{speed:.1f}/s" if speed >= 1 else f"{1 / speed:.1f} s each")

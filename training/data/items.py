@@ -161,7 +161,8 @@ def _cleaned(row: ItemRow) -> dict[str, Any]:
     """
     if row.problem:
         raise ValueError(row.problem)
-    fields = {name: value for name, value in row.fields.items() if value not in (None, "", [], {})}
+    written = _with_attributes(row.fields)
+    fields = {name: value for name, value in written.items() if value not in (None, "", [], {})}
     fields["item_id"] = _item_id(fields.get("item_id"))
     try:
         json.dumps(fields, ensure_ascii=False).encode()
@@ -179,6 +180,19 @@ def _cleaned(row: ItemRow) -> dict[str, Any]:
     if hidden is None:
         raise ValueError("hidden is neither true nor false")
     return fields | ({"hidden": True} if hidden else {})
+
+
+def _with_attributes(fields: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Take apart an object of further attributes, as `hashrec export items` writes it."""
+    others = fields.get("attributes")
+    if isinstance(others, str) and others.startswith("{"):
+        try:
+            others = json.loads(others)
+        except ValueError:
+            return fields
+    if not isinstance(others, dict):
+        return fields
+    return {**others, **{name: value for name, value in fields.items() if name != "attributes"}}
 
 
 def _item_id(written: object) -> str:
