@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 
 import structlog
 
-from index.errors import HashrecError, JournalError
+from index.errors import ConfigError, HashrecError, JournalError
 from index.journal import Journal, Record, journal_beside, open_journal
 from service.settings import Settings
 
@@ -48,6 +48,7 @@ class EventLog:
         self._store = settings.store
         self._url = url.get_secret_value() if url is not None else None
         self._beside = f"sqlite:{beside}"
+        self._require_durable = settings.events.require_durable
         self.journal: Journal | None = None
         self.reason = "it was not opened yet"
         self._labels = LABELLED_TYPES | settings.events.negative
@@ -75,9 +76,7 @@ class EventLog:
             return
         loop = asyncio.get_running_loop()
         try:
-            self.journal = await loop.run_in_executor(
-                self._thread, open_journal, self._url or self._beside
-            )
+            self.journal = await loop.run_in_executor(self._thread, self._open)
         except HashrecError as error:
             if str(error) != self.reason:
                 log.log(20 if self._url is None else 40, "events are off", reason=str(error))
@@ -140,6 +139,15 @@ class EventLog:
                         waiting.reply.set_result(new[first : first + len(waiting.records)])
                     first += len(waiting.records)
         self._writing = None
+
+    def _open(self) -> Journal:
+        journal = open_journal(self._url or self._beside)
+        if journal.weakness is not None:
+            if self._require_durable:
+                journal.close()
+                raise ConfigError(f"events can be lost: {journal.weakness}; mend the server")
+            log.warning("events can be lost", reason=journal.weakness)
+        return journal
 
     def _take(self) -> list[_Waiting]:
         """Take from those who wait, first come first served, as many as go together."""

@@ -131,6 +131,13 @@ class EventSettings(BaseModel):
             "`state/journal.sqlite` in the store, if that can be written; else events are off."
         ),
     ] = None
+    require_durable: Annotated[
+        bool,
+        Field(
+            description="Whether to keep no events at all rather than in a Redis server that can "
+            "lose them; else it is a warning."
+        ),
+    ] = False
     negative_types: Annotated[
         str,
         Field(

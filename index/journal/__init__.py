@@ -8,11 +8,15 @@ from pathlib import Path
 from index.errors import ConfigError
 from index.journal.journal import Journal
 from index.journal.records import Entry, Event, ItemChange, Record
+from index.journal.redis_streams import RedisStreamsJournal
 from index.journal.sqlite import SqliteJournal
 
 # By the scheme of the URL that names a journal.
 JOURNALS: dict[str, type[Journal]] = {
     "sqlite": SqliteJournal,
+    "redis": RedisStreamsJournal,
+    "rediss": RedisStreamsJournal,
+    "unix": RedisStreamsJournal,
 }
 
 
@@ -41,6 +45,7 @@ __all__ = [
     "ItemChange",
     "Journal",
     "Record",
+    "RedisStreamsJournal",
     "SqliteJournal",
     "journal_beside",
     "open_journal",

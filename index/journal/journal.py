@@ -12,7 +12,12 @@ class Journal(Protocol):
     """A durable, ordered record of events and catalogue changes, shared by processes.
 
     Every method may be called from any thread, and blocks until it is done.
+
+    Attributes:
+        weakness: what keeps `append` from being as durable as it should be; None if nothing does.
     """
+
+    weakness: str | None
 
     @classmethod
     def open(cls, url: str) -> Self:

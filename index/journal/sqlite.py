@@ -53,6 +53,8 @@ _LAST = "SELECT max(position) FROM entries"
 class SqliteJournal:
     """See the module's docstring."""
 
+    weakness: str | None = None
+
     def __init__(self, path: Path) -> None:
         """Open a journal, and make one where there is none.
 

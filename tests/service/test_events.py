@@ -16,10 +16,10 @@ from typing import Any
 import httpx
 import pytest
 
-from index.journal import Event, SqliteJournal, journal_beside
+from index.journal import Event, SqliteJournal, journal_beside, open_journal
 from index.store import Store
 from service.app import MAX_BODY_BYTES, MAX_STREAMED_BYTES
-from tests.service.serving import metric, serving, settings
+from tests.service.serving import RedisServer, logged, metric, serving, settings
 
 NDJSON = {"content-type": "application/x-ndjson"}
 Kept = Callable[[], list[Event]]
@@ -276,3 +276,33 @@ def test_lines_may_be_many_and_a_body_of_json_may_not(service: httpx.Client):
         connection.putheader("content-length", str(MAX_STREAMED_BYTES + 1))
         connection.endheaders()
         assert connection.getresponse().status == 413
+
+
+def test_events_are_kept_in_redis_where_that_is_named(store: Store, redis_server: RedisServer):
+    redis_server.command("CONFIG", "SET", "appendonly", "yes")
+    redis_server.command("CONFIG", "SET", "appendfsync", "always")
+    in_redis = {"url": redis_server.url, "require_durable": True}
+    body = [click() for _ in range(5)]
+    with serving(settings(store.path, events=in_redis)) as service:
+        assert service.post("/events", json=body).json()["accepted"] == 5
+        redis_server.kill()
+        assert service.post("/events", json=click()).status_code == 503
+        assert service.get("/recommend/u1").status_code == 200
+        redis_server.start("--appendonly", "yes", "--appendfsync", "always")
+        assert service.post("/events", json=[*body, click()]).json()["accepted"] == 6
+    with closing(open_journal(redis_server.url)) as journal:
+        assert len(journal.read()) == 6
+
+
+def test_a_redis_that_can_lose_events_is_a_warning_or_no_journal_as_set(
+    store: Store, redis_server: RedisServer, capfd: pytest.CaptureFixture[str]
+):
+    with serving(settings(store.path, events={"url": redis_server.url})) as service:
+        assert service.post("/events", json=click()).status_code == 202
+    (line,) = logged(capfd.readouterr().err, "events can be lost")
+    assert line["reason"] == "appendonly is no, appendfsync is everysec"
+    strict = {"url": redis_server.url, "require_durable": True}
+    with serving(settings(store.path, events=strict)) as service:
+        assert service.post("/events", json=click()).status_code == 503
+        assert service.get("/readyz?verbose").json()["events"] == "unavailable"
+    assert logged(capfd.readouterr().err, "events are off")
