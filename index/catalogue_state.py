@@ -60,8 +60,17 @@ def overlay_of(
     return overlay
 
 
-def items_now(model: Model, overlay: Overlay) -> Iterator[ItemNow]:
+def items_now(model: Model | None, overlay: Overlay) -> Iterator[ItemNow]:
     """Yield the model's items by row, but for deleted ones, then those it does not have."""
+    if model is not None:
+        yield from _items_of_model(model, overlay)
+    for item_id, state in overlay.changed_items().items():
+        known = model is not None and model.items.row(item_id) is not None
+        if not known and not state.deleted and state.attributes is not None:
+            yield ItemNow(item_id, state.attributes, bool(state.hidden))
+
+
+def _items_of_model(model: Model, overlay: Overlay) -> Iterator[ItemNow]:
     hidden_by_model = set(model.item_table.hidden.tolist())
     for row in range(len(model.items)):
         item_id = model.items.id(row)
@@ -75,6 +84,3 @@ def items_now(model: Model, overlay: Overlay) -> Iterator[ItemNow]:
                 model.item_table.of(row) if state.attributes is None else state.attributes,
                 hidden if state.hidden is None else state.hidden,
             )
-    for item_id, state in overlay.changed_items().items():
-        if not state.deleted and state.attributes is not None and model.items.row(item_id) is None:
-            yield ItemNow(item_id, state.attributes, bool(state.hidden))

@@ -19,7 +19,13 @@ from index.cli_options import DEFAULT_STORE, JsonOption, StoreOption, print_json
 from index.errors import HashrecError
 
 # Named as text: `index` imports neither package, and either may be left out of an installation.
-COMMAND_MODULES = ("training.cli", "service.cli", "index.quickstart", "index.files_cli")
+COMMAND_MODULES = (
+    "training.cli",
+    "service.cli",
+    "index.quickstart",
+    "index.files_cli",
+    "training.import_cli",
+)
 
 app = typer.Typer(
     name="hashrec",

@@ -15,6 +15,16 @@ DEFAULT_STORE = Path(".hashrec/store")
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
 
+JournalOption = Annotated[
+    str | None,
+    typer.Option(
+        "--journal",
+        metavar="URL",
+        envvar="HASHREC_EVENTS__URL",
+        help="Journal of events and catalogue changes; by default the one beside the versions.",
+    ),
+]
+
 
 def say(message: str) -> None:
     """Tell the person at the terminal something that is not data: on stderr."""

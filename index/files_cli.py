@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from index.cli_options import DEFAULT_STORE, QuietOption, StoreOption, say
+from index.cli_options import DEFAULT_STORE, JournalOption, QuietOption, StoreOption, say
 
 if TYPE_CHECKING:
     from index.artifact import Artifact
@@ -24,15 +24,6 @@ OutOption = Annotated[
 ]
 VersionOption = Annotated[
     str | None, typer.Option("--version", help="In place of the served version.")
-]
-JournalOption = Annotated[
-    str | None,
-    typer.Option(
-        "--journal",
-        metavar="URL",
-        envvar="HASHREC_EVENTS__URL",
-        help="Journal of events and catalogue changes; by default the one beside the versions.",
-    ),
 ]
 NegativeOption = Annotated[
     str,

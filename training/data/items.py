@@ -60,6 +60,7 @@ class ItemReading:
         bad_examples: the first few of them, such as "line 7: no item id".
         n_duplicates: rows replaced by a later row of the same item.
         timestamp_unit: as for interactions; None without timestamps.
+        says_hidden: whether the file says of its items if they are hidden.
     """
 
     attributes: ItemAttributes
@@ -68,6 +69,7 @@ class ItemReading:
     bad_examples: tuple[str, ...]
     n_duplicates: int
     timestamp_unit: str | None
+    says_hidden: bool
 
     def summary(self) -> str:
         """Describe the reading in one line."""
@@ -135,6 +137,7 @@ def read_items(path: Path | str, *, max_bad: int = 0) -> ItemReading:
         bad_examples=tuple(examples),
         n_duplicates=len(rows) - len(problems) - len(by_id),
         timestamp_unit=timestamp_unit,
+        says_hidden=any("hidden" in row.fields for row in rows),
     )
 
 

@@ -88,6 +88,26 @@ class ReadResult:
         return "; ".join(parts)
 
 
+@dataclass(frozen=True, eq=False)
+class GoodRows:
+    """The rows of a file that can be used, as they came.
+
+    Attributes:
+        frame: `line` and, by role, `user`, `item`, `value` (float), `timestamp` (seconds), `type`
+            and `event_id`; all but the first three are absent where the file lacks them.
+        description: see `ReadResult`, as for the following.
+        row_name: what `line` counts.
+    """
+
+    frame: pl.DataFrame
+    description: str
+    row_name: str
+    n_rows: int
+    n_bad: int
+    bad_examples: tuple[str, ...]
+    timestamp_unit: str | None
+
+
 def read_interactions(
     path: Path | str,
     *,
@@ -109,8 +129,7 @@ def read_interactions(
     Args:
         path: a file, gzipped or not, or a folder of Parquet files.
         preset: a name in `READERS`, in place of detection.
-        columns: role ("user", "item", "value", "timestamp", "type") -> name of the column that
-            plays it.
+        columns: role, one of `ROLES` -> name of the column that plays it.
         min_value: keep rows with at least this value.
         types: keep rows of these types, in place of all but the negative ones.
         max_bad: bad rows to leave out before the read fails. None is left out by default: to drop
@@ -121,26 +140,12 @@ def read_interactions(
         TooManyBadRowsError: it has more bad rows than `max_bad`.
     """
     path = Path(path)
-    columns = dict(columns or {})
-    if unknown := sorted(set(columns) - set(ROLES)):
-        raise ConfigError(f"no role {unknown[0]!r} for a column; the roles are {', '.join(ROLES)}")
-    head = read_head(path)
-    table = _reader(head, preset, columns).read(head, columns)
-    if not table.frame.height:
-        raise EmptyDataError(str(path), "no rows; give a file with interactions")
-    if min_value is not None and "value" not in table.frame.columns:
+    rows = read_rows(path, preset=preset, columns=columns, max_bad=max_bad)
+    good = rows.frame
+    if min_value is not None and "value" not in good.columns:
         raise DataError(f"{path}: no value column to compare with; name it, or drop --min-value")
-
-    if types is not None and "type" not in table.frame.columns:
+    if types is not None and "type" not in good.columns:
         raise DataError(f"{path}: no type column to compare with; name it, or drop --types")
-
-    # a column without a single entry counts as absent, not as one bad row after the other
-    empty = [name for name in ("value", "timestamp") if _is_empty(table.frame, name)]
-    frame, timestamp_unit = _typed(table.frame.drop(empty))
-    good, examples = _checked(frame, table.row_name)
-    n_bad = frame.height - good.height
-    if n_bad > max_bad:
-        raise TooManyBadRowsError(path, n_bad, max_bad, list(examples))
     above = good if min_value is None else good.filter(pl.col("value") >= min_value)
     positive = _of_types(above, types)
     if not positive.height:
@@ -154,14 +159,46 @@ def read_interactions(
     return ReadResult(
         interactions=interactions,
         path=path,
-        description=table.description,
-        n_rows=frame.height,
-        n_bad=n_bad,
-        bad_examples=examples,
+        description=rows.description,
+        n_rows=rows.n_rows,
+        n_bad=rows.n_bad,
+        bad_examples=rows.bad_examples,
         n_below=good.height - above.height,
         n_other_types=above.height - positive.height,
         n_duplicates=positive.height - len(interactions),
-        timestamp_unit=timestamp_unit,
+        timestamp_unit=rows.timestamp_unit,
+    )
+
+
+def read_rows(
+    path: Path,
+    *,
+    preset: str | None = None,
+    columns: Mapping[str, str] | None = None,
+    max_bad: int = 0,
+) -> GoodRows:
+    """Read the rows of a file and check each; see `read_interactions`, which merges them.
+
+    Raises:
+        DataError: the file is missing, damaged, not of a known format, or has no row.
+        TooManyBadRowsError: it has more bad rows than `max_bad`.
+    """
+    columns = dict(columns or {})
+    if unknown := sorted(set(columns) - set(ROLES)):
+        raise ConfigError(f"no role {unknown[0]!r} for a column; the roles are {', '.join(ROLES)}")
+    head = read_head(path)
+    table = _reader(head, preset, columns).read(head, columns)
+    if not table.frame.height:
+        raise EmptyDataError(str(path), "no rows; give a file with interactions")
+    # a column without a single entry counts as absent, not as one bad row after the other
+    empty = [name for name in ("value", "timestamp") if _is_empty(table.frame, name)]
+    frame, timestamp_unit = _typed(table.frame.drop(empty))
+    good, examples = _checked(frame, table.row_name)
+    n_bad = frame.height - good.height
+    if n_bad > max_bad:
+        raise TooManyBadRowsError(path, n_bad, max_bad, list(examples))
+    return GoodRows(
+        good, table.description, table.row_name, frame.height, n_bad, examples, timestamp_unit
     )
 
 

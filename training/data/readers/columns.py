@@ -17,6 +17,7 @@ USUAL_NAMES = {
     ),
     "value": ("value", "rating", "overall", "score", "stars", "weight"),
     "timestamp": ("timestamp", "time", "ts", "datetime", "date", "createdat", "unixreviewtime"),
+    "event_id": ("eventid",),
     "type": ("type", "feedbacktype", "eventtype", "event", "action"),
 }  # fmt: skip
 

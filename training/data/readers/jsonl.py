@@ -9,7 +9,7 @@ import polars as pl
 
 from training.data.readers.columns import choose_columns, describe
 from training.data.readers.head import Head
-from training.data.readers.reader import Table
+from training.data.readers.reader import OPTIONAL_TEXTS, Table
 from training.data.readers.text import read_lines
 
 # Python objects are made for this many lines at once, which bounds their memory.
@@ -51,7 +51,7 @@ def _fields(lines: Iterable[str], found: Mapping[str, str]) -> pl.DataFrame:
         for role, name in found.items():
             field = None if record is None else record.get(name)
             if not isinstance(field, str | None):
-                if role != "type":  # which may be a field of another meaning, and need not be there
+                if role not in OPTIONAL_TEXTS:
                     problem = f"{name} is neither a string nor a number"
                 field = None
             fields[role].append(field)

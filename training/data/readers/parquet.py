@@ -11,7 +11,7 @@ import polars as pl
 from index.errors import DataError
 from training.data.readers.columns import choose_columns, describe
 from training.data.readers.head import Head
-from training.data.readers.reader import Table
+from training.data.readers.reader import OPTIONAL_TEXTS, Table
 from training.data.readers.text import collect
 
 ROW = "\0row"  # a name no column of a file has
@@ -43,15 +43,16 @@ class ParquetReader:
                     f"{head.path}: column {found[role]!r} holds {schema[found[role]]}; "
                     "store ids as strings or integers"
                 )
-        if "type" in found and schema[found["type"]].is_nested():
-            del found["type"]  # a column of another meaning
+        for role in OPTIONAL_TEXTS:
+            if role in found and schema[found[role]].is_nested():
+                del found[role]
         frame = collect(
             head,
             lazy.select(
                 pl.col(ROW).alias("line"),
                 *(
                     pl.col(name).cast(pl.String).alias(role)
-                    if role in ("user", "item", "type")
+                    if role in ("user", "item", *OPTIONAL_TEXTS)
                     else pl.col(name).alias(role)
                     for role, name in found.items()
                 ),

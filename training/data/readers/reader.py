@@ -10,7 +10,9 @@ import polars as pl
 
 from training.data.readers.head import Head
 
-ROLES = ("user", "item", "value", "timestamp", "type")
+ROLES = ("user", "item", "value", "timestamp", "type", "event_id")
+# They need not be there: a column so named that holds no text is one of another meaning.
+OPTIONAL_TEXTS = ("type", "event_id")
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,9 +22,9 @@ class Table:
     Attributes:
         frame: columns ``line`` (integer, 1 is the first line of the file, or the first row of a
             Parquet file), ``user`` and ``item`` (String); where the file has them ``value`` (String
-            or numeric), ``timestamp`` (String, integer, float, Date or Datetime) and ``type``
-            (String); and, where the format can tell, ``problem`` (String, what is wrong with the
-            row's shape, else null).
+            or numeric), ``timestamp`` (String, integer, float, Date or Datetime), ``type`` and
+            ``event_id`` (String); and, where the format can tell, ``problem`` (String, what is
+            wrong with the row's shape, else null).
         description: the format and the columns in use, one line, for the user to read.
         row_name: what ``line`` counts.
     """
