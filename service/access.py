@@ -8,6 +8,7 @@ somebody adds is guarded without a word. What changes something asks for more, i
 
 from __future__ import annotations
 
+from ipaddress import IPv6Network
 from typing import Annotated, Any
 
 import structlog
@@ -19,6 +20,7 @@ from starlette.types import Scope as Connection
 from index.errors import ConfigError, HashrecError
 from service.error_handlers import documented, error_response
 from service.keys import AdminOffError, ApiKey, Keyring, NoKeyError, ScopeError, presented_key
+from service.rate_limit import Limit, OwnBuckets, RateLimiter, SharedBuckets
 from service.settings import KeySettings, Settings
 
 # Who watches over the service has no key, and who wants one reads how it is sent.
@@ -38,7 +40,7 @@ _BEARER = HTTPBearer(scheme_name="bearer", auto_error=False, description="The sa
 # What the OpenAPI document says of every route but those of OPEN_ROUTERS.
 GUARDED: dict[str, Any] = {
     "dependencies": [Security(_KEY_HEADER, scopes=["read"]), Security(_BEARER, scopes=["read"])],
-    "responses": documented(401),
+    "responses": documented(401, 429),
 }
 
 log = structlog.stdlib.get_logger("service.access")
@@ -53,7 +55,10 @@ class Access:
 
     def __init__(self, settings: Settings) -> None:
         self._keys = _Keys(settings.keys)
-        self.guards = len(self._keys.ring) > 0
+        has_keys = len(self._keys.ring) > 0
+        rate = settings.limits.key_rate if has_keys else settings.limits.address_rate
+        self._limits = None if rate is None else _Limits(settings, rate)
+        self.guards = has_keys or self._limits is not None
 
     @property
     def admin_is_on(self) -> bool:
@@ -64,11 +69,17 @@ class Access:
         """Take over a file of keys that has changed."""
         self._keys.refresh()
 
-    def admit(self, request: Connection) -> None:
+    async def close(self) -> None:
+        """Close what was opened for limits."""
+        if self._limits is not None:
+            await self._limits.close()
+
+    async def admit(self, request: Connection) -> None:
         """Decide once about a request, and note in its state who asks.
 
         Raises:
             NoKeyError: it has no key that is known.
+            RateLimitError: whoever asks did so too often.
         """
         state: dict[str, Any] = request["state"]
         if REFUSED in state:
@@ -76,7 +87,10 @@ class Access:
         if CALLER in state:
             return
         try:
-            state[CALLER] = self._identify(request)
+            caller = self._identify(request)
+            if self._limits is not None:
+                await self._limits.admit(caller, request)
+            state[CALLER] = caller
         except HashrecError as error:
             state[REFUSED] = error
             raise
@@ -102,7 +116,7 @@ class Gate:
         """Serve one request, or refuse it."""
         if scope["type"] == "http" and not _is_open(scope):
             try:
-                self._access.admit(scope)
+                await self._access.admit(scope)
             except HashrecError as error:
                 await error_response(Request(scope), error)(scope, receive, send)
                 return
@@ -132,6 +146,40 @@ async def require_admin(
     if caller is None or caller.scope != "admin":
         raise ScopeError("admin")
     return caller
+
+
+class _Limits:
+    """One limit for each key, or where there are none, for each client address."""
+
+    def __init__(self, settings: Settings, rate: float) -> None:
+        limit = Limit.of(rate, settings.limits.burst_s)
+        own = OwnBuckets(limit.share(settings.workers))
+        redis = settings.redis
+        self._shared = (
+            SharedBuckets(redis.url.get_secret_value(), redis.timeout_ms / 1000, limit, own)
+            if redis.url is not None
+            else None
+        )
+        self._limiter = RateLimiter(limit, self._shared or own)
+
+    async def admit(self, caller: ApiKey | None, request: Connection) -> None:
+        if caller is not None:
+            subject = f"key {caller.name}"
+        else:
+            subject = f"address {_network(request['client'])}"
+        await self._limiter.admit(subject)
+
+    async def close(self) -> None:
+        if self._shared is not None:
+            await self._shared.close()
+
+
+def _network(client: tuple[str, int] | None) -> str:
+    """Return whose address it is: who has one of IPv6 has 2^64 of them."""
+    host = client[0] if client else ""
+    if ":" not in host:
+        return host
+    return str(IPv6Network((host.partition("%")[0], 64), strict=False))
 
 
 class _Keys:

@@ -90,6 +90,7 @@ def create_app(settings: Settings, *, fast_path: bool = True) -> FastAPI:
         with suppress(asyncio.CancelledError):
             await watch
         await services.events.close()
+        await access.close()
         if services.shared_cache is not None:
             await services.shared_cache.close()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
@@ -31,6 +32,7 @@ from service.keys import AdminOffError, NoKeyError, ScopeError
 from service.live_model import NotReadyError, StoreNotWritableError, VersionDamagedError
 from service.methods import allowed_methods
 from service.observability import route_of
+from service.rate_limit import RateLimitError
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = "1"
@@ -47,6 +49,7 @@ STATUS_AND_TYPE: dict[type[Exception], tuple[int, str]] = {
     NoKeyError: (401, "urn:hashrec:no-key"),
     ScopeError: (403, "urn:hashrec:scope"),
     AdminOffError: (403, "urn:hashrec:admin-off"),
+    RateLimitError: (429, "urn:hashrec:rate-limit"),
     NoEncoderError: (503, "urn:hashrec:no-encoder"),
     NotReadyError: (503, "urn:hashrec:not-ready"),
     EventsUnavailableError: (503, "urn:hashrec:events-unavailable"),
@@ -124,7 +127,9 @@ def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 def _headers_of(error: HashrecError) -> dict[str, str]:
-    """Return what the status of an error asks to be said in headers (RFC 6750)."""
+    """Return what the status of an error asks to be said in headers (RFC 6750 for keys)."""
+    if isinstance(error, RateLimitError):
+        return {"retry-after": str(max(1, math.ceil(error.wait_s)))}
     challenge = 'Bearer realm="hashrec"'
     if isinstance(error, NoKeyError):
         wrong = ', error="invalid_token"' if error.given else ""

@@ -59,7 +59,7 @@ class FastPath:
         request_id = self._app.request_id(scope["headers"])
         try:
             if self._access.guards:
-                self._access.admit(scope)
+                await self._access.admit(scope)
             answer = await services.recommendations.get(wanted)
         except HashrecError:  # the gate and FastAPI's handlers know what to say
             await self._app(scope, receive, send)
