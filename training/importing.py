@@ -14,6 +14,7 @@ from index.journal import Event, ItemChange, Journal, Record, journal_beside, op
 from index.store import Store
 from training.data.items import read_items
 from training.data.reading import EXAMPLES, GoodRows, read_rows
+from training.data.validation import ANY_NUMBER
 
 RECORDS_AT_ONCE = 5_000  # in one commit
 DEFAULT_TYPE = "click"
@@ -71,7 +72,7 @@ def import_events(
         DataError: the file cannot be read, or has too many bad rows.
         JournalError: the journal cannot be written; what was written before stays.
     """
-    rows = read_rows(path, max_bad=max_bad)
+    rows = read_rows(path, max_bad=ANY_NUMBER)  # those that are no events are bad too
     events, examples = _events(rows, default_type)
     n_bad = rows.n_bad + rows.frame.height - len(events)
     if n_bad > max_bad:
