@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import os
+import resource
 import signal
 import socket
 import tempfile
 from types import FrameType
+from typing import cast
 
 import structlog
 import uvicorn
+from starlette.types import ASGIApp
 from uvicorn.supervisors import Multiprocess
 
 from index.errors import ArtifactError, ConfigError
 from service import logs
 from service.app import create_app
+from service.connections import BoundedProtocol
 from service.keys import Keyring
 from service.settings import METRICS_FOLDER, Settings
 
@@ -39,6 +44,7 @@ def serve(settings: Settings) -> None:
             "a model first"
         )
     Keyring.load(settings.keys)  # what is wrong with it ends the start, not each worker
+    _allow_many_sockets()
     listener = listen(settings.host, settings.port)
     host, port = listener.getsockname()[:2]
     log.info("serving", url=f"http://{host}:{port}", workers=settings.workers)
@@ -57,17 +63,26 @@ def _end(number: int, frame: FrameType | None) -> None:
     """Do nothing: the server has ended already."""
 
 
-def server_config(settings: Settings) -> uvicorn.Config:
-    """Return the server's configuration. It can be sent to worker processes."""
+def _allow_many_sockets() -> None:
+    """Raise the soft limit of open files, which is 1,024 in many places, to the hard one."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+def server_config(settings: Settings, app: ASGIApp | None = None) -> uvicorn.Config:
+    """Return the server's configuration. Without `app` it can be sent to worker processes."""
+    protocol = functools.partial(BoundedProtocol, client_timeout_s=settings.client_timeout_s)
     return uvicorn.Config(
-        functools.partial(create_app, settings),
-        factory=True,
+        app or functools.partial(create_app, settings),
+        factory=app is None,
         workers=settings.workers,
         lifespan="on",
         log_config=None,
         access_log=False,
         server_header=False,
+        http=cast("type[asyncio.Protocol]", protocol),
         ws="none",
+        timeout_keep_alive=settings.keep_alive_s,
         backlog=BACKLOG,
         timeout_graceful_shutdown=GRACE_S,
     )

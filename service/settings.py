@@ -187,28 +187,6 @@ class KeySettings(BaseModel):
         return self.file is not None or self.entries is not None
 
 
-class LimitSettings(BaseModel):
-    """How often one caller may ask. Off until a rate is set."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    key_rate: Annotated[
-        float | None, Field(gt=0, description="Requests a second that each API key may make.")
-    ] = None
-    address_rate: Annotated[
-        float | None,
-        Field(
-            gt=0,
-            description="Requests a second that each client address may make while no key is "
-            "configured.",
-        ),
-    ] = None
-    burst_s: Annotated[
-        float,
-        Field(ge=0, le=86_400, description="Seconds of the rate that a caller may use up at once."),
-    ] = 1.0
-
-
 class Settings(BaseSettings):
     """Everything an operator can set. Immutable; see `load`."""
 
@@ -233,7 +211,6 @@ class Settings(BaseSettings):
     events: EventSettings = EventSettings()
     cors: CorsSettings = CorsSettings()
     keys: KeySettings = KeySettings()
-    limits: LimitSettings = LimitSettings()
     poll_interval_s: Annotated[
         float, Field(gt=0, description="Seconds between looks for a newly published version.")
     ] = 1.0
@@ -245,6 +222,24 @@ class Settings(BaseSettings):
             "while /readyz tells load balancers to go elsewhere.",
         ),
     ] = 1.0
+    keep_alive_s: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=3600,
+            description="Seconds for which a connection is kept open for a next request; "
+            "more than a load balancer in front keeps its own.",
+        ),
+    ] = 5
+    client_timeout_s: Annotated[
+        float,
+        Field(
+            gt=0,
+            le=3600,
+            description="Seconds that a client has to send a request's head, to send more of a "
+            "body and to take more of a reply; then the connection is closed.",
+        ),
+    ] = 10.0
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], Field(description="Least level logged.")
     ] = "info"

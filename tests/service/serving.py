@@ -19,7 +19,7 @@ from fastapi import FastAPI
 
 from index.recommender import Recommendation
 from service.app import create_app
-from service.server import listen
+from service.server import listen, server_config
 from service.settings import Settings
 
 
@@ -30,12 +30,23 @@ def settings(store: Path, **changes: Any) -> Settings:
 
 
 @contextmanager
-def serving(service: Settings | FastAPI, *, fast_path: bool = True) -> Generator[httpx.Client]:
-    """Serve in a thread of this process, and give a client."""
+def serving(
+    service: Settings | FastAPI, *, fast_path: bool = True, client_timeout_s: float = 10.0
+) -> Generator[httpx.Client]:
+    """Serve in a thread of this process, and give a client.
+
+    Args:
+        service: the application, or what to make it from.
+        fast_path: see `create_app`.
+        client_timeout_s: the limit that an application's connections have; settings bring theirs.
+    """
     handlers = logging.getLogger().handlers
     app = service if isinstance(service, FastAPI) else create_app(service, fast_path=fast_path)
     listener = listen("127.0.0.1", 0)
-    config = uvicorn.Config(app, lifespan="on", log_config=None, access_log=False, ws="none")
+    limits = (
+        service if isinstance(service, Settings) else Settings(client_timeout_s=client_timeout_s)
+    )
+    config = server_config(limits, app)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
     thread.start()
@@ -51,7 +62,7 @@ def serving(service: Settings | FastAPI, *, fast_path: bool = True) -> Generator
         logging.getLogger().handlers = handlers
 
 
-def wait_until(condition: Callable[[], Any], seconds: float = 20.0) -> None:
+def wait_until(condition: Callable[[], Any], seconds: float = 60.0) -> None:
     """Wait for something that must happen; the limit only ends a test that has failed."""
     deadline = time.monotonic() + seconds
     while not condition():
