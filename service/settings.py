@@ -187,6 +187,28 @@ class KeySettings(BaseModel):
         return self.file is not None or self.entries is not None
 
 
+class LimitSettings(BaseModel):
+    """How often one caller may ask. Off until a rate is set."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    key_rate: Annotated[
+        float | None, Field(gt=0, description="Requests a second that each API key may make.")
+    ] = None
+    address_rate: Annotated[
+        float | None,
+        Field(
+            gt=0,
+            description="Requests a second that each client address may make while no key is "
+            "configured.",
+        ),
+    ] = None
+    burst_s: Annotated[
+        float,
+        Field(ge=0, le=86_400, description="Seconds of the rate that a caller may use up at once."),
+    ] = 1.0
+
+
 class Settings(BaseSettings):
     """Everything an operator can set. Immutable; see `load`."""
 
@@ -211,6 +233,7 @@ class Settings(BaseSettings):
     events: EventSettings = EventSettings()
     cors: CorsSettings = CorsSettings()
     keys: KeySettings = KeySettings()
+    limits: LimitSettings = LimitSettings()
     poll_interval_s: Annotated[
         float, Field(gt=0, description="Seconds between looks for a newly published version.")
     ] = 1.0
