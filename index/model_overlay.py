@@ -29,7 +29,7 @@ class CatalogueView:
         attributes: by item id, where they were replaced, or where the model does not have the item.
         members: of each category that items joined or left.
         deleted: hidden rows of items that are gone from the catalogue.
-        added: ids of items that the model does not have, without those that are hidden.
+        added: ids of items that the model does not have, and whether they are hidden.
     """
 
     position: int = 0
@@ -37,7 +37,7 @@ class CatalogueView:
     attributes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, Any])
     members: Mapping[str, Members] = field(default_factory=dict[str, Members])
     deleted: frozenset[int] = frozenset()
-    added: frozenset[str] = frozenset()
+    added: Mapping[str, bool] = field(default_factory=dict[str, bool])
 
     @classmethod
     def unchanged(cls, table: ItemTable) -> CatalogueView:
@@ -54,11 +54,13 @@ class OverlayView:
         positives: int64, ascending, rows of the user's positive events that the model has not
             learned from.
         negatives: int64, ascending, rows of the negative ones.
+        new_items: those of `catalogue.added` that the user has events about.
     """
 
     catalogue: CatalogueView
     positives: Rows = field(default_factory=lambda: NO_ROWS)
     negatives: Rows = field(default_factory=lambda: NO_ROWS)
+    new_items: frozenset[str] = frozenset()
 
     @property
     def has_events(self) -> bool:
@@ -85,7 +87,7 @@ class ModelOverlay:
         self._hidden_by_model = model.item_table.hidden
         self._view = CatalogueView.unchanged(model.item_table)
         self._attributes: dict[str, Mapping[str, Any]] = {}
-        self._added: set[str] = set()
+        self._added: dict[str, bool] = {}
         self._members: dict[str, Members] = {}
         self._deleted: set[int] = set()
 
@@ -112,8 +114,13 @@ class ModelOverlay:
         events = self.overlay.user_events(user_id, self.after)
         if not len(events):
             return OverlayView(catalogue)
+        new = frozenset(
+            item_id
+            for item_id in (*events.positives, *events.negatives)
+            if item_id in catalogue.added
+        )
         return OverlayView(
-            catalogue, self._known_rows(events.positives), self._known_rows(events.negatives)
+            catalogue, self._known_rows(events.positives), self._known_rows(events.negatives), new
         )
 
     def catalogue(self) -> CatalogueView:
@@ -166,16 +173,16 @@ class ModelOverlay:
             dict(self._attributes),
             dict(self._members),
             frozenset(self._deleted),
-            frozenset(self._added),
+            dict(self._added),
         )
 
     def _take_over_added(self, item_id: str, state: ItemState) -> None:
         if state.attributes is not None:
             self._attributes[item_id] = state.attributes
-        if state.attributes is None or state.deleted or state.hidden:
-            self._added.discard(item_id)
+        if state.attributes is None or state.deleted:
+            self._added.pop(item_id, None)
         else:
-            self._added.add(item_id)
+            self._added[item_id] = bool(state.hidden)
 
     def _categories(self, item_id: str, row: int) -> frozenset[str]:
         attributes = self._attributes.get(item_id)

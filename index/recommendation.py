@@ -10,7 +10,7 @@ from index.order import Bookmark
 
 MAX_K = 500
 
-Source = Literal["personal", "category_popular", "popular", "similar", "fold_in"]
+Source = Literal["personal", "category_popular", "popular", "similar", "fold_in", "latest"]
 CategoryMode = Literal["any", "all"]
 
 
@@ -103,6 +103,21 @@ class Recommendation:
     items: tuple[RecommendedItem, ...]
     n_unknown: int = 0
     bookmark: Bookmark | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SimilarUser:
+    """A user whose code is near to another's.
+
+    Attributes:
+        score: `1 - hamming / n_bits`.
+        hamming: distance in bits.
+    """
+
+    user_id: str
+    rank: int
+    score: float
+    hamming: int
 
 
 def require_k(k: int) -> None:

@@ -24,6 +24,7 @@ from index.errors import (
     UnknownUserError,
     shorten,
 )
+from index.latest import Latest, latest_items
 from index.listing import Allowed, Reasons, near_items, popular_items
 from index.model_overlay import CatalogueView, OverlayView
 from index.order import POPULAR, Bookmark, Order, Place
@@ -35,6 +36,7 @@ from index.recommendation import (
     Options,
     Recommendation,
     RecommendedItem,
+    SimilarUser,
     Source,
     require_diversity,
     require_k,
@@ -64,10 +66,16 @@ class Recommender:
         self._model = artifact.model
         self._subsets = Subsets(artifact.model.item_codes, artifact.model.item_table)
         self._everything = Subset(artifact.index, None)
+        self._latest = Latest(artifact.model)
         self._unchanged = OverlayView(CatalogueView.unchanged(artifact.model.item_table))
         self.artifact = artifact
         self.version = artifact.manifest.version
         self.n_bits = artifact.manifest.n_bits
+
+    @property
+    def n_users(self) -> int:
+        """Users of the model."""
+        return len(self._model.users)
 
     @property
     def n_items(self) -> int:
@@ -215,6 +223,40 @@ class Recommender:
         items, following = self._page(allowed, k, options, _POPULAR_START)
         return self._answer(allowed, _POPULAR_START, items, following)
 
+    def latest(
+        self,
+        k: int = 10,
+        options: Options | None = None,
+        *,
+        user_id: str | None = None,
+        overlay: OverlayView | None = None,
+    ) -> Recommendation:
+        """Return the newest items by their timestamps, then popular ones, as `popular` does.
+
+        Items that the model does not have are among them.
+
+        Args:
+            k: length of the list, 1 to 500.
+            options: what the list may hold.
+            user_id: someone, who may be unknown.
+            overlay: that user's events, and the catalogue as it was changed; None for neither.
+
+        Raises:
+            ConfigError: k is out of range.
+        """
+        options, overlay = options or Options(), overlay or self._unchanged
+        require_k(k)
+        user_row = None if user_id is None else self._model.users.row(user_id)
+        allowed = self._allowed(self._excluded(user_row, options, overlay), options, overlay)
+        newest = self._latest.newest(k, allowed, options, overlay)
+        items = latest_items(self._model, newest)
+        taken = np.array([new.row for new in newest if new.row is not None], dtype=np.int64)
+        filler, _ = self._popular_page(
+            allowed, k - len(items), _POPULAR_START, n_before=len(items), taken=np.sort(taken)
+        )
+        source = "latest" if items else allowed.popular_source
+        return Recommendation(self.version, source, (*items, *filler))
+
     def similar_items(
         self, item_id: str, k: int = 10, *, overlay: OverlayView | None = None
     ) -> Recommendation:
@@ -240,6 +282,44 @@ class Recommender:
         found = nearest(self._everything, code, [itself], k, catalogue.hidden)[0]
         items = near_items(self._model, found, "similar")
         return Recommendation(self.version, "similar", tuple(items))
+
+    def similar_users(
+        self, user_id: str, k: int = 10, *, overlay: OverlayView | None = None
+    ) -> list[SimilarUser]:
+        """Return the users whose codes are nearest to a user's, without that user; ties by row.
+
+        All codes are read, a million of 192 bits in a few milliseconds: an index over them would
+        hold as much memory as that of the items, for a question that is asked rarely.
+
+        Args:
+            user_id: external id.
+            k: length of the list, 1 to 500.
+            overlay: the user's events, which can give them a code; None for none.
+
+        Raises:
+            ConfigError: k is out of range.
+            UnknownUserError: the user has no code.
+        """
+        require_k(k)
+        user_row = self._model.users.row(user_id)
+        start = self._start(user_row, overlay or self._unchanged)
+        if start.kind == "popular":
+            raise UnknownUserError(user_id)
+        code = BinaryCodes(np.frombuffer(start.code, dtype=np.uint8)[None])
+        distances = self._model.user_codes.distances(code)
+        if user_row is not None:
+            distances[user_row] = self.n_bits + 1
+        n = min(k, len(distances) - (user_row is not None))
+        if not n:
+            return []
+        last = np.partition(distances, n - 1)[n - 1]
+        near = np.flatnonzero(distances <= last)
+        rows = near[np.argsort(distances[near], kind="stable")][:n]
+        found = zip(self._model.users.ids(rows), distances[rows].tolist(), strict=True)
+        return [
+            SimilarUser(other, rank, 1 - hamming / self.n_bits, hamming)
+            for rank, (other, hamming) in enumerate(found, 1)
+        ]
 
     def title(self, item_id: str) -> str | None:
         """Return an item's title, or None where it or the item is unknown."""

@@ -170,13 +170,15 @@ def test_hidden_and_deleted_rows_appear_and_go_as_they_change():
     assert view.catalogue() is view.catalogue()
 
 
-def test_items_that_the_model_does_not_have_are_added_while_they_are_shown():
+def test_items_that_the_model_does_not_have_are_added_until_they_are_deleted():
     overlay = overlay_of(change("new", attributes={"title": "N"}), change("gone", hidden=True))
     view = bound(overlay)
-    assert view.catalogue().added == {"new"}
+    assert view.catalogue().added == {"new": False}
     assert view.catalogue().attributes == {"new": {"title": "N"}}
     overlay.apply(entries(change("new", hidden=True), start=3))
-    assert view.catalogue().added == frozenset()
+    assert view.catalogue().added == {"new": True}
+    overlay.apply(entries(change("new", deleted=True), start=4))
+    assert view.catalogue().added == {}
 
 
 ITEMS = st.sampled_from([f"i{row}" for row in range(12)] + ["new"])
