@@ -4,90 +4,28 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from hashlib import blake2b
 from random import Random
 from time import perf_counter
-from typing import Literal, NamedTuple
-
-import orjson
+from typing import NamedTuple
 
 from index.errors import HashrecError, UnknownHistoryError, UnknownUserError
 from index.model_overlay import ModelOverlay, OverlayView
-from index.recommender import Options, Recommendation
-from service import envelope, replies
+from index.order import Bookmark
+from index.recommendation import Recommendation
+from service import cursor, envelope, replies
 from service.answer import Answer
 from service.caches import Cache, CacheUnavailableError, LocalCache
+from service.cursor import Cursor, StaleCursorError
 from service.envelope import Content
 from service.live_model import LiveModel, LoadedModel
 from service.live_state import LiveState
 from service.observability import Metrics
 from service.settings import CacheSettings
+from service.wanted import PAGED, Kind, Wanted
 
-REPLY_FORMAT = 1  # part of every key: change it when the same request gives other bytes
 # Catalogues up to these sizes are searched in about a millisecond: less than a thread costs others.
 INLINE_ITEMS = 200_000
 INLINE_ITEMS_BY_CATEGORY = 20_000  # the first search of a category builds its index
-INLINE_IDS = 200  # of a history and of what to leave out, each of which is looked up
-
-Kind = Literal["recommend", "fold_in", "popular", "similar"]
-NO_OPTIONS = Options()
-
-
-class Wanted(NamedTuple):
-    """Everything that determines a reply, beside the model.
-
-    Attributes:
-        kind: the kind of list.
-        subject: the user's id, for `similar` the item's; None for popular items for anyone, and
-            for `fold_in`.
-        positive: for `fold_in`, ids of items that the user took.
-        negative: for `fold_in`, ids of items that the user refused.
-    """
-
-    kind: Kind
-    subject: str | None
-    k: int
-    options: Options = NO_OPTIONS
-    positive: tuple[str, ...] = ()
-    negative: tuple[str, ...] = ()
-
-    @property
-    def is_inline(self) -> bool:
-        """Whether looking up the ids takes less time than a thread costs others."""
-        n_ids = len(self.positive) + len(self.negative) + len(self.options.exclude)
-        return n_ids <= INLINE_IDS
-
-    @property
-    def user_id(self) -> str | None:
-        """The user whose events the reply depends on, if there is one."""
-        return self.subject if self.kind in _OF_USERS else None
-
-    def digest(self, model_key: bytes, stamp: tuple[int, int] | None = None) -> bytes:
-        """Return the 16 bytes that name the reply: equal for equal replies, and only for those.
-
-        Args:
-            model_key: of the model that ranks.
-            stamp: of the journal's last entries that matter, see `ModelOverlay.stamp`.
-        """
-        options = self.options
-        # Ids hold any character, so the parts are written as JSON, not joined by a separator.
-        parts: tuple[object, ...] = (
-            REPLY_FORMAT,
-            self.kind,
-            self.subject,
-            self.k,
-            options.exclude_seen,
-            sorted(set(options.exclude)),
-            sorted(set(options.categories)),
-            options.category_mode,
-        )
-        if self.kind == "fold_in":
-            parts += (sorted(set(self.positive)), sorted(set(self.negative)))
-        if stamp is not None:
-            parts += (stamp,)
-        return blake2b(
-            orjson.dumps(parts), digest_size=envelope.DIGEST_BYTES, key=model_key
-        ).digest()
 
 
 class _Ticket(NamedTuple):
@@ -96,6 +34,7 @@ class _Ticket(NamedTuple):
     Attributes:
         overlay: what the journal says at the moment that the key's stamp stands for; only for who
             ranks.
+        bookmark: what the cursor says, if there is one; only for who ranks.
     """
 
     wanted: Wanted
@@ -103,11 +42,16 @@ class _Ticket(NamedTuple):
     digest: bytes
     key: str
     overlay: OverlayView | None = None
+    bookmark: Bookmark | None = None
 
     @classmethod
     def of(cls, wanted: Wanted, model: LoadedModel, live: ModelOverlay | None) -> _Ticket:
         digest = wanted.digest(model.key, live and live.stamp(wanted.user_id))
-        return cls(wanted, model, digest, f"hashrec:{model.version}:{digest.hex()}")
+        ticket = cls(wanted, model, digest, f"hashrec:{model.version}:{digest.hex()}")
+        if wanted.cursor is None:
+            return ticket
+        bookmark = Cursor(wanted.cursor).bookmark(model.key, wanted.list_digest(model.key))
+        return ticket._replace(bookmark=bookmark)
 
     def seeing(self, live: ModelOverlay | None) -> _Ticket:
         """Return the ticket with what the journal says; nothing may have happened since `of`."""
@@ -156,9 +100,13 @@ class CachedRecommender:
             UnknownHistoryError: no positive item of a history is known and `strict` is set.
             UnknownItemError: the item of a `similar` request is unknown.
             NoEncoderError: the model cannot code a history.
-            ConfigError: an item of a history is both positive and negative.
+            ConfigError: an item of a history is both positive and negative, or the cursor is none
+                of this list.
+            StaleCursorError: the cursor is of a model that is not served any more.
         """
         model = self._live.get()
+        if wanted.cursor is not None and not Cursor(wanted.cursor).is_of(model.key):
+            raise StaleCursorError
         live = await self._now(model)
         ticket = _Ticket.of(wanted, model, live)
         content = self._accept(self._local, self._local.get(ticket.key), ticket)
@@ -272,23 +220,22 @@ class CachedRecommender:
         return ticket.answer(content, "miss")
 
     async def _ranked(self, ticket: _Ticket) -> Content:
-        limit = INLINE_ITEMS_BY_CATEGORY if ticket.wanted.options.categories else INLINE_ITEMS
-        if ticket.model.recommender.n_items <= limit and ticket.wanted.is_inline:
+        wanted, recommender = ticket.wanted, ticket.model.recommender
+        limit = INLINE_ITEMS_BY_CATEGORY if wanted.options.categories else INLINE_ITEMS
+        of_users = wanted.kind == "similar_users"
+        n_searched = recommender.n_users if of_users else recommender.n_items
+        if n_searched <= limit and wanted.is_inline:
             return self._rank(ticket)
         return await asyncio.to_thread(self._rank, ticket)
 
     def _rank(self, ticket: _Ticket) -> Content:
-        wanted, model = ticket.wanted, ticket.model
+        model = ticket.model
         started = perf_counter()
-        ranked = _rank(wanted, model, ticket.overlay)
+        content = _ranked(ticket)
         self._metrics.searches(model.recommender.artifact.manifest.index_type).observe(
             perf_counter() - started
         )
-        return Content(
-            ranked.source,
-            _fallback(wanted, ranked),
-            replies.body(ranked, _subject(wanted), ticket.digest.hex(), _titles(ticket)),
-        )
+        return content
 
     def _count(self, wanted: Wanted, answer: Answer) -> None:
         if wanted.kind in _FOR_SOMEONE:
@@ -297,8 +244,6 @@ class CachedRecommender:
                 self._metrics.fallbacks(answer.fallback).inc()
 
 
-# Kinds of list whose subject is a user.
-_OF_USERS = frozenset[Kind]({"recommend", "popular"})
 # Kinds of list that should be personal, the sources of which that is, and why it may not be.
 _FOR_SOMEONE: dict[Kind, tuple[frozenset[str], str]] = {
     "recommend": (frozenset({"personal", "fold_in"}), "unknown_user"),
@@ -339,17 +284,47 @@ def _refusal(wanted: Wanted, answer: Answer) -> HashrecError | None:
     return None
 
 
-def _rank(wanted: Wanted, model: LoadedModel, overlay: OverlayView | None) -> Recommendation:
-    recommender, subject = model.recommender, wanted.subject
+def _ranked(ticket: _Ticket) -> Content:
+    wanted, model, recommendation_id = ticket.wanted, ticket.model, ticket.digest.hex()
+    if wanted.kind == "similar_users":
+        users = model.recommender.similar_users(
+            wanted.subject or "", wanted.k, overlay=ticket.overlay
+        )
+        body = replies.users_body(users, wanted.subject, model.version, recommendation_id)
+        return Content("similar", None, body)
+    ranked = _rank(ticket)
+    paging: dict[str, str | None] = {}
+    if wanted.kind in PAGED:
+        following = ranked.bookmark
+        paging["next_cursor"] = following and cursor.write(
+            following, model.key, wanted.list_digest(model.key)
+        )
+    return Content(
+        ranked.source,
+        _fallback(wanted, ranked),
+        replies.body(ranked, _subject(wanted), recommendation_id, _titles(ticket), paging),
+    )
+
+
+def _rank(ticket: _Ticket) -> Recommendation:
+    wanted, overlay, bookmark = ticket.wanted, ticket.overlay, ticket.bookmark
+    recommender, subject = ticket.model.recommender, wanted.subject
     if wanted.kind == "fold_in":
         return recommender.recommend_history(
-            wanted.positive, wanted.negative, wanted.k, wanted.options, overlay=overlay
+            wanted.positive,
+            wanted.negative,
+            wanted.k,
+            wanted.options,
+            overlay=overlay,
+            bookmark=bookmark,
         )
     if subject is None or wanted.kind == "popular":
         return recommender.popular(wanted.k, wanted.options, user_id=subject, overlay=overlay)
     if wanted.kind == "similar":
         return recommender.similar_items(subject, wanted.k, overlay=overlay)
-    return recommender.recommend(subject, wanted.k, wanted.options, overlay=overlay)
+    return recommender.recommend(
+        subject, wanted.k, wanted.options, overlay=overlay, bookmark=bookmark
+    )
 
 
 def _fallback(wanted: Wanted, ranked: Recommendation) -> str | None:

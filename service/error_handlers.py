@@ -27,6 +27,7 @@ from index.errors import (
     UnknownVersionError,
     shorten,
 )
+from service.cursor import StaleCursorError
 from service.event_log import EventsUnavailableError
 from service.keys import AdminOffError, NoKeyError, ScopeError
 from service.live_model import NotReadyError, StoreNotWritableError, VersionDamagedError
@@ -46,6 +47,7 @@ STATUS_AND_TYPE: dict[type[Exception], tuple[int, str]] = {
     UnknownItemError: (404, "urn:hashrec:unknown-item"),
     UnknownHistoryError: (404, "urn:hashrec:unknown-history"),
     ConfigError: (422, "urn:hashrec:invalid-request"),
+    StaleCursorError: (410, "urn:hashrec:stale-cursor"),
     NoKeyError: (401, "urn:hashrec:no-key"),
     ScopeError: (403, "urn:hashrec:scope"),
     AdminOffError: (403, "urn:hashrec:admin-off"),

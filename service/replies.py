@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import orjson
 
-from index.recommender import Recommendation
+from index.recommendation import Explanation, Recommendation, SimilarUser
 from service import compression
 from service.answer import Answer
+
+NO_PAGES: Mapping[str, str | None] = {}
 
 
 def body(
@@ -17,6 +19,7 @@ def body(
     subject: dict[str, str | None],
     recommendation_id: str,
     title: Callable[[str], str | None],
+    paging: Mapping[str, str | None] = NO_PAGES,
 ) -> bytes:
     """Build a reply's JSON.
 
@@ -26,6 +29,7 @@ def body(
             a history, of which the reply says how much was not known.
         recommendation_id: quoted by events that follow from the list.
         title: returns an item's title, or None.
+        paging: `next_cursor`, for a list that has pages.
     """
     items: list[dict[str, Any]] = []
     for item in recommendation.items:
@@ -39,6 +43,8 @@ def body(
         name = title(item.item_id)
         if name is not None:
             entry["title"] = name
+        if item.explanation is not None:
+            entry["explanation"] = _explanation(item.explanation, title)
         items.append(entry)
     reply: dict[str, Any] = {
         **subject,
@@ -47,10 +53,48 @@ def body(
         "source": recommendation.source,
         "items": items,
         "count": len(items),
+        **paging,
     }
     if None in subject.values():
         reply["unknown_ids"] = recommendation.n_unknown
     return orjson.dumps(reply)
+
+
+def users_body(
+    users: Sequence[SimilarUser], user_id: str | None, model_version: str, recommendation_id: str
+) -> bytes:
+    """Build the JSON of a reply that lists users."""
+    return orjson.dumps(
+        {
+            "user_id": user_id,
+            "model_version": model_version,
+            "recommendation_id": recommendation_id,
+            "users": [
+                {
+                    "user_id": user.user_id,
+                    "rank": user.rank,
+                    "score": user.score,
+                    "hamming": user.hamming,
+                }
+                for user in users
+            ],
+            "count": len(users),
+        }
+    )
+
+
+def _explanation(explanation: Explanation, title: Callable[[str], str | None]) -> dict[str, Any]:
+    because: list[dict[str, Any]] = []
+    for own in explanation.because:
+        entry: dict[str, Any] = {"item_id": own.item_id, "agreeing_bits": own.agreeing_bits}
+        if (name := title(own.item_id)) is not None:
+            entry["title"] = name
+        because.append(entry)
+    return {
+        "agreeing_bits": explanation.agreeing_bits,
+        "bits": explanation.bits,
+        "because": because,
+    }
 
 
 def etag(recommendation_id: str) -> bytes:

@@ -8,13 +8,15 @@ from typing import Annotated, Literal, Self, cast
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from index.ids import MAX_ID_BYTES, require_id
-from index.recommender import MAX_K, Options, Source
-from service.cached_recommender import Wanted
+from index.recommendation import MAX_K, Options, Source
+from service.cursor import MAX_LENGTH as MAX_CURSOR
+from service.wanted import Wanted
 
 DEFAULT_K = 10
 MAX_BATCH = 1000
 MAX_BATCH_ITEMS = 50_000  # a reply of about 5 MB
 MAX_EXCLUDED = 1000
+MAX_INCLUDED = 1000
 MAX_HISTORY = 1000
 MAX_CATEGORIES = 50
 MAX_MEMBERS = 50  # each unknown one is an error that takes time to describe
@@ -27,7 +29,18 @@ ExternalId = Annotated[
 ]
 
 
-REPEATABLE = frozenset({"exclude", "category"})  # a query gives every other option once
+Cursor = Annotated[
+    str | None,
+    Field(
+        min_length=1,
+        max_length=MAX_CURSOR,
+        pattern="^[A-Za-z0-9_-]+$",
+        description="`next_cursor` of the page before. The other options must be the same, but for "
+        "`k`. 410 once its model is not served any more.",
+    ),
+]
+
+REPEATABLE = frozenset({"exclude", "include", "category"})  # a query gives every other option once
 
 
 class LengthQuery(BaseModel):
@@ -69,6 +82,13 @@ class FilterQuery(LengthQuery):
         list[ExternalId],
         Field(max_length=MAX_EXCLUDED, description="Item ids to leave out; repeat for several."),
     ] = []
+    include: Annotated[
+        list[ExternalId],
+        Field(
+            max_length=MAX_INCLUDED,
+            description="Only these item ids; repeat for several. None given allows all.",
+        ),
+    ] = []
     category: Annotated[
         list[ExternalId],
         Field(max_length=MAX_CATEGORIES, description="Only items of these categories."),
@@ -89,18 +109,44 @@ class RecommendOptions(FilterQuery):
         bool, Field(description="Answer 404 for an unknown user instead of popular items.")
     ] = False
 
+    diversity: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=1,
+            allow_inf_nan=False,
+            description="How much the distance between the items of the list counts beside their "
+            "distance from the user; 0 leaves the order as it is.",
+        ),
+    ] = 0.0
+    explain: Annotated[
+        bool,
+        Field(
+            description="Say for each item how many bits agree with the user's code, and which of "
+            "the user's own items agree most with it."
+        ),
+    ] = False
+
     def _options(self) -> Options:
         return Options(
-            self.exclude_seen, tuple(self.exclude), tuple(self.category), self.category_mode
+            self.exclude_seen,
+            tuple(self.exclude),
+            tuple(self.category),
+            self.category_mode,
+            tuple(self.include),
+            self.diversity,
+            self.explain,
         )
 
 
 class RecommendQuery(RecommendOptions):
     """Options of a user's recommendations."""
 
+    cursor: Cursor = None
+
     def wanted(self, user_id: str) -> Wanted:
         """Return the request for a user's list."""
-        return Wanted("recommend", user_id, self.length, self._options())
+        return Wanted("recommend", user_id, self.length, self._options(), cursor=self.cursor)
 
 
 class FoldInRequest(RecommendOptions):
@@ -132,6 +178,7 @@ class FoldInRequest(RecommendOptions):
         bool,
         Field(description="Answer 404 where no positive item is known instead of popular items."),
     ] = False
+    cursor: Cursor = None
 
     def wanted(self) -> Wanted:
         """Return the request for the list."""
@@ -142,6 +189,7 @@ class FoldInRequest(RecommendOptions):
             self._options(),
             tuple(self.positive),
             tuple(self.negative),
+            self.cursor,
         )
 
 
@@ -154,7 +202,13 @@ class PopularQuery(FilterQuery):
 
     def wanted(self) -> Wanted:
         """Return the request for the list."""
-        options = Options(True, tuple(self.exclude), tuple(self.category), self.category_mode)
+        options = Options(
+            True,
+            tuple(self.exclude),
+            tuple(self.category),
+            self.category_mode,
+            tuple(self.include),
+        )
         return Wanted("popular", self.user_id, self.length, options)
 
 
@@ -166,7 +220,19 @@ class SimilarQuery(LengthQuery):
         return Wanted("similar", item_id, self.length)
 
 
-class BatchRequest(RecommendQuery):
+class SimilarUsersQuery(LengthQuery):
+    """Options of the users similar to one."""
+
+    k: Annotated[
+        int, Field(ge=1, le=MAX_K, description="Number of users. Out of range is an error.")
+    ] = DEFAULT_K
+
+    def wanted(self, user_id: str) -> Wanted:
+        """Return the request for a user's list."""
+        return Wanted("similar_users", user_id, self.length)
+
+
+class BatchRequest(RecommendOptions):
     """Users whose lists are wanted, with the options of them all."""
 
     model_config = ConfigDict(
@@ -182,6 +248,10 @@ class BatchRequest(RecommendQuery):
         ),
     ]
 
+    def wanted(self, user_id: str) -> Wanted:
+        """Return the request for one user's list."""
+        return Wanted("recommend", user_id, self.length, self._options())
+
     @model_validator(mode="after")
     def _bounded_reply(self) -> Self:
         n_items = len(self.user_ids) * self.length
@@ -191,6 +261,32 @@ class BatchRequest(RecommendQuery):
                 f"{MAX_BATCH_ITEMS} are given; ask for fewer users at once, or for a smaller k"
             )
         return self
+
+
+class OwnItemReply(BaseModel):
+    """One of the user's own items."""
+
+    item_id: str
+    agreeing_bits: Annotated[
+        int, Field(ge=0, description="In which its code and the explained item's agree.")
+    ]
+    title: Annotated[str | None, Field(description="Left out where it is unknown.")] = None
+
+
+class ExplanationReply(BaseModel):
+    """Why an item is in a list."""
+
+    agreeing_bits: Annotated[
+        int, Field(ge=0, description="In which the user's code and the item's agree.")
+    ]
+    bits: Annotated[int, Field(ge=8, description="Of a code.")]
+    because: Annotated[
+        list[OwnItemReply],
+        Field(
+            max_length=3,
+            description="The user's own items whose codes are nearest to the item's.",
+        ),
+    ]
 
 
 class ItemReply(BaseModel):
@@ -214,6 +310,10 @@ class ItemReply(BaseModel):
     ]
     source: Source
     title: Annotated[str | None, Field(description="Left out where it is unknown.")] = None
+    explanation: Annotated[
+        ExplanationReply | None,
+        Field(description="With `explain`; left out where the user has no code."),
+    ] = None
 
 
 _PERSONAL_ITEM: dict[str, JsonValue] = {
@@ -249,17 +349,30 @@ class ListReply(BaseModel):
     count: Annotated[int, Field(ge=0, description="Number of items, at most `k`.")]
 
 
-class RecommendReply(ListReply):
+class PagedReply(ListReply):
+    """A page of a list."""
+
+    next_cursor: Annotated[
+        str | None,
+        Field(description="Give it as `cursor` for the next page; null where there is none."),
+    ]
+
+
+class RecommendReply(PagedReply):
     """A user's recommendations."""
 
     model_config = ConfigDict(
-        json_schema_extra={"examples": [_example({"user_id": "42"}, "personal")]}
+        json_schema_extra={
+            "examples": [
+                {**_example({"user_id": "42"}, "personal"), "next_cursor": "AZ1c4s0n3mQ..."}
+            ]
+        }
     )
 
     user_id: str
 
 
-class FoldInReply(ListReply):
+class FoldInReply(PagedReply):
     """Recommendations for a history."""
 
     # No example: FastAPI would leave the null out of it.
@@ -277,6 +390,41 @@ class SimilarReply(ListReply):
     )
 
     item_id: str
+
+
+class SimilarUserReply(BaseModel):
+    """One place in a list of users."""
+
+    user_id: str
+    rank: Annotated[int, Field(ge=1, description="1 for the first.")]
+    score: Annotated[float, Field(ge=0, le=1, description="`1 - hamming / bits`.")]
+    hamming: Annotated[int, Field(ge=0, description="Bits in which the codes differ.")]
+
+
+class SimilarUsersReply(BaseModel):
+    """The users nearest to a user."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "user_id": "42",
+                    "model_version": "20261123T060000Z-3f9a1c",
+                    "recommendation_id": "9b1f4c0d7a52e8366c1be4a1f0d95b27",
+                    "users": [{"user_id": "17", "rank": 1, "score": 0.84375, "hamming": 30}],
+                    "count": 1,
+                }
+            ]
+        }
+    )
+
+    user_id: str
+    model_version: Annotated[str, Field(description="The model whose codes these are.")]
+    recommendation_id: Annotated[
+        str, Field(description="Names this list: the same list has the same id.")
+    ]
+    users: list[SimilarUserReply]
+    count: Annotated[int, Field(ge=0, description="Number of users, at most `k`.")]
 
 
 class PopularReply(ListReply):

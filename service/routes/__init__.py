@@ -2,11 +2,12 @@
 
 from fastapi import APIRouter
 
-from service.routes import docs, events, health, items, metrics, models, popular, recommend
+from service.routes import docs, events, health, items, metrics, models, popular, recommend, users
 
 ROUTERS: dict[str, APIRouter] = {
     "recommend": recommend.router,
     "items": items.router,
+    "users": users.router,
     "events": events.router,
     "popular": popular.router,
     "models": models.router,

@@ -11,7 +11,7 @@ from service import replies
 from service.answer import Answer
 from service.dependencies import Services
 from service.error_handlers import documented
-from service.schemas import ListReply
+from service.schemas import ListReply, SimilarUsersReply
 
 
 class ListResponse(Response):
@@ -24,7 +24,9 @@ class ListResponse(Response):
         self.raw_headers = replies.headers(answer, body, services.away(), conditions)
 
 
-def list_responses(reply: type[ListReply], *errors: int) -> dict[int | str, dict[str, Any]]:
+def list_responses(
+    reply: type[ListReply] | type[SimilarUsersReply], *errors: int
+) -> dict[int | str, dict[str, Any]]:
     """Return the OpenAPI entries of a route that answers with a list."""
     return {
         200: {"model": reply, "description": "The list."},

@@ -29,7 +29,7 @@ router = APIRouter(tags=["recommendations"], dependencies=[Depends(refuse_repeat
 
 @router.get(
     "/recommend/{user_id:path}",
-    responses=list_responses(RecommendReply, 404),
+    responses=list_responses(RecommendReply, 404, 410),
     response_class=Response,
 )
 async def recommend(
@@ -47,7 +47,7 @@ async def recommend(
     "/recommend",
     responses={
         200: {"model": FoldInReply, "description": "The list."},
-        **documented(400, 404, 413, 422, 500, 503),
+        **documented(400, 404, 410, 413, 422, 500, 503),
     },
     response_class=Response,
 )

@@ -14,7 +14,7 @@ import pytest
 from index.ids import IdMap
 from index.recommender import Options, Recommender
 from index.store import Store
-from service import cached_recommender
+from service import cached_recommender, wanted
 from service.app import create_app
 from service.schemas import MAX_HISTORY, MAX_MEMBERS
 from service.settings import Settings
@@ -189,7 +189,7 @@ def test_a_model_without_an_encoder_serves_all_but_histories(tmp_path: Path):
         assert client.post("/recommend", json=HISTORY).json()["source"] == "fold_in"
 
 
-@pytest.mark.parametrize("member", ["positive", "negative", "exclude"])
+@pytest.mark.parametrize("member", ["positive", "negative", "exclude", "include"])
 def test_a_request_of_many_ids_is_ranked_in_a_thread(
     shared_store: Store, monkeypatch: pytest.MonkeyPatch, member: str
 ):
@@ -202,7 +202,7 @@ def test_a_request_of_many_ids_is_ranked_in_a_thread(
         return rank(*arguments)
 
     monkeypatch.setattr(cached_recommender, "_rank", spy)
-    monkeypatch.setattr(cached_recommender, "INLINE_IDS", 3)
+    monkeypatch.setattr(wanted, "INLINE_IDS", 3)
     with serving(settings(shared_store.path)) as client:
         client.post("/recommend", json=few)
         client.post("/recommend", json={**few, member: [*few.get(member, []), "i4"]})

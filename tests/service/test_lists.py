@@ -6,6 +6,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import httpx
+import numpy as np
 import pytest
 
 from index.items import ItemTable
@@ -32,6 +33,7 @@ def test_the_reply_has_exactly_the_agreed_members(client: httpx.Client):
     reply = client.get("/recommend/u1").json()
     assert list(reply) == [
         *("user_id", "model_version", "recommendation_id", "source", "items", "count"),
+        "next_cursor",
     ]
     assert list(reply["items"][0]) == ["item_id", "rank", "score", "hamming", "source", "title"]
 
@@ -73,6 +75,9 @@ def test_health_can_be_asked_for_without_a_body(client: httpx.Client, path: str)
         ),
         ("category=S%C3%A9ance&k=2", 2, Options(categories=("Séance",))),
         ("category=none-such", 10, Options(categories=("none-such",))),
+        ("include=i1&include=i7&include=nothing", 10, Options(include=("i1", "i7", "nothing"))),
+        ("diversity=0.5&k=7", 7, Options(diversity=0.5)),
+        ("diversity=1", 10, Options(diversity=1)),
     ],
 )
 def test_options_reach_the_recommender(
@@ -94,6 +99,9 @@ def test_options_reach_the_recommender(
         *("exclude_seen=true&exclude_seen=false", "category_mode=any&category_mode=all"),
         "exclude=",
         "category=" + "x" * 513,
+        "include=",
+        *("diversity=-0.1", "diversity=1.1", "diversity=nan", "diversity=inf", "diversity=much"),
+        *("diversity=0&diversity=1", "explain=7", "explain=1&explain=1", "cursor=a&cursor=a"),
         "k=" + "9" * 5000,
     ],
 )
@@ -153,6 +161,56 @@ def test_similar_items_are_the_nearest_ones(client: httpx.Client, recommender: R
     assert reply["items"] == listed(recommender.similar_items("i7", 5), recommender.title)
 
 
+def test_similar_users_are_the_nearest_ones(client: httpx.Client, recommender: Recommender):
+    codes = recommender.artifact.model.user_codes
+    for user in (0, 7, 59):
+        reply = client.get(f"/users/u{user}/similar?k=5").json()
+        distances = codes[user].hamming(codes)[0].tolist()
+        others = sorted((d, row) for row, d in enumerate(distances) if row != user)[:5]
+        assert reply["users"] == [
+            {"user_id": f"u{row}", "rank": rank, "score": 1 - d / 32, "hamming": d}
+            for rank, (d, row) in enumerate(others, 1)
+        ]
+        assert (reply["user_id"], reply["count"]) == (f"u{user}", 5)
+        assert reply["model_version"] == recommender.version
+    assert client.get("/users/u3/similar?k=500").json()["count"] == 59
+    again = client.get("/users/u3/similar?n=500")
+    assert again.headers["x-cache"] == "local"
+    etag = {"if-none-match": again.headers["etag"]}
+    assert client.get("/users/u3/similar?n=500", headers=etag).status_code == 304
+
+
+def test_an_unknown_user_has_no_similar_ones(client: httpx.Client):
+    for _ in range(2):
+        reply = client.get(f"/users/{NOBODY}/similar")
+        assert reply.status_code == 404
+        assert reply.json()["type"] == "urn:hashrec:unknown-user"
+    assert client.get("/users/u1/similar?k=0").status_code == 422
+    assert client.get("/users/u1/similar?exclude=u2").status_code == 422
+
+
+def test_explanations_say_which_own_items_agree(client: httpx.Client, recommender: Recommender):
+    model = recommender.artifact.model
+    reply = client.get("/recommend/u4?explain=true").json()
+    assert len(reply["items"]) == 10
+    for item in reply["items"]:
+        explanation = item["explanation"]
+        assert explanation["bits"] == 32
+        assert explanation["agreeing_bits"] == 32 - item["hamming"]
+        own = [int(entry["item_id"][1:]) for entry in explanation["because"]]
+        assert len(own) == 3
+        assert set(own) <= set(model.seen[4].tolist())
+        code = model.item_codes[int(item["item_id"][1:])]
+        agreeing = (32 - code.hamming(model.item_codes[np.array(own)])[0]).tolist()
+        assert [entry["agreeing_bits"] for entry in explanation["because"]] == agreeing
+        assert agreeing == sorted(agreeing, reverse=True)
+        assert explanation["because"][0]["title"] == f"Item {own[0]}"
+    body = {"positive": ["i3", "i9"], "explain": True}
+    for item in client.post("/recommend", json=body).json()["items"]:
+        assert {own["item_id"] for own in item["explanation"]["because"]} == {"i3", "i9"}
+    assert "explanation" not in client.get(f"/recommend/{NOBODY}?explain=true").json()["items"][0]
+
+
 def test_an_unknown_item_has_no_similar_ones(client: httpx.Client):
     reply = client.get("/items/none/such/similar")
     assert reply.status_code == 404
@@ -176,11 +234,12 @@ def test_popular_items_can_leave_out_what_a_user_has_seen(
 def test_a_batch_answers_as_single_requests_do_and_in_order(client: httpx.Client):
     users = ["u3", NOBODY, "u1", "u3", "u59"]
     body = {"user_ids": users, "k": 4, "category": ["Drama"], "exclude": ["i1"]}
+    body |= {"diversity": 0.5, "explain": True, "include": [f"i{row}" for row in range(30)]}
     reply = client.post("/recommend/batch", json=body)
     assert reply.status_code == 200
-    single = [
-        client.get(f"/recommend/{user}?k=4&category=Drama&exclude=i1").json() for user in users
-    ]
+    query = "k=4&category=Drama&exclude=i1&diversity=0.5&explain=true"
+    query += "".join(f"&include=i{row}" for row in range(30))
+    single = [client.get(f"/recommend/{user}?{query}").json() for user in users]
     assert reply.json()["results"] == single
     assert reply.headers["x-model-version"] == single[0]["model_version"]
 
@@ -224,6 +283,8 @@ def test_users_times_k_bound_a_batch(client: httpx.Client):
         {"user_ids": [1]},
         {"user_ids": ["u1"], "k": 0},
         {"user_ids": ["u1"], "unheard_of": 1},
+        {"user_ids": ["u1"], "cursor": "abc"},
+        {"user_ids": ["u1"], "diversity": 2},
         [],
         None,
     ],
@@ -257,6 +318,7 @@ def test_the_same_list_has_the_same_id_and_another_list_another(client: httpx.Cl
             *("/recommend/u1", "/recommend/u2", "/recommend/u1?k=9", "/popular?user_id=u1"),
             *("/recommend/u1?exclude=u2", "/recommend/u1?category=u2", "/items/i1/similar"),
             *("/recommend/u1?exclude=i1&exclude=i2", "/recommend/u1?exclude=i1i2"),
+            *("/recommend/u1?include=i1", "/recommend/u1?diversity=1", "/recommend/u1?explain=1"),
             *("/recommend/u1?exclude=%22%2C%22", "/recommend/u1?exclude=%22&exclude=%22%2C"),
         )
     ]
