@@ -96,6 +96,8 @@ SETTING_OF_OPTION = {
     "k_core": "data.k_core",
     "min_value": "data.min_value",
     "types": "data.types",
+    "events": "data.events",
+    "negative_types": "data.negative_types",
     "max_bad": "data.max_bad",
     "items": "data.items",
     "split": "split.strategy",
@@ -220,6 +222,23 @@ def retrain(
     max_drop: Annotated[
         float, typer.Option(min=0, max=1, help="Share NDCG may fall below the served one.")
     ] = 0.1,
+    events: Annotated[
+        str | None,
+        typer.Option(
+            "--events",
+            "--journal",
+            metavar="URL",
+            envvar="HASHREC_EVENTS__URL",
+            help="Journal whose events are data too; by default the one beside the versions.",
+        ),
+    ] = None,
+    negative_types: Annotated[
+        str | None,
+        typer.Option(
+            envvar="HASHREC_EVENTS__NEGATIVE_TYPES",
+            help="Types of events that take an interaction back. [dislike,skip,hide]",
+        ),
+    ] = None,
     once: Annotated[
         bool, typer.Option("--once", help="Do nothing if the store serves a valid version already.")
     ] = False,
@@ -233,7 +252,8 @@ def retrain(
         say(f"{store} serves {served.version} already")
         return
 
-    job = _job_config(job_options | {"split": "none"})
+    options = {"split": "none", "events": events, "negative_types": _types(negative_types)}
+    job = _job_config(job_options | options)
     from training.retraining import retrain as run_job
 
     report = run_job(job, store, max_drop, _progress(quiet), _narrator(quiet))

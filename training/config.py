@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, NonNegativeInt
+from pydantic import Field, NonNegativeInt, SecretStr
 
 from index.errors import ConfigError
+from index.overlay import NEGATIVE_TYPES
 from training.hyperparameters import Hyperparameters
 
 # All ratings are positives; users and items with fewer than 20 go, repeatedly; half of each user's
@@ -30,6 +31,8 @@ class DataConfig(Hyperparameters):
             found beside the data.
         min_value: least value that counts as a positive.
         types: types of interactions that are positives; None for all but dislike, skip and hide.
+        events: URL of a journal whose events are data too; None for none.
+        negative_types: types of events that take a pair back.
         max_bad: unreadable rows to leave out before the job fails.
         k_core: drop users and items with fewer interactions, repeatedly; 0 keeps all.
     """
@@ -41,6 +44,8 @@ class DataConfig(Hyperparameters):
     items: Path | None = None
     min_value: float | None = None
     types: tuple[str, ...] | None = None
+    events: SecretStr | None = None
+    negative_types: tuple[str, ...] = tuple(sorted(NEGATIVE_TYPES))
     max_bad: NonNegativeInt = 0
     k_core: NonNegativeInt = 0
 

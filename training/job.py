@@ -7,7 +7,8 @@ RUN/report.json     figures, settings, seed, data hash
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from contextlib import closing
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from index.artifact import (
 )
 from index.errors import ConfigError, DataError, EmptyDataError
 from index.items import ItemTable
+from index.journal import open_journal
 from index.manifest import DataInfo, Manifest, ModelInfo
 from index.model import Model
 from index.recommender import Recommender
@@ -29,6 +31,7 @@ from training.config import DataConfig, JobConfig
 from training.data.catalogue import Dataset, load_dataset
 from training.data.filtering import k_core
 from training.data.interactions import Interactions
+from training.data.journal_events import merge_events, read_events
 from training.data.reading import read_interactions
 from training.data.splits import Split, by_popularity, make_split, validation_part
 from training.diagnostics import Diagnostics, diagnose
@@ -123,7 +126,24 @@ def read(config: DataConfig, say: Say) -> Dataset:
         max_bad=config.max_bad,
     )
     say(dataset.description)
+    if config.events is not None:
+        dataset = with_events(dataset, config, say)
     return dataset.with_interactions(k_core(dataset.interactions, config.k_core))
+
+
+def with_events(dataset: Dataset, config: DataConfig, say: Say) -> Dataset:
+    """Merge the events of the journal that a job names into its data."""
+    assert config.events is not None
+    with closing(open_journal(config.events.get_secret_value())) as journal:
+        events = read_events(journal, types=config.types, negative_types=config.negative_types)
+    merged = merge_events(dataset.interactions, events)
+    say(
+        f"journal: {events.n_events:,} events; {merged.n_added:,} interactions added, "
+        f"{merged.n_taken_back:,} taken back"
+    )
+    return replace(
+        dataset, interactions=merged.interactions, journal_position=events.position or None
+    )
 
 
 def split_data(dataset: Dataset, config: JobConfig, say: Say) -> Split:
@@ -252,6 +272,7 @@ def write(
             source=config.data.source,
             sha256=dataset.interactions.data_hash(),
             n_interactions=len(train),
+            journal_position=dataset.journal_position,
         ),
         index_type=config.index,
     )

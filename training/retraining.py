@@ -14,8 +14,11 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
+from pydantic import SecretStr
+
 from index.artifact import Artifact, record_metrics
 from index.errors import EmptyDataError, QualityGateError
+from index.journal import journal_beside
 from index.manifest import Manifest
 from index.recommender import Recommender
 from index.seen import SeenItems
@@ -53,7 +56,8 @@ def retrain(
     """Train a candidate, hold it against the served version, train on everything, publish.
 
     Args:
-        config: the job's settings; its split is not used.
+        config: the job's settings; its split is not used. Where it names no journal, the one beside
+            the store's versions counts, if there is one.
         store_path: where the served version is and the new one goes.
         max_drop: share by which NDCG@k may fall below the served version's, 0 to 1.
         progress: follows the training loops.
@@ -65,6 +69,7 @@ def retrain(
         HashrecError: anything else that went wrong; the served version stays.
     """
     recipe, store = Recipe.of(config), Store(store_path)
+    config = _with_own_journal(config, store_path)
     work = store_path / _WORK_FOLDER
     with store.writing(job="retraining"):
         shutil.rmtree(work, ignore_errors=True)
@@ -156,6 +161,14 @@ def _retrain(
         rerank=None if choice is None else asdict(choice),
         selection=None if selection is None else selection.report(),
     )
+
+
+def _with_own_journal(config: JobConfig, store_path: Path) -> JobConfig:
+    path = journal_beside(store_path)
+    if config.data.events is not None or not path.is_file():
+        return config
+    data = config.data.model_copy(update={"events": SecretStr(f"sqlite:{path}")})
+    return config.model_copy(update={"data": data})
 
 
 def require_no_drop(

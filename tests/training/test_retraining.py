@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 
 from index.artifact import record_metrics
 from index.errors import EmptyDataError, QualityGateError, StoreBusyError
+from index.journal import Event, SqliteJournal, journal_beside
 from index.store import Store
 from tests.training.small_jobs import quick_config, small_interactions, write_csv
 from training.data.interactions import Interactions
@@ -73,6 +75,48 @@ def test_both_nights_are_judged_by_the_same_pairs(
     _, (first, second) = second_night
     popularity = "popularity"
     assert first.metrics["validation"][popularity] == second.metrics["validation"][popularity]
+
+
+def test_events_of_new_and_known_users_are_in_the_next_model(tmp_path: Path) -> None:
+    night = Night(tmp_path)
+    data = small_interactions()
+    user = data.users.id(0)
+    taken = data.items.id(int(data.item_rows[data.user_rows == 0][0]))
+    with closing(SqliteJournal(journal_beside(night.path))) as journal:
+        journal.append(
+            [
+                *(
+                    Event("newcomer", data.items.id(row), "click", 1.0, f"n{row}")
+                    for row in range(5)
+                ),
+                Event(user, "an item of its own", "click", 1.0, "a"),
+                Event(user, taken, "dislike", 1.0, "b"),
+            ]
+        )
+        position = journal.position()
+    night.run(data)
+    assert [line for line in night.said if line.startswith("journal: 7 events; 6 inter")]
+    artifact = night.store.open()
+    model = artifact.model
+    assert artifact.manifest.data.journal_position == position
+    assert artifact.manifest.data.n_interactions == len(data) + 6 - 1
+
+    def items_of(user_id: str) -> set[str]:
+        row = model.users.row(user_id)
+        assert row is not None
+        return set(model.items.ids(model.seen[row]))
+
+    assert items_of("newcomer") == set(data.items.ids(range(5)))
+    assert "an item of its own" in items_of(user)
+    assert taken not in items_of(user)
+
+
+def test_without_a_journal_a_model_has_no_position_in_one(
+    second_night: tuple[Night, list[Report]],
+) -> None:
+    night, _ = second_night
+    assert night.store.open().manifest.data.journal_position is None
+    assert not journal_beside(night.path).exists()
 
 
 def test_data_with_nothing_to_learn_from_are_not_published(tmp_path: Path) -> None:

@@ -79,6 +79,7 @@ class Dataset:
         description: what was read, from where, one line.
         reading: the reader's counts; None for the synthetic set.
         test_path: a test file that lies beside the data, for ``--split given``.
+        journal_position: up to where a journal's events are among the interactions; None for none.
     """
 
     name: str
@@ -87,6 +88,7 @@ class Dataset:
     description: str = ""
     reading: ReadResult | None = None
     test_path: Path | None = None
+    journal_position: int | None = None
 
     def with_interactions(self, interactions: Interactions) -> Dataset:
         """Return the same set with other interactions, such as a part of them."""
