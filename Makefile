@@ -78,7 +78,7 @@ lock: ## write requirements/*.txt again from pyproject.toml
 up: ## start the whole stack in Docker
 	docker compose up --detach --build --wait
 
-down: ## stop the stack; the published models stay
+down: ## stop the stack; published models and events stay
 	docker compose down
 
 clean: ## remove the environment and build leftovers

@@ -23,7 +23,7 @@ LABEL org.opencontainers.image.title="hashrec service" \
 # An empty volume takes over the owner of the folder it covers.
 RUN groupadd --gid 10001 hashrec \
  && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /tmp --shell /usr/sbin/nologin hashrec \
- && install --directory --owner 10001 --group 10001 /store
+ && install --directory --owner 10001 --group 10001 /store /state
 COPY --from=build /opt/hashrec /opt/hashrec
 ENV PATH=/opt/hashrec/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 WORKDIR /tmp

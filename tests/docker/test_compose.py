@@ -21,7 +21,7 @@ from tests.docker.stack import SERVICES, Stack, docker
 # Images are built and a model is trained, on whatever machine this is.
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(1800)]
 
-USER = "1"  # one of the built-in catalogue's
+USER, OTHER_USER = "1", "2"  # of the built-in catalogue's
 LIST_PACKAGES = (
     "import json; from importlib import metadata; "
     "print(json.dumps(sorted({d.name.lower() for d in metadata.distributions()})))"
@@ -132,6 +132,21 @@ def test_down_and_up_serves_the_same_version_without_training(stack: Stack) -> N
     assert stack.inspect("trainer")["Created"] > began
     assert f"serves {before.json()['model_version']} already" in stack.logs("trainer")
     assert stack.job("trainer", "versions", "--store", "/store").count("listwise") == 1
+
+
+def test_an_accepted_event_outlives_down_and_up(stack: Stack) -> None:
+    taken = stack.recommend(OTHER_USER).json()["items"][0]["item_id"]
+    event = {"user_id": OTHER_USER, "item_id": taken, "type": "click", "event_id": "once"}
+    for _ in range(2):  # the second time it is there already
+        reply = httpx.post(f"{stack.url}/events", json=event, timeout=30, trust_env=False)
+        assert (reply.status_code, reply.json()) == (202, {"accepted": 1, "rejected": []})
+    after = stack.recommend(OTHER_USER)
+    assert taken not in [item["item_id"] for item in after.json()["items"]]
+
+    stack.compose("down")
+    stack.up()
+
+    assert stack.recommend(OTHER_USER).content == after.content
 
 
 def test_own_data_are_served_and_a_new_version_replaces_them_and_is_rolled_back(
