@@ -2,9 +2,9 @@
 
     python -m benchmarks.serving_scale [--users 1000000] [--items 1000000] [--work DIR]
 
-A random model (192 bits, 20 seen items a user, a title and a category an item) is written once to
-the work folder and published. Measured are, each in a process of its own with the files in the page
-cache:
+A random model (192 bits, 20 seen items a user, a title and a category an item, what codes and
+refines new users) is written once to the work folder and published. Measured are, each in a process
+of its own with the files in the page cache:
 
 - `Artifact.open`: verify every file, check every array, map them;
 - `hashrec serve`: from the start of the process until `/readyz` answers 200, with one worker
@@ -34,14 +34,17 @@ import numpy as np
 from benchmarks.http import free_port
 from index.artifact import write_artifact
 from index.codes import BinaryCodes
+from index.encoder import Encoder, ItemEncoder, UserEncoder
 from index.ids import IdMap
 from index.items import ItemTable
 from index.manifest import DataInfo, ModelInfo
 from index.model import Model
+from index.refiner import UserRefiner
 from index.seen import SeenItems
 from index.store import Store
 
 N_BITS, N_SEEN, N_CATEGORIES = 192, 20, 50
+N_WEIGHTS = 100  # of an item, to refine by: as many as a model of a million items has
 OPEN = """
 import sys, time
 from pathlib import Path
@@ -58,6 +61,7 @@ def random_model(n_users: int, n_items: int, seed: int = 0) -> Model:
     width = n_items // N_SEEN
     seen = random.integers(0, width, (n_users, N_SEEN), dtype=np.int32)
     seen += np.arange(N_SEEN, dtype=np.int32) * width
+    no_bias = np.zeros(N_BITS, dtype=np.int32)
     return Model(
         user_codes=BinaryCodes(random.integers(0, 256, (n_users, N_BITS // 8), dtype=np.uint8)),
         item_codes=BinaryCodes(random.integers(0, 256, (n_items, N_BITS // 8), dtype=np.uint8)),
@@ -70,6 +74,20 @@ def random_model(n_users: int, n_items: int, seed: int = 0) -> Model:
                 {"title": f"Title of item {row}", "categories": [f"c{row % N_CATEGORIES}"]}
                 for row in range(n_items)
             ]
+        ),
+        encoder=Encoder(
+            UserEncoder(random.integers(-127, 128, (n_items, N_BITS), dtype=np.int8), no_bias),
+            ItemEncoder(random.integers(-127, 128, (N_BITS, N_BITS), dtype=np.int8), no_bias),
+        ),
+        refiner=UserRefiner(
+            indptr=np.arange(n_items + 1, dtype=np.int64) * N_WEIGHTS,
+            items=(
+                np.arange(N_WEIGHTS, dtype=np.int32) * (n_items // N_WEIGHTS)
+                + random.integers(0, n_items // N_WEIGHTS, (n_items, N_WEIGHTS), dtype=np.int32)
+            ).ravel(),
+            weights=random.random(n_items * N_WEIGHTS, dtype=np.float32).astype(np.float16),
+            places=np.arange(150, 0, -1, dtype=np.int32),
+            scale=0.08,
         ),
     )
 

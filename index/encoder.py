@@ -71,13 +71,16 @@ class UserEncoder:
             negatives: item rows that each user refused, as many lists; None is none.
         """
 
+        def weights_of(rows: NDArray[np.int32]) -> NDArray[np.int8]:
+            return self.weights.take(rows, axis=0)
+
         def fields(part: range) -> NDArray[np.int64]:
-            wanted = _sums(self.weights, positives, part).astype(np.int64)
+            wanted = _sums(weights_of, self.n_bits, positives, part).astype(np.int64)
             lengths = positives.counts()[part.start : part.stop]
             wanted += _rounded(length_scale(lengths), self.bias)
             if negatives is None:
                 return wanted
-            return CHOICE_PER_REFUSAL * wanted - _sums(self.weights, negatives, part)
+            return CHOICE_PER_REFUSAL * wanted - _sums(weights_of, self.n_bits, negatives, part)
 
         return _codes(len(positives), self.n_bits, fields)
 
@@ -128,11 +131,12 @@ class ItemEncoder:
             user_codes: of all users.
             users: user rows of each item.
         """
-        signs, map_ = user_codes.to_signs(), self.weights.astype(np.float64)
+        map_ = self.weights.astype(np.float64)
 
         def fields(part: range) -> NDArray[np.int64]:
+            sums = _sums(lambda rows: user_codes[rows].to_signs(), self.n_bits, users, part)
             # Integers this small are exact in float64, in whatever order a product adds them up.
-            mapped = (_sums(signs, users, part) @ map_).astype(np.int64)
+            mapped = (sums @ map_).astype(np.int64)
             return mapped + _rounded(np.sqrt(users.counts()[part.start : part.stop]), self.bias)
 
         return _codes(len(users), self.n_bits, fields)
@@ -184,15 +188,20 @@ def _codes(n: int, n_bits: int, fields: Callable[[range], NDArray[np.int64]]) ->
     return BinaryCodes(packed)
 
 
-def _sums(rows: NDArray[np.int8], lists: RowLists, part: range) -> NDArray[np.int32]:
-    """Add up the rows of each list; one list at a time stays in a processor's cache.
+def _sums(
+    vectors_of: Callable[[NDArray[np.int32]], NDArray[np.int8]],
+    n_bits: int,
+    lists: RowLists,
+    part: range,
+) -> NDArray[np.int32]:
+    """Add up the vectors of each list's rows; one list at a time stays in a processor's cache.
 
     Returns:
         int32, shape (len(part), n_bits).
     """
-    sums = np.empty((len(part), rows.shape[1]), dtype=np.int32)
+    sums = np.empty((len(part), n_bits), dtype=np.int32)
     for position, owner in enumerate(part):
-        rows.take(lists[owner], axis=0).sum(axis=0, dtype=np.int32, out=sums[position])
+        vectors_of(lists[owner]).sum(axis=0, dtype=np.int32, out=sums[position])
     return sums
 
 
