@@ -40,6 +40,9 @@ app = typer.Typer(
 def publish(
     run: Annotated[Path, typer.Argument(help="Folder that `hashrec train` wrote.")],
     store: StoreOption = DEFAULT_STORE,
+    activate: Annotated[
+        bool, typer.Option(help="Serve it; without, it can be compared with the served version.")
+    ] = True,
 ) -> None:
     """Verify a trained model, copy it into the store and serve it."""
     from index.artifact import HELD_OUT_FILE, artifact_of_run  # noqa: PLC0415
@@ -51,7 +54,7 @@ def publish(
             "note: this model has not learned from the items that were held out, and may recommend "
             "them again; train with --split none to serve"
         )
-    print(Store(store).publish(artifact))
+    print(Store(store).publish(artifact, activate=activate))
 
 
 @app.command()

@@ -209,10 +209,14 @@ class Store:
                 standing = "no version is served"
             raise StoreWriteError(self.path, error.strerror or str(error), standing) from error
 
-    def publish(self, artifact: Path) -> str:
+    def publish(self, artifact: Path, *, activate: bool = True) -> str:
         """Verify an artifact folder, copy it into the store and serve it.
 
         Publishing a version that is there already serves it again, and mends it if it is damaged.
+
+        Args:
+            artifact: the folder.
+            activate: False leaves the served version as it is: to compare the new one with it.
 
         Returns:
             The version.
@@ -228,7 +232,8 @@ class Store:
             if not self._holds(manifest.version):
                 self._copy(artifact, manifest)
             durable.fsync(self._versions)
-            self._serve(manifest.version)
+            if activate:
+                self._serve(manifest.version)
             self._prune()
         return manifest.version
 

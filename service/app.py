@@ -27,6 +27,7 @@ from service.compression import Compression
 from service.dependencies import Services, State
 from service.error_handlers import add_error_handlers
 from service.event_log import EventLog
+from service.experiment import Experiment
 from service.fast_path import FastPath
 from service.live_model import LiveModel
 from service.live_state import LiveState
@@ -143,7 +144,7 @@ def _services(settings: Settings, metrics: Metrics, draining: Draining, access: 
     def report(tier: str) -> Callable[[str], None]:
         return lambda outcome: metrics.cache_operations(tier, outcome).inc()
 
-    live = LiveModel(Store(settings.store), metrics)
+    live = LiveModel(Store(settings.store), metrics, Experiment.of(settings.experiment))
     local = LocalCache.create(settings, report("local"))
     shared = RedisCache.create(settings, report("redis")) if settings.redis.url else None
     events = EventLog(settings)
@@ -157,8 +158,9 @@ async def _watch(services: Services, interval_s: float, looked: asyncio.Event) -
     while True:
         try:
             await services.live.look()
-            if services.live.current is not None:  # so that no request waits for a long journal
-                await services.state.catch_up(services.live.current.recommender)
+            for model in (services.live.current, services.live.candidate):
+                if model is not None:  # so that no request waits for a long journal
+                    await services.state.catch_up(model.recommender)
         except Exception:
             log.exception("could not look for a new version")
         looked.set()

@@ -104,7 +104,8 @@ class CachedRecommender:
                 of this list.
             StaleCursorError: the cursor is of a model that is not served any more.
         """
-        model = self._live.get()
+        live_model = self._live
+        model = live_model.get() if live_model.candidate is None else live_model.of(wanted.user_id)
         if wanted.cursor is not None and not Cursor(wanted.cursor).is_of(model.key):
             raise StaleCursorError
         live = await self._now(model)
@@ -122,9 +123,17 @@ class CachedRecommender:
     async def get_many(
         self, model: LoadedModel, wanted: Sequence[Wanted], *, strict: bool = False
     ) -> list[Answer | HashrecError]:
-        """Answer several requests from one model, an error in the place of one that fails."""
-        live = await self._now(model)
-        tickets = [_Ticket.of(one, model, live).seeing(live) for one in wanted]
+        """Answer several requests from one model, an error in the place of one that fails.
+
+        While an experiment runs, users of its share get the candidate here, too.
+        """
+        arms = dict.fromkeys(wanted, (model, await self._now(model)))
+        if (candidate := self._live.candidate) is not None:
+            live = await self._now(candidate)
+            for one in arms:
+                if self._live.of(one.user_id) is candidate:
+                    arms[one] = candidate, live
+        tickets = [_Ticket.of(one, *arms[one]).seeing(arms[one][1]) for one in wanted]
         missing = {ticket.key: ticket for ticket in tickets}
         answers: dict[str, Answer] = {}
         for tier in (self._local, self._shared):
@@ -240,6 +249,8 @@ class CachedRecommender:
     def _count(self, wanted: Wanted, answer: Answer) -> None:
         if wanted.kind in _FOR_SOMEONE:
             self._metrics.recommendations(answer.source, answer.cache).inc()
+            if self._live.candidate is not None and wanted.user_id is not None:
+                self._metrics.experiment_requests(answer.model_version).inc()
             if answer.fallback is not None:
                 self._metrics.fallbacks(answer.fallback).inc()
 

@@ -45,6 +45,7 @@ class Services:
         degraded = (
             self.away() is not None
             or self.live.refusal is not None
+            or self.live.candidate_refusal is not None
             or self.events.state == "unavailable"
         )
         self.metrics.degraded.set(degraded)

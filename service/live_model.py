@@ -17,6 +17,7 @@ import structlog
 from index.errors import ArtifactCorruptError, HashrecError, UnknownVersionError
 from index.recommender import Recommender
 from index.store import Pointer, Store
+from service.experiment import Experiment
 from service.observability import Metrics
 
 KEPT_TITLES = 65_536
@@ -110,11 +111,19 @@ class LiveModel:
         store: where versions come from.
         current: the served model, None before the first.
         refusal: the published version that is not served, None while all is well.
+        experiment: which users get a candidate instead, if any should.
+        candidate: that version, while it is in memory and another one is served.
+        candidate_refusal: why it is not served although it should be.
         empty_store: the store, while no version was ever published in it.
     """
 
     def __init__(
-        self, store: Store, metrics: Metrics, retry_refused_s: float = RETRY_REFUSED_S
+        self,
+        store: Store,
+        metrics: Metrics,
+        experiment: Experiment | None = None,
+        *,
+        retry_refused_s: float = RETRY_REFUSED_S,
     ) -> None:
         self.store = store
         self._metrics = metrics
@@ -124,6 +133,10 @@ class LiveModel:
         self._looking = asyncio.Lock()  # so that whoever looked has what there was to see
         self.current: LoadedModel | None = None
         self.refusal: Refusal | None = None
+        self.experiment = experiment
+        self.candidate: LoadedModel | None = None
+        self.candidate_refusal: Refusal | None = None
+        self._retry_candidate_at = 0.0
         self.empty_store: Path | None = None
 
     def get(self) -> LoadedModel:
@@ -136,10 +149,23 @@ class LiveModel:
             raise NotReadyError
         return self.current
 
+    def of(self, user_id: str | None) -> LoadedModel:
+        """Return the model that a user gets; None for a request that is nobody's.
+
+        Raises:
+            NotReadyError: there is none yet.
+        """
+        candidate, experiment = self.candidate, self.experiment
+        if candidate is None or experiment is None or user_id is None:
+            return self.get()
+        return candidate if experiment.has(user_id) else self.get()
+
     async def look(self) -> None:
         """Look at the pointer once, and follow it if it changed."""
         async with self._looking:
             await self._look()
+            if self.experiment is not None and self.current is not None:
+                await self._look_for_candidate(self.experiment.candidate, self.current.version)
 
     async def _look(self) -> None:
         try:
@@ -174,6 +200,25 @@ class LiveModel:
                 self.refusal = None
             return
 
+    async def _look_for_candidate(self, version: str, served: str) -> None:
+        if version == served:  # it has won, or was the served one all along
+            self.candidate = self.candidate_refusal = None
+            self._metrics.candidate_served(None)
+            return
+        if self.candidate is not None or monotonic() < self._retry_candidate_at:
+            return
+        try:
+            candidate = await asyncio.to_thread(LoadedModel.load, self.store, version)
+        except Exception as error:  # noqa: BLE001  whatever is wrong with it, do not serve it
+            self._retry_candidate_at = monotonic() + self._retry_refused_s
+            self.candidate_refusal = self._told(Refusal(version, _reason(error)), error)
+            return
+        self.candidate, self.candidate_refusal = candidate, None
+        self._metrics.candidate_served((version, str(candidate.recommender.n_bits)))
+        log.info(
+            "candidate served", version=version, share=self.experiment and self.experiment.share
+        )
+
     def _wait_for_the_first(self) -> None:
         if self.current is None and self.empty_store is None:
             self.empty_store = self.store.path
@@ -194,11 +239,20 @@ class LiveModel:
     def _refuse(self, version: str, error: Exception) -> None:
         refusal = Refusal(version, _reason(error))
         self._retry_at = monotonic() + self._retry_refused_s
-        if refusal != self.refusal:
-            self.refusal = refusal
+        self.refusal = self._told(refusal, error)
+
+    def _told(self, refusal: Refusal, error: Exception) -> Refusal:
+        """Count and log a refusal, once."""
+        if refusal not in (self.refusal, self.candidate_refusal):
             self._metrics.models_refused.inc()
             unexpected = None if isinstance(error, HashrecError) else error
-            log.error("model refused", version=version, reason=str(error), exc_info=unexpected)
+            log.error(
+                "model refused",
+                version=refusal.version,
+                reason=str(error),
+                exc_info=unexpected,
+            )
+        return refusal
 
 
 def _reason(error: Exception) -> str:

@@ -149,7 +149,16 @@ class Metrics:
             registry=registry,
             multiprocess_mode="livemax",
         )
+        self.experiment_requests = functools.cache(
+            Counter(
+                "hashrec_experiment_requests_total",
+                "Lists for a user that were answered while an experiment ran, by version.",
+                ("version",),
+                registry=registry,
+            ).labels
+        )
         self._served: tuple[str, str] | None = None
+        self._candidate: tuple[str, str] | None = None
 
     def model_served(
         self, version: str, n_bits: int, n_items: int, n_bytes: int, activated_at: float
@@ -162,6 +171,14 @@ class Metrics:
         self.index_items.set(n_items)
         self.index_bytes.set(n_bytes)
         self.model_activated.set(activated_at)
+
+    def candidate_served(self, candidate: tuple[str, str] | None) -> None:
+        """Name the version and bits of the model that a share of the users gets; None: none."""
+        if self._candidate not in (None, candidate, self._served):
+            self._model_info.labels(*self._candidate).set(0)
+        self._candidate = candidate
+        if candidate is not None:
+            self._model_info.labels(*candidate).set(1)
 
     def exposition(self) -> bytes:
         """Return all metrics in Prometheus' text format, summed over the workers."""

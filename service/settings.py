@@ -209,6 +209,26 @@ class LimitSettings(BaseModel):
     ] = 1.0
 
 
+class ExperimentSettings(BaseModel):
+    """Two versions side by side, each for its share of the users. Off without a candidate."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    candidate: Annotated[
+        str | None,
+        Field(
+            description="Published version that a share of the users gets instead of the served."
+        ),
+    ] = None
+    share: Annotated[
+        float, Field(ge=0, le=1, description="Part of the users who get the candidate.")
+    ] = 0.1
+    salt: Annotated[
+        str | None,
+        Field(description="Draws which users they are; the candidate's name if not set."),
+    ] = None
+
+
 class Settings(BaseSettings):
     """Everything an operator can set. Immutable; see `load`."""
 
@@ -234,6 +254,7 @@ class Settings(BaseSettings):
     cors: CorsSettings = CorsSettings()
     keys: KeySettings = KeySettings()
     limits: LimitSettings = LimitSettings()
+    experiment: ExperimentSettings = ExperimentSettings()
     poll_interval_s: Annotated[
         float, Field(gt=0, description="Seconds between looks for a newly published version.")
     ] = 1.0

@@ -65,6 +65,14 @@ def _details(services: Services) -> dict[str, Any]:
         }
     if refusal is not None:
         details["refused"] = {"version": refusal.version, "reason": refusal.reason}
+    if (experiment := services.live.experiment) is not None:
+        refused = services.live.candidate_refusal
+        details["experiment"] = {
+            "candidate": experiment.candidate,
+            "share": experiment.share,
+            "running": services.live.candidate is not None,
+            "refused": refused and refused.reason,
+        }
     if cache is not None:
         details[cache.name] = "available" if cache.available else "unavailable"
     return details

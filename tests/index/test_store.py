@@ -114,6 +114,15 @@ def test_publishing_the_same_artifact_again_serves_it_again(
     assert store.rollback() == second
 
 
+def test_a_version_can_be_published_without_being_served(store: Store, daily: list[Path]) -> None:
+    first = store.publish(daily[0])
+    candidate = store.publish(daily[1], activate=False)
+    assert store.pointer() == Pointer(current=first)
+    assert [info.version for info in store.versions()] == [candidate, first]
+    store.activate(candidate)
+    assert store.rollback() == first
+
+
 def test_a_damaged_artifact_is_not_published(store: Store, daily: list[Path]) -> None:
     served = store.publish(daily[0])
     damaged = Path(shutil.copytree(daily[1], store.path.parent / "damaged"))
