@@ -42,6 +42,43 @@ def serve(
     run(settings)
 
 
+@app.command()
+def doctor(
+    store: Annotated[
+        Path | None, typer.Option(help="Folder of the published versions. [.hashrec/store]")
+    ] = None,
+    url: Annotated[
+        str | None, typer.Option(help="Service to ask. [where the settings have it listen]")
+    ] = None,
+    redis: Annotated[
+        str | None, typer.Option(metavar="URL", help="Redis that workers share as a cache. [none]")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Check a deployment, and say what to fix; exit 1 where there is a problem.
+
+    Settings come from the options, then the environment, as for `hashrec serve`: run it where the
+    service runs.
+    """
+    from service.doctor import examine  # noqa: PLC0415
+    from service.doctor.finding import Deployment  # noqa: PLC0415
+    from service.doctor.report import as_document, print_report, settings_in_force  # noqa: PLC0415
+    from service.settings import Settings  # noqa: PLC0415
+
+    flags: dict[str, Any] = {} if store is None else {"store": store}
+    if redis is not None:
+        flags["redis"] = {"url": redis}
+    settings = Settings.load(**flags)
+    in_force = settings_in_force(settings, flags)
+    findings = list(examine(Deployment(settings, url)))
+    if as_json:
+        print_json(as_document(in_force, findings))
+    else:
+        print_report(in_force, findings)
+    if any(finding.status == "problem" for finding in findings):
+        raise typer.Exit(1)
+
+
 @keys.command()
 def new(
     name: Annotated[str, typer.Argument(help="Whose key it is; shown in logs.")],

@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -39,6 +39,8 @@ FOREIGN = frozenset(
     f"{PREFIX}{name}" for name in ("DATA", "DATA_HOME", "DATA_DIR", "TRAIN_DATA", "MEMORY", "TAG")
 )
 FILE_SUFFIX = "_file"
+
+Origin = Literal["flag", "environment", "file", "default"]
 METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 
 
@@ -372,6 +374,20 @@ def settings_by_variable(model: type[BaseModel]) -> dict[str, FieldInfo]:
 def is_secret(field: FieldInfo) -> bool:
     """Tell whether a setting holds a secret, which a file may give and nothing may print."""
     return "SecretStr" in repr(field.annotation)
+
+
+def origin_of(path: tuple[str, ...], flags: Mapping[str, Any]) -> Origin:
+    """Tell where `Settings.load(**flags)` has a setting from, by its path."""
+    given: Any = flags
+    for name in path:
+        given = given.get(name) if isinstance(given, Mapping) else None  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+    if given is not None:
+        return "flag"
+    present = {key.upper() for key, value in os.environ.items() if value}
+    if environment_key(path) + FILE_SUFFIX.upper() in present:
+        return "file"
+    groups = {environment_key(path[: end + 1]) for end in range(len(path))}
+    return "environment" if groups & present else "default"
 
 
 def multiprocess_metrics_folder() -> Path | None:

@@ -1,0 +1,35 @@
+"""`hashrec doctor`: looks at a deployment and says what to fix.
+
+A new check is a function here, or in a file of its own, and a line in `CHECKS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from service.doctor.finding import Deployment, Finding
+from service.doctor.journal_check import check_journal
+from service.doctor.keys_check import check_keys
+from service.doctor.machine_check import check_libraries, check_memory, check_processes
+from service.doctor.network_check import check_service
+from service.doctor.redis_check import check_redis
+from service.doctor.store_check import check_store
+
+Check = Callable[[Deployment], Iterator[Finding]]
+
+CHECKS: dict[str, Check] = {
+    "libraries": check_libraries,
+    "store": check_store,
+    "memory": check_memory,
+    "processors": check_processes,
+    "journal": check_journal,
+    "redis": check_redis,
+    "keys": check_keys,
+    "service": check_service,
+}
+
+
+def examine(deployment: Deployment) -> Iterator[Finding]:
+    """Run every check, one after the other."""
+    for check in CHECKS.values():
+        yield from check(deployment)

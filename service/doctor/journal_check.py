@@ -1,0 +1,100 @@
+"""The journal of events where it is a file: whole, writable, and not too far behind."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+from index.errors import ArtifactError, JournalError
+from index.journal import Event, SqliteJournal, journal_beside
+from service.doctor.finding import Deployment, Finding, size
+from service.doctor.store_check import served_manifest
+
+CHECK = "journal"
+MANY_EVENTS = 1_000_000  # that no model has learned from, which every worker holds in memory
+LEAST_FREE_BYTES = 200_000_000
+AT_ONCE = 10_000
+
+
+def check_journal(deployment: Deployment) -> Iterator[Finding]:
+    """Read the journal through, where there is one, and see that it can be written."""
+    url = deployment.settings.events.url
+    if url is None:
+        path = journal_beside(deployment.store)
+    elif url.get_secret_value().startswith("sqlite:"):
+        path = Path(url.get_secret_value().removeprefix("sqlite:").removeprefix("//"))
+    else:
+        return  # the check of Redis looks at it
+    folder = next(folder for folder in path.absolute().parents if folder.is_dir())
+    writable = _takes_files(folder) and (not path.exists() or os.access(path, os.W_OK))
+    if not writable:
+        yield Finding(
+            CHECK, "warning" if url is None else "problem",
+            f"{path} cannot be written: POST /events answers 503",
+            "let the user who serves write there, or set HASHREC_EVENTS__URL",
+        )  # fmt: skip
+    if path.is_file():
+        yield from _of_file(path, deployment.store)
+    elif writable:
+        yield Finding(CHECK, "ok", f"no events yet; they will be kept in {path}")
+    free = shutil.disk_usage(folder).free
+    if writable and free < LEAST_FREE_BYTES:
+        yield Finding(
+            "disk", "problem", f"{size(free)} free for {path}",
+            "make room: events are refused when the disk is full",
+        )  # fmt: skip
+
+
+def _takes_files(folder: Path) -> bool:
+    try:
+        with tempfile.TemporaryFile(dir=folder):  # it has no name: nobody sees it
+            return True
+    except OSError:
+        return False
+
+
+def _of_file(path: Path, store: Path) -> Iterator[Finding]:
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database:
+            (said,) = database.execute("PRAGMA quick_check(1)").fetchone()
+        if said != "ok":
+            yield Finding(
+                CHECK, "problem", f"{path}: damaged: {said}",
+                "stop the service, keep a copy, and restore the last good one",
+            )  # fmt: skip
+            return
+        learned = _learned(store)
+        with closing(SqliteJournal(path)) as journal:
+            n_entries = n_waiting = position = 0
+            while entries := journal.read(position, AT_ONCE):
+                position = entries[-1].position
+                n_entries += len(entries)
+                n_waiting += sum(
+                    isinstance(entry.record, Event) and entry.position > learned
+                    for entry in entries
+                )
+    except (JournalError, sqlite3.Error) as error:
+        advice = "stop the service, keep a copy, and restore the last good one"
+        message = str(error) if isinstance(error, JournalError) else f"{path}: {error}"
+        yield Finding(CHECK, "problem", message, advice)
+        return
+    what = f"{path}: {n_entries:,} entries, {n_waiting:,} events that the served model has not seen"
+    if n_waiting > MANY_EVENTS:
+        yield Finding(
+            CHECK, "warning", what, "run `hashrec retrain`: every worker holds them in its memory"
+        )
+    else:
+        yield Finding(CHECK, "ok", f"{what}, {size(path.stat().st_size)}")
+
+
+def _learned(store: Path) -> int:
+    """Return how far the served model has read the journal, 0 where that is not known."""
+    try:
+        return served_manifest(store).data.journal_position or 0
+    except (ArtifactError, OSError):
+        return 0

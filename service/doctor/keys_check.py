@@ -1,0 +1,31 @@
+"""API keys: readable, and there where the service can be reached from outside."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from index.errors import ConfigError
+from service.doctor.finding import Deployment, Finding
+from service.keys import Keyring
+
+CHECK = "keys"
+LOCAL = ("127.0.0.1", "::1", "localhost")
+
+
+def check_keys(deployment: Deployment) -> Iterator[Finding]:
+    """Read the keys as the service does."""
+    settings = deployment.settings
+    if not settings.keys.are_given:
+        open_to = "this machine" if settings.host in LOCAL else "everyone who can reach the port"
+        yield Finding(
+            CHECK, "ok" if settings.host in LOCAL else "warning",
+            f"no API keys: reading and events are open to {open_to}, admin routes are off",
+            "" if settings.host in LOCAL else "set HASHREC_KEYS__FILE; see `hashrec keys new`",
+        )  # fmt: skip
+        return
+    try:
+        n_keys = len(Keyring.load(settings.keys))
+    except (ConfigError, OSError) as error:
+        yield Finding(CHECK, "problem", str(error), "mend it: without keys nobody is let in")
+        return
+    yield Finding(CHECK, "ok", f"{n_keys} API keys")

@@ -1,0 +1,98 @@
+"""The versions: readable, whole, and room for the next one."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from index.errors import ArtifactError, NoArtifactError
+from index.manifest import Manifest
+from index.store import Store
+from service.doctor.finding import Deployment, Finding, size
+
+CHECK = "store"
+LOW_SHARE = 0.05  # of a disk that is free
+CLOCK_SLACK_S = 300.0
+
+
+def check_store(deployment: Deployment) -> Iterator[Finding]:
+    """Open the served version as the service does, and look for room beside it."""
+    path = deployment.store
+    if not path.is_dir():
+        yield Finding(
+            CHECK, "problem", f"{path}: no such folder",
+            f"name the store with --store, or run `hashrec publish RUN --store {path}`",
+        )  # fmt: skip
+        return
+    try:
+        manifest = Store(path).open().manifest
+    except NoArtifactError:
+        yield Finding(
+            CHECK, "problem", f"{path}: nothing is published",
+            f"run `hashrec publish RUN --store {path}`; the service waits for it",
+        )  # fmt: skip
+    except ArtifactError as error:
+        yield Finding(
+            CHECK, "problem", str(error),
+            f"`hashrec rollback --store {path}` returns to the version before",
+        )  # fmt: skip
+    except OSError as error:
+        yield Finding(
+            CHECK, "problem", f"{error.filename or path}: {error.strerror}",
+            "let the user who serves read the store",
+        )  # fmt: skip
+    else:
+        yield from _of_version(path, manifest)
+    if not os.access(path, os.W_OK):
+        yield Finding(
+            CHECK, "ok", f"{path} cannot be written by this user: versions are published elsewhere"
+        )
+
+
+def _of_version(path: Path, manifest: Manifest) -> Iterator[Finding]:
+    n_bytes = artifact_bytes(manifest)
+    yield Finding(
+        CHECK, "ok",
+        f"{manifest.version} is served and matches its checksums: {manifest.n_users:,} users, "
+        f"{manifest.n_items:,} items, {manifest.n_bits} bits, {size(n_bytes)}",
+    )  # fmt: skip
+    age = (datetime.now(UTC) - manifest.created_at).total_seconds()
+    if age < -CLOCK_SLACK_S:
+        yield Finding(
+            "clock", "warning", f"{manifest.version} was made {-age / 60:,.0f} minutes from now",
+            "set the clock of this machine, or of the one that trains",
+        )  # fmt: skip
+    if manifest.model.name != "popularity" and "user_encoder.weights.npy" not in manifest.files:
+        yield Finding(
+            CHECK, "warning", f"{manifest.version} cannot code new users",
+            "train and publish it again with this release",
+        )  # fmt: skip
+    disk = shutil.disk_usage(path)
+    free = f"{size(disk.free)} free of {size(disk.total)} at {path}"
+    if disk.free < n_bytes:
+        yield Finding(
+            "disk", "problem", f"{free}, and a version takes {size(n_bytes)}",
+            "make room, or nothing more can be published",
+        )  # fmt: skip
+    elif disk.free < max(3 * n_bytes, LOW_SHARE * disk.total):
+        yield Finding("disk", "warning", free, "make room before the next versions")
+    else:
+        yield Finding("disk", "ok", free)
+
+
+def served_manifest(path: Path) -> Manifest:
+    """Return what the served version says of itself; its files are not looked at.
+
+    Raises:
+        ArtifactError: there is none, or it cannot be read.
+    """
+    store = Store(path)
+    return Manifest.read(store.folder(store.current()))
+
+
+def artifact_bytes(manifest: Manifest) -> int:
+    """Return the size of a version on disk."""
+    return sum(entry.n_bytes for entry in manifest.files.values())
