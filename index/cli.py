@@ -97,6 +97,48 @@ def activate(
 
 
 @app.command()
+def compare(
+    version: Annotated[str, typer.Argument(help="The version that is tried.")],
+    baseline: Annotated[
+        str | None,
+        typer.Argument(metavar="[VERSION]", help="What to hold it against. [the served version]"),
+    ] = None,
+    store: StoreOption = DEFAULT_STORE,
+    users: Annotated[int, typer.Option(min=1, help="Users to draw.")] = 1000,
+    k: Annotated[int, typer.Option("-k", min=1, max=500, help="Length of the lists.")] = 10,
+    seed: Annotated[int, typer.Option(min=0, help="Draws other users.")] = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Say how two versions' lists differ for the same users, before a version is activated."""
+    from index import comparison  # noqa: PLC0415
+    from index.recommender import Recommender  # noqa: PLC0415
+    from index.store import Store  # noqa: PLC0415
+
+    candidate = Recommender(Store(store).open(version))
+    against = Recommender(Store(store).open(baseline))
+    found = comparison.compare(candidate, against, comparison.sample_users(against, users, seed), k)
+    if as_json:
+        print_json(asdict(found))
+        return
+    say(f"{found.n_users} users of {found.baseline}, lists of {k}")
+    print_table(
+        ("", found.candidate, found.baseline),
+        [
+            ("items in common", found.overlap, ""),
+            ("users whose list is another", found.changed_users, ""),
+            ("places that common items moved", _or_dash(found.rank_shift), ""),
+            ("Kendall's tau of common items", _or_dash(found.kendall_tau), ""),
+            ("items of the catalogue listed", *found.coverage),
+            ("users with a list of their own", *found.personal_users),
+        ],
+    )
+
+
+def _or_dash(figure: float | None) -> float | str:
+    return "-" if figure is None else figure
+
+
+@app.command()
 def rollback(store: StoreOption = DEFAULT_STORE) -> None:
     """Serve the version that was served before this one."""
     from index.store import Store  # noqa: PLC0415
