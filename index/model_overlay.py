@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from index.items import ItemTable
 from index.model import Model
-from index.overlay import ItemState, Overlay
+from index.overlay import ItemState, Overlay, UserEvents
 from index.seen import contained
 from index.subsets import Members
 
@@ -111,7 +111,7 @@ class ModelOverlay:
         catalogue = self.catalogue()
         if user_id is None:
             return OverlayView(catalogue)
-        events = self.overlay.user_events(user_id, self.after)
+        events = self.events(user_id)
         if not len(events):
             return OverlayView(catalogue)
         new = frozenset(
@@ -122,6 +122,10 @@ class ModelOverlay:
         return OverlayView(
             catalogue, self._known_rows(events.positives), self._known_rows(events.negatives), new
         )
+
+    def events(self, user_id: str) -> UserEvents:
+        """Return a user's events that the model has not learned from."""
+        return self.overlay.user_events(user_id, self.after)
 
     def catalogue(self) -> CatalogueView:
         """Return the catalogue as it is at this moment."""

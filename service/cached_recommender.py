@@ -167,8 +167,9 @@ class CachedRecommender:
         """Return what the journal says by now, as the model sees it."""
         if self._state is None:
             return None
-        live = self._state.current(model.recommender)
-        return live or await self._state.catch_up(model.recommender)
+        return self._state.current(model.recommender) or await self._state.catch_up(
+            model.recommender
+        )
 
     async def _fly(self, ticket: _Ticket) -> Answer:
         """Ask the shared cache, then rank: once, however many requests want the same."""
@@ -233,7 +234,8 @@ class CachedRecommender:
         limit = INLINE_ITEMS_BY_CATEGORY if wanted.options.categories else INLINE_ITEMS
         of_users = wanted.kind == "similar_users"
         n_searched = recommender.n_users if of_users else recommender.n_items
-        if n_searched <= limit and wanted.is_inline:
+        # The first list of latest items reads every item's attributes.
+        if n_searched <= limit and wanted.is_inline and wanted.kind != "latest":
             return self._rank(ticket)
         return await asyncio.to_thread(self._rank, ticket)
 
@@ -329,6 +331,8 @@ def _rank(ticket: _Ticket) -> Recommendation:
             overlay=overlay,
             bookmark=bookmark,
         )
+    if wanted.kind == "latest":
+        return recommender.latest(wanted.k, wanted.options, user_id=subject, overlay=overlay)
     if subject is None or wanted.kind == "popular":
         return recommender.popular(wanted.k, wanted.options, user_id=subject, overlay=overlay)
     if wanted.kind == "similar":

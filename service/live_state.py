@@ -45,6 +45,7 @@ class LiveState:
 
     Attributes:
         available: whether the journal could be read when that was last tried.
+        changing: held by who changes an item by what it is.
     """
 
     def __init__(self, holder: HoldsJournal, negative_types: Collection[str]) -> None:
@@ -56,6 +57,11 @@ class LiveState:
         self._reading: asyncio.Task[None] | None = None
         self._retry_at = 0.0
         self.available = True
+        self.changing = asyncio.Lock()
+
+    async def now(self, recommender: Recommender) -> ModelOverlay | None:
+        """Return the overlay as a model sees it, with all that the journal has by now."""
+        return self.current(recommender) or await self.catch_up(recommender)
 
     def current(self, recommender: Recommender) -> ModelOverlay | None:
         """Return the overlay as a model sees it if nothing is missing in it, else None."""

@@ -212,6 +212,14 @@ class PopularQuery(FilterQuery):
         return Wanted("popular", self.user_id, self.length, options)
 
 
+class LatestQuery(PopularQuery):
+    """Options of the latest items."""
+
+    def wanted(self) -> Wanted:
+        """Return the request for the list."""
+        return super().wanted()._replace(kind="latest")
+
+
 class SimilarQuery(LengthQuery):
     """Options of the items similar to one."""
 
@@ -429,6 +437,12 @@ class SimilarUsersReply(BaseModel):
 
 class PopularReply(ListReply):
     """The most popular items."""
+
+    user_id: Annotated[str | None, Field(description="Left out where none was given.")] = None
+
+
+class LatestReply(ListReply):
+    """The newest items."""
 
     user_id: Annotated[str | None, Field(description="Left out where none was given.")] = None
 

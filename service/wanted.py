@@ -15,10 +15,10 @@ REPLY_FORMAT = 2  # part of every key: change it when the same request gives oth
 INLINE_IDS = 200  # of a history and of the options, each of which is looked up
 INLINE_ITEMS_ARRANGED = 50  # of a list that is diversified or explained
 
-Kind = Literal["recommend", "fold_in", "popular", "similar", "similar_users"]
+Kind = Literal["recommend", "fold_in", "popular", "latest", "similar", "similar_users"]
 NO_OPTIONS = Options()
 # Kinds of list whose subject is a user.
-OF_USERS = frozenset[Kind]({"recommend", "popular", "similar_users"})
+OF_USERS = frozenset[Kind]({"recommend", "popular", "latest", "similar_users"})
 # Kinds of list that have pages.
 PAGED = frozenset[Kind]({"recommend", "fold_in"})
 
@@ -28,8 +28,8 @@ class Wanted(NamedTuple):
 
     Attributes:
         kind: the kind of list.
-        subject: the user's id, for `similar` the item's; None for popular items for anyone, and
-            for `fold_in`.
+        subject: the user's id, for `similar` the item's; None for popular and latest items for
+            anyone, and for `fold_in`.
         positive: for `fold_in`, ids of items that the user took.
         negative: for `fold_in`, ids of items that the user refused.
         cursor: where the list goes on; None for its first page.

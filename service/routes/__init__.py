@@ -2,12 +2,24 @@
 
 from fastapi import APIRouter
 
-from service.routes import docs, events, health, items, metrics, models, popular, recommend, users
+from service.routes import (
+    catalogue,
+    docs,
+    events,
+    health,
+    items,
+    metrics,
+    models,
+    popular,
+    recommend,
+    users,
+)
 
 ROUTERS: dict[str, APIRouter] = {
     "recommend": recommend.router,
     "items": items.router,
     "users": users.router,
+    "catalogue": catalogue.router,  # behind paths that go on where its own end
     "events": events.router,
     "popular": popular.router,
     "models": models.router,

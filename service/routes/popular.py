@@ -1,4 +1,4 @@
-"""The most popular items: what a user nobody knows gets."""
+"""The most popular items, which a user nobody knows gets, and the latest ones."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from service.dependencies import ServicesDependency, refuse_repeated_options
 from service.routes.list_response import ListResponse, list_responses
-from service.schemas import PopularQuery, PopularReply
+from service.schemas import LatestQuery, LatestReply, PopularQuery, PopularReply
 
 router = APIRouter(tags=["items"], dependencies=[Depends(refuse_repeated_options)])
 
@@ -19,5 +19,17 @@ async def popular(
     request: Request, services: ServicesDependency, query: Annotated[PopularQuery, Query()]
 ) -> Response:
     """List the items with the most users."""
+    answer = await services.recommendations.get(query.wanted())
+    return ListResponse(request, answer, services)
+
+
+@router.get("/latest", responses=list_responses(LatestReply), response_class=Response)
+async def latest(
+    request: Request, services: ServicesDependency, query: Annotated[LatestQuery, Query()]
+) -> Response:
+    """List the items that came last, by their timestamps; popular ones follow if these are few.
+
+    Items that no model has yet are among them.
+    """
     answer = await services.recommendations.get(query.wanted())
     return ListResponse(request, answer, services)
