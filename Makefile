@@ -14,7 +14,7 @@ HAS_GPU     := $(shell command -v nvidia-smi >/dev/null 2>&1 && nvidia-smi -L >/
 PIP         := $(VENV)/bin/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart check test docker-test bench accuracy up down lock clean
+.PHONY: help setup quickstart check test docker-test bench fuzz accuracy up down lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -62,9 +62,14 @@ docker-test: $(VENV)/.development ## build the images and try the stack on a Doc
 bench: $(VENV)/.development ## measure every claim of speed and memory; about 10 minutes
 	$(VENV)/bin/python -m benchmarks.http
 	$(VENV)/bin/python -m benchmarks.search
+	$(VENV)/bin/python -m benchmarks.filters
 	$(VENV)/bin/python -m benchmarks.serving_scale
 	$(VENV)/bin/python -m benchmarks.fold_in
 	$(VENV)/bin/python -m benchmarks.training
+
+fuzz: $(VENV)/.development ## 10,000 requests generated from the OpenAPI document, and the counts of 100,000
+	$(VENV)/bin/python -m benchmarks.fuzz_api
+	$(VENV)/bin/python -m benchmarks.count_requests
 
 accuracy: $(VENV)/.plots ## compare every method on the data sets in DATA_ROOT; many hours, resumable
 	$(VENV)/bin/python -m benchmarks.accuracy --data-root $(DATA_ROOT) --results $(RESULTS) --write-docs
