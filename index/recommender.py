@@ -7,7 +7,8 @@ so a published figure describes what a user gets.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -320,6 +321,11 @@ class Recommender:
             SimilarUser(other, rank, 1 - hamming / self.n_bits, hamming)
             for rank, (other, hamming) in enumerate(found, 1)
         ]
+
+    def attributes(self, item_id: str) -> Mapping[str, Any]:
+        """Return an item's attributes as the model has them, none for an item it does not have."""
+        row = self._model.items.row(item_id)
+        return {} if row is None else self._model.item_table.of(row)
 
     def title(self, item_id: str) -> str | None:
         """Return an item's title, or None where it or the item is unknown."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from random import Random
 from time import perf_counter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from index.errors import HashrecError, UnknownHistoryError, UnknownUserError
 from index.model_overlay import ModelOverlay, OverlayView
@@ -279,6 +279,24 @@ def _titles(ticket: _Ticket) -> Callable[[str], str | None]:
     return title
 
 
+def _attributes(ticket: _Ticket) -> Callable[[str], Mapping[str, Any]] | None:
+    """Return what gives the attributes of an item that were asked for; None asks for the title."""
+    fields = ticket.wanted.fields
+    if fields is None:
+        return None
+    changed: Mapping[str, Mapping[str, Any]] = {}
+    if ticket.overlay is not None:
+        changed = ticket.overlay.catalogue.attributes
+    recommender = ticket.model.recommender
+
+    def described(item_id: str) -> Mapping[str, Any]:
+        found = changed.get(item_id)
+        found = recommender.attributes(item_id) if found is None else found
+        return {name: found[name] for name in fields if name in found}
+
+    return described
+
+
 def _subject(wanted: Wanted) -> dict[str, str | None]:
     """Return whom or what a list is for, as its reply says it."""
     if wanted.kind == "fold_in":
@@ -315,7 +333,14 @@ def _ranked(ticket: _Ticket) -> Content:
     return Content(
         ranked.source,
         _fallback(wanted, ranked),
-        replies.body(ranked, _subject(wanted), recommendation_id, _titles(ticket), paging),
+        replies.body(
+            ranked,
+            _subject(wanted),
+            recommendation_id,
+            _titles(ticket),
+            paging,
+            described=_attributes(ticket),
+        ),
     )
 
 

@@ -130,7 +130,7 @@ class CatalogueItem(BaseModel):
     ]
 
 
-class ItemsQuery(LengthQuery):
+class CatalogueQuery(LengthQuery):
     """Options of a listing of the catalogue."""
 
     k: Annotated[

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -20,6 +21,8 @@ def body(
     recommendation_id: str,
     title: Callable[[str], str | None],
     paging: Mapping[str, str | None] = NO_PAGES,
+    *,
+    described: Callable[[str], Mapping[str, Any]] | None = None,
 ) -> bytes:
     """Build a reply's JSON.
 
@@ -30,6 +33,7 @@ def body(
         recommendation_id: quoted by events that follow from the list.
         title: returns an item's title, or None.
         paging: `next_cursor`, for a list that has pages.
+        described: returns the attributes of an item that were asked for; None gives the title.
     """
     items: list[dict[str, Any]] = []
     for item in recommendation.items:
@@ -40,8 +44,10 @@ def body(
             "hamming": item.hamming,
             "source": item.source,
         }
-        name = title(item.item_id)
-        if name is not None:
+        if described is not None:
+            for field, value in described(item.item_id).items():
+                entry.setdefault(field, value)
+        elif (name := title(item.item_id)) is not None:
             entry["title"] = name
         if item.explanation is not None:
             entry["explanation"] = _explanation(item.explanation, title)
@@ -57,7 +63,15 @@ def body(
     }
     if None in subject.values():
         reply["unknown_ids"] = recommendation.n_unknown
-    return orjson.dumps(reply)
+    return dumps(reply)
+
+
+def dumps(content: Mapping[str, Any]) -> bytes:
+    """Return JSON, of attributes too that hold numbers beyond 64 bits: a file can have them."""
+    try:
+        return orjson.dumps(content)
+    except TypeError:
+        return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def users_body(

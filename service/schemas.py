@@ -75,7 +75,27 @@ class LengthQuery(BaseModel):
         return self.k if self.n is None else self.n
 
 
-class FilterQuery(LengthQuery):
+class ItemsQuery(LengthQuery):
+    """How many items to return, and what to say of each."""
+
+    fields: Annotated[
+        str | None,
+        Field(
+            max_length=1000,
+            description="Attributes to give with each item, with commas between them, such as "
+            "`title,categories`. Left out, the title.",
+        ),
+    ] = None
+
+    @property
+    def named_fields(self) -> tuple[str, ...] | None:
+        """The attributes, None for those that are given anyway."""
+        if self.fields is None:
+            return None
+        return tuple(name for part in self.fields.split(",") if (name := part.strip()))
+
+
+class FilterQuery(ItemsQuery):
     """Which items a list may hold."""
 
     exclude: Annotated[
@@ -146,7 +166,14 @@ class RecommendQuery(RecommendOptions):
 
     def wanted(self, user_id: str) -> Wanted:
         """Return the request for a user's list."""
-        return Wanted("recommend", user_id, self.length, self._options(), cursor=self.cursor)
+        return Wanted(
+            "recommend",
+            user_id,
+            self.length,
+            self._options(),
+            cursor=self.cursor,
+            fields=self.named_fields,
+        )
 
 
 class FoldInRequest(RecommendOptions):
@@ -190,6 +217,7 @@ class FoldInRequest(RecommendOptions):
             tuple(self.positive),
             tuple(self.negative),
             self.cursor,
+            self.named_fields,
         )
 
 
@@ -209,7 +237,7 @@ class PopularQuery(FilterQuery):
             self.category_mode,
             tuple(self.include),
         )
-        return Wanted("popular", self.user_id, self.length, options)
+        return Wanted("popular", self.user_id, self.length, options, fields=self.named_fields)
 
 
 class LatestQuery(PopularQuery):
@@ -220,12 +248,12 @@ class LatestQuery(PopularQuery):
         return super().wanted()._replace(kind="latest")
 
 
-class SimilarQuery(LengthQuery):
+class SimilarQuery(ItemsQuery):
     """Options of the items similar to one."""
 
     def wanted(self, item_id: str) -> Wanted:
         """Return the request for an item's list."""
-        return Wanted("similar", item_id, self.length)
+        return Wanted("similar", item_id, self.length, fields=self.named_fields)
 
 
 class SimilarUsersQuery(LengthQuery):
@@ -258,7 +286,7 @@ class BatchRequest(RecommendOptions):
 
     def wanted(self, user_id: str) -> Wanted:
         """Return the request for one user's list."""
-        return Wanted("recommend", user_id, self.length, self._options())
+        return Wanted("recommend", user_id, self.length, self._options(), fields=self.named_fields)
 
     @model_validator(mode="after")
     def _bounded_reply(self) -> Self:
@@ -298,7 +326,9 @@ class ExplanationReply(BaseModel):
 
 
 class ItemReply(BaseModel):
-    """One place in a list."""
+    """One place in a list, with the attributes that were asked for."""
+
+    model_config = ConfigDict(extra="allow")
 
     item_id: str
     rank: Annotated[int, Field(ge=1, description="1 for the first.")]
@@ -317,7 +347,9 @@ class ItemReply(BaseModel):
         Field(ge=0, description="Bits in which the codes differ; null for a popular item."),
     ]
     source: Source
-    title: Annotated[str | None, Field(description="Left out where it is unknown.")] = None
+    title: Annotated[
+        str | None, Field(description="Left out where it is unknown, or `fields` leaves it out.")
+    ] = None
     explanation: Annotated[
         ExplanationReply | None,
         Field(description="With `explain`; left out where the user has no code."),

@@ -33,6 +33,7 @@ class Wanted(NamedTuple):
         positive: for `fold_in`, ids of items that the user took.
         negative: for `fold_in`, ids of items that the user refused.
         cursor: where the list goes on; None for its first page.
+        fields: attributes that each item is given with; None for its title.
     """
 
     kind: Kind
@@ -42,6 +43,7 @@ class Wanted(NamedTuple):
     positive: tuple[str, ...] = ()
     negative: tuple[str, ...] = ()
     cursor: str | None = None
+    fields: tuple[str, ...] | None = None
 
     @property
     def is_inline(self) -> bool:
@@ -67,6 +69,8 @@ class Wanted(NamedTuple):
         parts = (REPLY_FORMAT, self.k, *self._list_parts())
         if self.cursor is not None:
             parts += ("cursor", self.cursor)
+        if self.fields is not None:
+            parts += ("fields", sorted(set(self.fields)))
         if stamp is not None:
             parts += (stamp,)
         return blake2b(
@@ -80,18 +84,23 @@ class Wanted(NamedTuple):
 
     def _list_parts(self) -> tuple[object, ...]:
         # Ids hold any character, so the parts are written as JSON, not joined by a separator.
-        options = self.options
-        parts: tuple[object, ...] = (
-            self.kind,
-            self.subject,
-            options.exclude_seen,
-            sorted(set(options.exclude)),
-            sorted(set(options.categories)),
-            options.category_mode,
-            sorted(set(options.include)),
-            float(options.diversity),
-            options.explain,
-        )
+        plain = self.options is NO_OPTIONS
+        parts = (self.kind, self.subject, _PLAIN if plain else _option_parts(self.options))
         if self.kind == "fold_in":
             parts += (sorted(set(self.positive)), sorted(set(self.negative)))
         return parts
+
+
+def _option_parts(options: Options) -> tuple[object, ...]:
+    return (
+        options.exclude_seen,
+        sorted(set(options.exclude)),
+        sorted(set(options.categories)),
+        options.category_mode,
+        sorted(set(options.include)),
+        float(options.diversity),
+        options.explain,
+    )
+
+
+_PLAIN = orjson.Fragment(orjson.dumps(_option_parts(NO_OPTIONS)))  # what most requests have

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
-import json
 import time
 from collections import Counter
 from typing import Annotated, Any
@@ -22,12 +21,13 @@ from index.journal import ItemChange
 from index.model import Model
 from index.model_overlay import CatalogueView, OverlayView, categories_of
 from index.seen import contained
+from service import replies
 from service.access import require_admin
 from service.catalogue_schemas import (
     OWN_CATEGORIES,
     CatalogueItem,
+    CatalogueQuery,
     ItemBody,
-    ItemsQuery,
     ItemsReply,
     UserReply,
 )
@@ -50,7 +50,9 @@ CHANGES: dict[str, Any] = {
     responses={200: {"model": ItemsReply}, **documented(410, 422, 500, 503)},
     response_class=Response,
 )
-async def items(services: ServicesDependency, query: Annotated[ItemsQuery, Query()]) -> Response:
+async def items(
+    services: ServicesDependency, query: Annotated[CatalogueQuery, Query()]
+) -> Response:
     """List the catalogue, hidden items too: the most popular first, then what no model has.
 
     A change of the catalogue moves no item, so paging neither repeats nor skips one while the model
@@ -206,12 +208,8 @@ def _own_categories(model: Model, view: OverlayView, user_row: int | None) -> li
 
 
 def _json(content: dict[str, Any], version: str | None = None) -> Response:
-    try:
-        body = orjson.dumps(content)
-    except TypeError:  # a number beyond 64 bits, which a file may have given an item
-        body = json.dumps(content).encode()
     headers = {} if version is None else {"x-model-version": version}
-    return Response(body, headers=headers, media_type="application/json")
+    return Response(replies.dumps(content), headers=headers, media_type="application/json")
 
 
 def _write_place(place: ItemPlace, version: str) -> str:

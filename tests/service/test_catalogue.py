@@ -297,3 +297,29 @@ def test_without_a_journal_the_catalogue_can_be_read_and_not_changed(tmp_path: P
                 503,
                 "urn:hashrec:events-unavailable",
             )
+
+
+def test_attributes_that_are_asked_for_are_given_with_each_item(client: httpx.Client):
+    client.patch("/items/i6", json={"year": 1999, "rank": "an attribute", "title": "Six"})
+    for path, params in (
+        ("/popular", {"k": 40}),
+        ("/recommend/u12", {"k": 40, "exclude_seen": False}),
+        ("/items/i0/similar", {"k": 40}),
+        ("/latest", {"k": 40}),
+    ):
+        plain = {one["item_id"]: one for one in client.get(path, params=params).json()["items"]}
+        reply = client.get(path, params={**params, "fields": "year, categories,,nothing,rank"})
+        given = {one["item_id"]: one for one in reply.json()["items"]}
+        assert list(given) == list(plain)
+        assert given["i6"]["year"] == 1999
+        assert given["i6"]["rank"] == plain["i6"]["rank"]
+        assert given["i8"]["categories"] == client.get("/items/i8").json()["categories"]
+        assert "title" in plain["i6"]
+        assert not [one for one in given.values() if "title" in one or "nothing" in one]
+    body = {"positive": ["i1"], "k": 40, "fields": "title,year"}
+    found = client.post("/recommend", json=body).json()["items"]
+    assert {(one["item_id"], one["title"]) for one in found} >= {("i6", "Six")}
+    batch = {"user_ids": ["nobody"], "k": 3, "fields": ""}
+    (one,) = client.post("/recommend/batch", json=batch).json()["results"]
+    assert not [item for item in one["items"] if "title" in item]
+    assert client.get("/popular?k=2&fields=title").json()["items"][0]["title"]
