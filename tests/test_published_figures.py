@@ -1,4 +1,4 @@
-"""What a report says of a model is what its users get over HTTP."""
+"""What is measured offline of a model is what its users get over HTTP."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import json
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -13,15 +15,35 @@ import numpy as np
 import pytest
 
 from index.artifact import Artifact
+from index.ranking import most_popular
 from index.recommender import Recommender
+from index.seen import SeenItems
 from index.store import Store
 from tests.test_readme import free_port, wait_for
 from tests.training.small_jobs import quick_config
-from training.job import load_held_out, train
+from training.config import load_config
+from training.data.splits import hold_out_users
+from training.evaluation import evaluate_histories
+from training.job import fit, load_held_out, read, train, write
 from training.metrics import user_metrics
 from training.progress import QuietProgress
+from training.recipe import Recipe
+from training.report import Stopwatch
 
 K = 100
+
+
+@contextmanager
+def serving(store: Path) -> Iterator[httpx.Client]:
+    """Serve a store in a process of its own; gives a client of it."""
+    url = f"http://127.0.0.1:{(port := free_port())}"
+    command = [sys.executable, "-m", "index.cli", "serve", "--store", store, "--port", str(port)]
+    with subprocess.Popen(command, text=True) as server, httpx.Client(base_url=url) as client:
+        try:
+            wait_for(f"{url}/readyz", server)
+            yield client
+        finally:
+            server.send_signal(signal.SIGTERM)
 
 
 def test_ndcg_counted_from_http_answers_is_the_figure_in_the_report(tmp_path: Path) -> None:
@@ -34,20 +56,61 @@ def test_ndcg_counted_from_http_answers_is_the_figure_in_the_report(tmp_path: Pa
     users = np.flatnonzero(held_out.counts())
     offline = Recommender(Store(store).open()).rank_users(users, K)
 
-    port = free_port()
-    url = f"http://127.0.0.1:{port}"
-    command = [sys.executable, "-m", "index.cli", "serve", "--store", store, "--port", str(port)]
     ndcg: list[float] = []
-    with subprocess.Popen(command, text=True) as server, httpx.Client(base_url=url) as client:
-        try:
-            wait_for(f"{url}/readyz", server)
-            for user, ranking in zip(users, offline, strict=True):
-                answer = json.loads(client.get(f"/recommend/{model.users.id(user)}?k={K}").content)
-                rows = [model.items.row(item["item_id"]) for item in answer["items"]]
-                assert rows == ranking.rows.tolist()
-                assert not set(rows) & set(model.seen[user].tolist())
-                ndcg.append(user_metrics(np.array(rows), held_out[user], K).ndcg)
-        finally:
-            server.send_signal(signal.SIGTERM)
+    with serving(store) as client:
+        for user, ranking in zip(users, offline, strict=True):
+            answer = json.loads(client.get(f"/recommend/{model.users.id(user)}?k={K}").content)
+            rows = [model.items.row(item["item_id"]) for item in answer["items"]]
+            assert rows == ranking.rows.tolist()
+            assert not set(rows) & set(model.seen[user].tolist())
+            ndcg.append(user_metrics(np.array(rows), held_out[user], K).ndcg)
     assert len(ndcg) > 900
     assert np.mean(ndcg) == pytest.approx(report.metrics["test"]["codes"]["ndcg"])
+
+
+def test_new_users_with_ten_items_get_over_http_the_ndcg_that_is_measured_offline(
+    tmp_path: Path,
+) -> None:
+    config = load_config(
+        None,
+        {
+            "data.source": "synthetic",
+            "model.name": "listwise",
+            "model.epochs": 10,
+            "model.n_bits": 64,
+            "teacher.name": "ease",
+            "teacher.regularization": 50,
+        },
+    )
+    dataset = read(config.data, lambda _: None)
+    split = hold_out_users(dataset.interactions, 100, seed=0).by_popularity()
+    recipe, progress, clock = Recipe.of(config), QuietProgress(), Stopwatch()
+    fitted = fit(recipe, split.train, 0, progress=progress, clock=clock, say=lambda _: None)
+    artifact, store = tmp_path / "artifact", tmp_path / "store"
+    write(artifact, fitted, split.train, dataset, recipe=recipe, config=config, progress=progress)
+    Store(store).publish(artifact)
+
+    n_new, history = split.history.n_users, split.history.seen()
+    ten = [history[user][:10] for user in range(n_new)]
+    histories = SeenItems.build(
+        np.repeat(np.arange(n_new), [len(rows) for rows in ten]), np.concatenate(ten), n_new
+    )
+    relevant, recommender = split.relevant.seen(), Recommender(Store(store).open())
+    assert recommender.artifact.model.refiner is not None
+    items, ndcg = recommender.artifact.model.items, []
+    with serving(store) as client:
+        for user in range(n_new):
+            positive = [items.id(row) for row in histories[user]]
+            answer = client.post("/recommend", json={"positive": positive, "k": 20}).json()
+            assert answer["source"] == "fold_in"
+            rows = np.array([items.row(item["item_id"]) for item in answer["items"]])
+            if len(relevant[user]):
+                ndcg.append(user_metrics(rows, relevant[user], 20).ndcg)
+    offline = evaluate_histories(recommender, histories, relevant, 20).ndcg
+    assert np.mean(ndcg) == pytest.approx(offline)
+    popular = [
+        user_metrics(most_popular(len(items), histories[user], 20), relevant[user], 20).ndcg
+        for user in range(n_new)
+        if len(relevant[user])
+    ]
+    assert np.mean(ndcg) > 1.3 * np.mean(popular)
