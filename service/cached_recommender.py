@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from random import Random
 from time import perf_counter
@@ -25,6 +26,7 @@ from service.wanted import PAGED, Kind, Wanted
 
 # Catalogues up to these sizes are searched in about a millisecond: less than a thread costs others.
 INLINE_ITEMS = 200_000
+REMEMBERED_USERS = 4096  # of those who were asked for last
 INLINE_ITEMS_BY_CATEGORY = 20_000  # the first search of a category builds its index
 
 
@@ -90,6 +92,12 @@ class CachedRecommender:
         self._state = state
         self._random = random or Random()  # noqa: S311  spreads lifetimes, guards nothing
         self._flights: dict[str, asyncio.Future[Answer | None]] = {}
+        self._asked: deque[str] = deque(maxlen=REMEMBERED_USERS)
+
+    def recent_users(self, n: int) -> list[str]:
+        """Draw up to n of the users whose lists this process was last asked for, none twice."""
+        users = list(dict.fromkeys(self._asked))
+        return self._random.sample(users, min(n, len(users)))
 
     async def get(self, wanted: Wanted, *, strict: bool = False) -> Answer:
         """Answer one request.
@@ -251,6 +259,8 @@ class CachedRecommender:
     def _count(self, wanted: Wanted, answer: Answer) -> None:
         if wanted.kind in _FOR_SOMEONE:
             self._metrics.recommendations(answer.source, answer.cache).inc()
+            if wanted.subject is not None:
+                self._asked.append(wanted.subject)
             if self._live.candidate is not None and wanted.user_id is not None:
                 self._metrics.experiment_requests(answer.model_version).inc()
             if answer.fallback is not None:

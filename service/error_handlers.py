@@ -30,7 +30,12 @@ from index.errors import (
 from service.cursor import StaleCursorError
 from service.event_log import EventsUnavailableError
 from service.keys import AdminOffError, NoKeyError, ScopeError
-from service.live_model import NotReadyError, StoreNotWritableError, VersionDamagedError
+from service.live_model import (
+    ComparisonBusyError,
+    NotReadyError,
+    StoreNotWritableError,
+    VersionDamagedError,
+)
 from service.methods import allowed_methods
 from service.observability import route_of
 from service.rate_limit import RateLimitError
@@ -58,6 +63,7 @@ STATUS_AND_TYPE: dict[type[Exception], tuple[int, str]] = {
     UnknownVersionError: (404, "urn:hashrec:unknown-version"),
     NoEarlierVersionError: (409, "urn:hashrec:no-earlier-version"),
     StoreBusyError: (409, "urn:hashrec:store-busy"),
+    ComparisonBusyError: (409, "urn:hashrec:comparison-busy"),
     VersionDamagedError: (409, "urn:hashrec:version-damaged"),
     StoreNotWritableError: (503, "urn:hashrec:store-not-writable"),
     ArtifactError: (503, BLANK),

@@ -40,6 +40,13 @@ class VersionDamagedError(HashrecError):
         super().__init__(f"version {version} is damaged ({reason}); publish it again")
 
 
+class ComparisonBusyError(HashrecError):
+    """Versions are being compared already: one comparison at a time takes memory enough."""
+
+    def __init__(self) -> None:
+        super().__init__("this process compares versions already; try again when it is done")
+
+
 class StoreNotWritableError(HashrecError):
     """The service may read its store, and not change it."""
 
@@ -114,6 +121,7 @@ class LiveModel:
         experiment: which users get a candidate instead, if any should.
         candidate: that version, while it is in memory and another one is served.
         candidate_refusal: why it is not served although it should be.
+        comparing: held by the one comparison of versions that may be under way.
         empty_store: the store, while no version was ever published in it.
     """
 
@@ -130,6 +138,7 @@ class LiveModel:
         self._followed: Pointer | None = None
         self._retry_refused_s = retry_refused_s
         self._retry_at = 0.0
+        self.comparing = asyncio.Lock()
         self._looking = asyncio.Lock()  # so that whoever looked has what there was to see
         self.current: LoadedModel | None = None
         self.refusal: Refusal | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
@@ -80,3 +80,45 @@ class ModelsReply(ServedReply):
     )
 
     versions: list[VersionReply]
+
+
+class CompareRequest(BaseModel):
+    """For whom two versions are compared."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", json_schema_extra={"examples": [{"users": 500, "k": 10}]}
+    )
+
+    users: Annotated[int, Field(ge=1, le=2000, description="Users to draw.")] = 500
+    k: Annotated[int, Field(ge=1, le=100, description="Length of the lists.")] = 10
+
+
+class CompareReply(BaseModel):
+    """How the lists of a candidate differ from the served version's. Pairs are in that order."""
+
+    candidate: str
+    baseline: Annotated[str, Field(description="The served version.")]
+    sample: Annotated[
+        Literal["recent", "random"],
+        Field(description="Users asked for recently, or any whom the served version knows."),
+    ]
+    n_users: int
+    k: int
+    overlap: Annotated[
+        float, Field(ge=0, le=1, description="Share of a list's items that the other has, too.")
+    ]
+    changed_users: Annotated[
+        float, Field(ge=0, le=1, description="Share of the users whose list is another one.")
+    ]
+    rank_shift: Annotated[
+        float | None, Field(description="Places by which an item in both lists moved, on average.")
+    ]
+    kendall_tau: Annotated[
+        float | None, Field(description="Agreement on the order of items in both lists, -1 to 1.")
+    ]
+    coverage: Annotated[
+        tuple[float, float], Field(description="Share of the catalogue that the lists name.")
+    ]
+    personal_users: Annotated[
+        tuple[float, float], Field(description="Share of the users with a list of their own.")
+    ]

@@ -8,18 +8,32 @@ from dataclasses import asdict
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path
+from pydantic import BaseModel
 from starlette.responses import Response
 
+from index.comparison import compare, sample_users
 from index.errors import (
     ArtifactCorruptError,
     NoArtifactError,
     StoreWriteError,
 )
+from index.recommender import Recommender
 from service.access import require_admin
 from service.dependencies import Services, ServicesDependency, refuse_repeated_options
 from service.error_handlers import documented
-from service.live_model import NotReadyError, StoreNotWritableError, VersionDamagedError
-from service.version_schemas import ModelsReply, ServedReply, VersionReply
+from service.live_model import (
+    ComparisonBusyError,
+    NotReadyError,
+    StoreNotWritableError,
+    VersionDamagedError,
+)
+from service.version_schemas import (
+    CompareReply,
+    CompareRequest,
+    ModelsReply,
+    ServedReply,
+    VersionReply,
+)
 
 router = APIRouter(
     tags=["versions"], dependencies=[Depends(refuse_repeated_options), Depends(require_admin)]
@@ -71,6 +85,47 @@ async def rollback(services: ServicesDependency) -> Response:
     return await _change(services, services.live.store.rollback, "before this one")
 
 
+@router.post(
+    "/models/{version}/compare",
+    responses={
+        200: {"model": CompareReply, "description": "How the lists differ."},
+        **documented(400, 403, 404, 409, 413, 422, 500, 503),
+    },
+    response_class=Response,
+)
+async def compare_versions(
+    services: ServicesDependency,
+    version: Annotated[str, Path(description="The published version that is tried.")],
+    wanted: CompareRequest,
+) -> Response:
+    """Compare a version's lists with those of the served one, before it is activated.
+
+    The users are drawn from those whose lists this process was asked for most recently; before
+    anybody asked, from all whom the served version knows. Both versions rank as they learned,
+    without the events since then. One comparison at a time, beside the requests.
+    """
+    live = services.live
+    if live.comparing.locked():
+        raise ComparisonBusyError
+    async with live.comparing:
+        served = live.get().recommender
+        users = services.recommendations.recent_users(wanted.users)
+
+        def rank() -> CompareReply:
+            loaded = [model for model in (live.candidate, live.current) if model is not None]
+            found = next((m.recommender for m in loaded if m.version == version), None)
+            candidate = found or Recommender(live.store.open(version))
+            compared = compare(
+                candidate, served, users or sample_users(served, wanted.users), wanted.k
+            )
+            return CompareReply(sample="recent" if users else "random", **asdict(compared))
+
+        try:
+            return _json(await asyncio.to_thread(rank))
+        except ArtifactCorruptError as error:
+            raise VersionDamagedError(version, error.reason) from error
+
+
 async def _change(services: Services, change: Callable[[], object], version: str) -> Response:
     try:
         await asyncio.to_thread(change)
@@ -94,5 +149,5 @@ def _served(services: Services) -> ServedReply:
     )
 
 
-def _json(reply: ServedReply) -> Response:
+def _json(reply: BaseModel) -> Response:
     return Response(reply.model_dump_json(), media_type="application/json")

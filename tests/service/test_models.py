@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 
 import httpx
 import pytest
 
 from index.artifact import Artifact
+from index.comparison import compare
 from index.manifest import Manifest
 from index.recommender import Recommender
 from index.store import Store
@@ -18,6 +21,7 @@ from service.keys import new_key
 from tests.service.serving import serving, settings, wait_until
 
 KEY, ENTRY = new_key("ops", "admin")
+PAIRS = ("coverage", "personal_users")
 
 
 @contextmanager
@@ -129,6 +133,62 @@ def test_a_store_that_cannot_be_written_is_left_to_the_command(store: Store, two
         assert "hashrec activate" in refused.json()["detail"]
         assert client.get("/recommend/u1").status_code == 200
     assert store.current() == two[1]
+
+
+def test_a_candidate_is_compared_for_the_users_asked_for_recently(
+    store: Store, artifacts: list[Path]
+):
+    served, candidate = store.current(), store.publish(artifacts[1], activate=False)
+    recommenders = [Recommender(store.open(version)) for version in (candidate, served)]
+    path = f"/models/{candidate}/compare"
+    with administered(store) as client:
+        anybody = client.post(path, json={"users": 20, "k": 5}).json()
+        assert (anybody["sample"], anybody["n_users"], anybody["k"]) == ("random", 20, 5)
+        asked = [f"u{user}" for user in range(0, 60, 7)]
+        for user_id in asked * 2:
+            client.get(f"/recommend/{user_id}")
+        found = client.post(path, json={}).json()
+        expected = asdict(compare(*recommenders, asked, 10))
+        assert found.pop("sample") == "recent"
+        for name, value in expected.items():
+            assert found[name] == pytest.approx(list(value) if name in PAIRS else value)
+        assert 0 < found["overlap"] < 1
+        same = client.post(f"/models/{served}/compare", json={}).json()
+        assert (same["overlap"], same["changed_users"], same["kendall_tau"]) == (1, 0, 1)
+        (store.folder(candidate) / "index.bin").write_bytes(b"x")
+        assert client.post(path, json={}).status_code == 409
+        assert client.post("/models/latest/compare", json={}).status_code == 404
+        assert client.post(path, json={"users": 2001}).status_code == 422
+        assert client.get("/recommend/u1").json()["model_version"] == served
+
+
+def test_one_comparison_at_a_time(
+    store: Store, artifacts: list[Path], monkeypatch: pytest.MonkeyPatch
+):
+    candidate = store.publish(artifacts[1], activate=False)
+    begun, go_on = threading.Event(), threading.Event()
+    opened = Store.open
+
+    def slowly(store: Store, version: str | None = None) -> Artifact:
+        if threading.current_thread() is not threading.main_thread() and version == candidate:
+            begun.set()
+            go_on.wait(20)
+        return opened(store, version)
+
+    monkeypatch.setattr(Store, "open", slowly)
+    with administered(store) as client, ThreadPoolExecutor(1) as pool:
+        first = pool.submit(
+            httpx.post,
+            f"{client.base_url}/models/{candidate}/compare",
+            json={},
+            headers={"x-api-key": KEY},
+        )
+        assert begun.wait(20)
+        second = client.post(f"/models/{candidate}/compare", json={})
+        assert client.get("/recommend/u1").status_code == 200
+        go_on.set()
+        assert first.result().status_code == 200
+        assert (second.status_code, second.json()["type"]) == (409, "urn:hashrec:comparison-busy")
 
 
 def test_activations_and_rollbacks_under_load_fail_no_request(store: Store, artifacts: list[Path]):
