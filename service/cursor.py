@@ -13,6 +13,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Iterable
+from functools import lru_cache
 from hashlib import blake2b
 
 from index.errors import ConfigError, HashrecError
@@ -103,6 +104,7 @@ def write(bookmark: Bookmark, key: bytes, list_digest: bytes) -> str:
     return base64.urlsafe_b64encode(whole).rstrip(b"=").decode()
 
 
+@lru_cache(64)
 def _model(key: bytes) -> bytes:
     return blake2b(digest_size=_MODEL_BYTES, key=key, person=b"cursor model").digest()
 
@@ -167,6 +169,8 @@ def _place_numbers(place: Place) -> Iterable[int]:
 
 
 def _number(value: int) -> bytes:
+    if value < 128:
+        return bytes((value,))
     encoded = bytearray()
     while value > 127:
         encoded.append(value & 127 | 128)
