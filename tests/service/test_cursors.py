@@ -208,6 +208,31 @@ def test_after_another_model_is_served_a_cursor_is_gone_and_back_with_its_model(
         assert client.get(path).json() == second
 
 
+def test_events_between_pages_hide_their_items_and_move_no_other(store: Store):
+    with serving(settings(store.path)) as client:
+        before = client.get("/recommend/u1?k=500").json()["items"]
+        order = [item["item_id"] for item in before]
+        found: list[str] = []
+        following: dict[str, str] = {}
+        taken: list[str] = []
+        while following.get("cursor", "") is not None:
+            reply = client.get("/recommend/u1", params={"k": 4, **following}).json()
+            assert reply["source"] == "personal"
+            found += [item["item_id"] for item in reply["items"]]
+            following = {"cursor": reply["next_cursor"]}
+            left = [item_id for item_id in order if item_id not in found]
+            # One item that was given, and one that would have been, but for the first page's.
+            for item_id in (found[-1], *left[-1:]) if len(found) > 4 else ():
+                event = {"user_id": "u1", "item_id": item_id, "type": "buy"}
+                event |= {"timestamp": 1_800_000_000, "event_id": f"e{len(taken)}"}
+                assert client.post("/events", json=event).status_code == 202
+                taken.append(item_id)
+        assert len(set(found)) == len(found)
+        assert set(order) - set(found) == set(taken) - set(found) != set()
+        assert found == [item_id for item_id in order if item_id in found]
+        assert client.get("/recommend/u1?k=5").json()["source"] == "fold_in"
+
+
 def test_another_process_understands_a_cursor(store: Store):
     with serving(settings(store.path)) as client:
         following = client.get("/recommend/u1?k=4").json()["next_cursor"]
