@@ -65,6 +65,7 @@ bench: $(VENV)/.development ## measure every claim of speed and memory; about 10
 	$(VENV)/bin/python -m benchmarks.filters
 	$(VENV)/bin/python -m benchmarks.serving_scale
 	$(VENV)/bin/python -m benchmarks.fold_in
+	$(VENV)/bin/python -m benchmarks.batch_recommend
 	$(VENV)/bin/python -m benchmarks.training
 
 fuzz: $(VENV)/.development ## 10,000 requests generated from the OpenAPI document, and the counts of 100,000
