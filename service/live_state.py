@@ -99,7 +99,7 @@ class LiveState:
 
     async def _read_up_to(self, journal: Journal, position: int) -> None:
         while position > (known := self._overlay.position):
-            if self._reading is not None or position - known > FEW:
+            if self._reading is not None or position - known > FEW or not journal.near:
                 # One reads for all who wait, and nobody beside it.
                 if self._reading is None:
                     self._reading = asyncio.create_task(self._read_in_thread(journal, position))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol, Self
+from typing import ClassVar, Protocol, Self
 
 from index.journal.records import Entry, Record
 
@@ -14,9 +14,11 @@ class Journal(Protocol):
     Every method may be called from any thread, and blocks until it is done.
 
     Attributes:
+        near: reading a few entries takes microseconds, and waits for no other process.
         weakness: what keeps `append` from being as durable as it should be; None if nothing does.
     """
 
+    near: ClassVar[bool]
     weakness: str | None
 
     @classmethod

@@ -14,7 +14,7 @@ import threading
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from hashlib import blake2b
-from typing import Any, Self, cast
+from typing import Any, ClassVar, Self, cast
 from urllib.parse import urlsplit
 
 from index.errors import (
@@ -65,6 +65,8 @@ class RedisStreamsJournal:
     Attributes:
         weakness: what the server's settings leave open; None if it keeps what it accepts.
     """
+
+    near: ClassVar[bool] = False
 
     def __init__(self, url: str) -> None:
         """Connect to a server.

@@ -17,7 +17,7 @@ import time
 from collections.abc import Generator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
-from typing import Self
+from typing import ClassVar, Self
 
 from index import durable
 from index.errors import (
@@ -53,6 +53,7 @@ _LAST = "SELECT max(position) FROM entries"
 class SqliteJournal:
     """See the module's docstring."""
 
+    near: ClassVar[bool] = True
     weakness: str | None = None
 
     def __init__(self, path: Path) -> None:
