@@ -114,8 +114,8 @@ class CachedRecommender:
         """
         live_model = self._live
         model = live_model.get() if live_model.candidate is None else live_model.of(wanted.user_id)
-        if wanted.cursor is not None and not Cursor(wanted.cursor).is_of(model.key):
-            raise StaleCursorError
+        if wanted.cursor is not None:
+            model = self._of_cursor(wanted.cursor, model)
         live = await self._now(model)
         ticket = _Ticket.of(wanted, model, live)
         content = self._accept(self._local, self._local.get(ticket.key), ticket)
@@ -127,6 +127,14 @@ class CachedRecommender:
         if strict and (refusal := _refusal(wanted, answer)) is not None:
             raise refusal
         return answer
+
+    def _of_cursor(self, text: str, model: LoadedModel) -> LoadedModel:
+        """Return the model that began a list, of those in memory: an experiment may have two."""
+        begun = Cursor(text)
+        for loaded in (model, self._live.current, self._live.candidate):
+            if loaded is not None and begun.is_of(loaded.key):
+                return loaded
+        raise StaleCursorError
 
     async def get_many(
         self, model: LoadedModel, wanted: Sequence[Wanted], *, strict: bool = False

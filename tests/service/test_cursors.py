@@ -208,6 +208,33 @@ def test_after_another_model_is_served_a_cursor_is_gone_and_back_with_its_model(
         assert client.get(path).json() == second
 
 
+def test_in_an_experiment_a_list_goes_on_by_the_model_that_began_it(
+    store: Store, artifacts: list[Path]
+):
+    users = [f"u{row}" for row in range(12)]
+    with serving(settings(store.path)) as client:
+        begun = {user: client.get(f"/recommend/{user}?k=4").json() for user in users}
+        paths = {
+            user: f"/recommend/{user}?k=4&cursor={first['next_cursor']}"
+            for user, first in begun.items()
+        }
+        second = {user: client.get(path).json() for user, path in paths.items()}
+    candidate = store.publish(artifacts[1], activate=False)
+    configured = settings(store.path, experiment={"candidate": candidate, "share": 0.5})
+    with serving(configured) as client:
+        wait_until(lambda: client.get("/readyz?verbose").json()["experiment"]["running"])
+        now = {client.get(f"/recommend/{user}").json()["model_version"] for user in users}
+        assert now == {store.current(), candidate}
+        assert {user: client.get(path).json() for user, path in paths.items()} == second
+        tried = next(
+            reply
+            for user in users
+            if (reply := client.get(f"/recommend/{user}?k=4").json())["model_version"] == candidate
+        )
+        following = f"/recommend/{tried['user_id']}?k=4&cursor={tried['next_cursor']}"
+        assert client.get(following).json()["model_version"] == candidate
+
+
 def test_events_between_pages_hide_their_items_and_move_no_other(store: Store):
     with serving(settings(store.path)) as client:
         before = client.get("/recommend/u1?k=500").json()["items"]
