@@ -26,6 +26,7 @@ from service.settings import METRICS_FOLDER, Settings
 
 BACKLOG = 2048
 GRACE_S = 8  # then requests that have not ended are cut: container engines kill after 10
+WORKER_START_S = 60  # on a busy machine its imports take longer than uvicorn's 5 s, again and again
 
 log = structlog.stdlib.get_logger("service")
 
@@ -85,6 +86,7 @@ def server_config(settings: Settings, app: ASGIApp | None = None) -> uvicorn.Con
         timeout_keep_alive=settings.keep_alive_s,
         backlog=BACKLOG,
         timeout_graceful_shutdown=GRACE_S,
+        timeout_worker_healthcheck=WORKER_START_S,
     )
 
 
