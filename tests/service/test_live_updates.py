@@ -13,7 +13,7 @@ import pytest
 
 from index.store import Store
 from tests.index.small_models import model_of, write
-from tests.service.serving import RedisServer
+from tests.service.serving import RedisServer, serving, settings, wait_until
 from tests.service.worker_pair import worker_of, worker_pair
 
 ROUNDS = 100
@@ -87,3 +87,23 @@ def test_a_user_without_events_keeps_cached_answers_while_others_have_events(pai
         reply = client.get("/recommend/u5")
         assert reply.headers["x-cache"] == "local"
         assert reply.content == before[worker_of(reply)].content
+
+
+def test_replicas_that_share_a_journal_in_redis_follow_each_other(
+    store: Store, redis_server: RedisServer
+):
+    redis_server.command("CONFIG", "SET", "appendonly", "yes")
+    redis_server.command("CONFIG", "SET", "appendfsync", "always")
+    shared = settings(store.path, events={"url": redis_server.url})
+    with serving(shared) as teller, serving(shared) as other:
+        gone: set[str] = set()
+        for number in range(10):
+            item = shown(other, "/recommend/u1")[0]
+            event = {"user_id": "u1", "item_id": item, "type": "click", "event_id": f"e{number}"}
+            assert teller.post("/events", json=event).status_code == 202
+            gone.add(item)
+            assert not gone & set(shown(teller, "/recommend/u1")), "of its own, at once"
+            wait_until(lambda: not gone & set(shown(other, "/recommend/u1")))
+        redis_server.kill()
+        for client in (teller, other):
+            assert not gone & set(shown(client, "/recommend/u1")), "what is known stays known"

@@ -53,7 +53,7 @@ def worker_pair(store: Path, **environment: str) -> Generator[tuple[httpx.Client
         return [reply.status_code for reply in replies] == [200, 200]
 
     try:
-        wait_until(connect, 60)
+        wait_until(connect, 100)
         yield clients[0], clients[1]
     finally:
         for client in clients:
