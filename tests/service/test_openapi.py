@@ -1,52 +1,52 @@
 from __future__ import annotations
 
+from collections import Counter
+
 import httpx
 import pytest
-import schemathesis
-from hypothesis import HealthCheck, given
-from hypothesis import settings as hypothesis_settings
-from hypothesis import strategies as st
-from schemathesis.checks import not_a_server_error
-from schemathesis.specs.openapi.checks import (
-    content_type_conformance,
-    response_schema_conformance,
-    status_code_conformance,
-)
 
+from benchmarks.fuzz_api import fuzz, fuzz_operation, operations
 from service.app import create_app
 from service.routes import ROUTERS
 from service.settings import Settings
 
-CHECKS = [
-    not_a_server_error,
-    status_code_conformance,
-    content_type_conformance,
-    response_schema_conformance,
-]
-
 
 @pytest.mark.parametrize("name", sorted(ROUTERS.keys() - {"docs"}))
 def test_no_generated_request_gets_an_undocumented_answer(client: httpx.Client, name: str):
-    schema = schemathesis.openapi.from_dict(client.get("/openapi.json").json())
+    """A small share of `make fuzz`."""
+    found = operations(client.get("/openapi.json").json())
+    for route in ROUTERS[name].routes:
+        if route.include_in_schema:
+            (method,) = route.methods
+            fuzz_operation(found[f"{method} {route.path_format}"], str(client.base_url), 8)
 
-    @hypothesis_settings(
-        max_examples=30,
-        deadline=None,
-        derandomize=True,
-        database=None,
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(data=st.data())
-    def conforms(data: st.DataObject) -> None:
-        documented = [route for route in ROUTERS[name].routes if route.include_in_schema]
-        route = data.draw(st.sampled_from(documented))
-        (method,) = route.methods
-        operation = schema[route.path_format][method]
-        mode = data.draw(st.sampled_from(list(schemathesis.GenerationMode)))
-        case = data.draw(operation.as_strategy(generation_mode=mode))
-        case.call_and_validate(base_url=str(client.base_url), checks=CHECKS)
 
-    conforms()
+def test_the_fuzz_gives_what_a_route_has_no_use_for_to_the_others():
+    def send(most: int, n_cases: int, number: int) -> Counter[int]:
+        return Counter({200: min(most, n_cases)})
+
+    counted, failures = fuzz({"GET /one": 1, "GET /many": 10_000}, 1000, send)
+    assert counted["GET /one"].total() <= 2
+    assert sum(statuses.total() for statuses in counted.values()) >= 1000
+    assert failures == []
+
+
+def test_the_fuzz_says_what_fails_and_goes_on_with_the_rest(client: httpx.Client):
+    """An undocumented status is found: the document is made to lack one."""
+    document = client.get("/openapi.json").json()
+    for status in ("200", "422"):
+        del document["paths"]["/popular"]["get"]["responses"][status]
+    found = operations(document)
+    found = {route: found[route] for route in ("GET /popular", "GET /livez")}
+
+    def send(operation: object, n_cases: int, number: int) -> Counter[int]:
+        return fuzz_operation(operation, str(client.base_url), n_cases)
+
+    counted, failures = fuzz(found, 10, send)
+    assert len(failures) == 1
+    assert failures[0].startswith("GET /popular")
+    assert "Undocumented status code" in failures[0]
+    assert counted["GET /livez"] == {200: 1}
 
 
 def test_the_document_is_the_same_in_every_process(client: httpx.Client):
