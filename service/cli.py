@@ -79,6 +79,40 @@ def doctor(
         raise typer.Exit(1)
 
 
+@app.command()
+def bench(
+    url: Annotated[str, typer.Option(help="Running service.")] = "http://127.0.0.1:8000",
+    target: Annotated[
+        str, typer.Option(help="What is asked for; {user} is replaced by one id after the other.")
+    ] = "/recommend/{user}",
+    users: Annotated[
+        Path | None,
+        typer.Option(help="File with user ids: an id a line, JSON lines or Parquet. [1 to 1000]"),
+    ] = None,
+    connections: Annotated[int, typer.Option(min=1, max=1000, help="Kept open at a time.")] = 8,
+    seconds: Annotated[float, typer.Option(min=0.1, help="How long.")] = 10.0,
+    as_json: JsonOption = False,
+) -> None:
+    """Load a running service from here, and print requests a second and latencies.
+
+    The client takes a processor too: on the same machine it takes it from the service.
+    """
+    from dataclasses import asdict  # noqa: PLC0415
+
+    from index.user_files import read_user_ids  # noqa: PLC0415
+    from service.load import load  # noqa: PLC0415
+
+    user_ids = [str(number) for number in range(1, 1001)] if users is None else read_user_ids(users)
+    report = load(url, target, user_ids, connections=connections, seconds=seconds)
+    if as_json:
+        print_json(asdict(report))
+        return
+    statuses = ", ".join(f"{count:,} x {status}" for status, count in report.statuses.items())
+    print(f"{report.requests_per_second:,.0f} requests a second over {connections} connections")
+    print(f"{report.requests:,} requests in {report.seconds:.1f} s: {statuses}")
+    print("  ".join(f"{name} {value:.2f} ms" for name, value in report.latency_ms.items()))
+
+
 @keys.command()
 def new(
     name: Annotated[str, typer.Argument(help="Whose key it is; shown in logs.")],

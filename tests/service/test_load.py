@@ -1,0 +1,67 @@
+"""The load generator counts what the service counts."""
+
+from __future__ import annotations
+
+import json
+import socket
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from index.errors import ConfigError
+from index.store import Store
+from service.cli import app
+from service.load import WARM_UP_REQUESTS, ServiceAwayError, load
+from tests.index.small_models import model_of, write
+from tests.service.serving import metric, serving, settings
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    write(tmp_path / "run", model_of(20, 30, 32, seed=4))
+    Store(tmp_path / "store").publish(tmp_path / "run")
+    return tmp_path / "store"
+
+
+def test_every_request_is_one_that_the_service_saw(store: Path, tmp_path: Path) -> None:
+    (tmp_path / "users").write_text("u1\nu2\nno/such user\n")
+    with serving(settings(store)) as client:
+        done = CliRunner().invoke(
+            app,
+            [
+                "bench", "--url", str(client.base_url), "--users", str(tmp_path / "users"),
+                "--connections", "3", "--seconds", "0.3", "--json",
+            ],
+            catch_exceptions=False,
+        )  # fmt: skip
+        report = json.loads(done.stdout)
+        seen = sum(
+            metric(
+                client, "http_request_duration_seconds_count", method="GET", status=status,
+                route="/recommend/{user_id}",
+            )
+            for status in ("200",)
+        )  # fmt: skip
+    assert report["statuses"] == {"200": report["requests"]}
+    assert seen == report["requests"] + min(3, WARM_UP_REQUESTS)
+    assert report["requests"] >= 3
+    latency = report["latency_ms"]
+    assert 0 < latency["p50"] <= latency["p99"] <= latency["max"]
+
+
+def test_replies_that_are_errors_are_counted_as_such(store: Path) -> None:
+    with serving(settings(store)) as client:
+        url = str(client.base_url)
+        report = load(url, "/recommend/{user}?k=0", ["u1"], connections=1, seconds=0.1)
+    assert report.statuses == {"422": report.requests}
+
+
+def test_a_service_that_is_away_is_told_in_one_line() -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{probe.getsockname()[1]}"
+    with pytest.raises(ServiceAwayError, match="start `hashrec serve`"):
+        load(url, "/", ["u"], connections=1, seconds=0.1)
+    with pytest.raises(ConfigError, match="write http://HOST:PORT"):
+        load("https://127.0.0.1", "/", ["u"], connections=1, seconds=0.1)
