@@ -8,6 +8,7 @@ from typing import Annotated, TypedDict
 
 from fastapi import Depends, Request
 from fastapi.exceptions import RequestValidationError
+from starlette.convertors import PathConvertor, register_url_convertor
 
 from service.access import Access
 from service.cached_recommender import CachedRecommender
@@ -76,4 +77,14 @@ async def refuse_repeated_options(request: Request) -> None:
         )
 
 
+class _IdConvertor(PathConvertor):
+    """Takes every character, as ids do.
+
+    Starlette's own `path` ends at a line break, so that one user's path led to another's list.
+    """
+
+    regex = "(?s:.*)"
+
+
+register_url_convertor("id", _IdConvertor())  # for paths such as `/users/{user_id:id}`
 ServicesDependency = Annotated[Services, Depends(get_services)]

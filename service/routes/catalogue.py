@@ -73,7 +73,7 @@ async def items(
 
 
 @router.get(
-    "/items/{item_id:path}",
+    "/items/{item_id:id}",
     responses={200: {"model": CatalogueItem}, **documented(404, 422, 500, 503)},
     response_class=Response,
 )
@@ -84,7 +84,7 @@ async def get_item(services: ServicesDependency, item_id: ItemId) -> Response:
 
 
 @router.put(
-    "/items/{item_id:path}",
+    "/items/{item_id:id}",
     responses={
         200: {"model": CatalogueItem, "description": "The item, which is kept."},
         **documented(400, 403, 404, 413, 422, 500, 503),
@@ -100,7 +100,7 @@ async def put_item(services: ServicesDependency, item_id: ItemId, body: ItemBody
 
 
 @router.patch(
-    "/items/{item_id:path}",
+    "/items/{item_id:id}",
     responses={
         200: {"model": CatalogueItem, "description": "The item, which is kept."},
         **documented(400, 403, 404, 413, 422, 500, 503),
@@ -121,7 +121,7 @@ async def patch_item(services: ServicesDependency, item_id: ItemId, body: ItemBo
 
 
 @router.delete(
-    "/items/{item_id:path}",
+    "/items/{item_id:id}",
     status_code=204,
     responses={204: {"description": "The item is gone."}, **documented(403, 404, 422, 500, 503)},
     **CHANGES,
@@ -138,7 +138,7 @@ async def delete_item(services: ServicesDependency, item_id: ItemId) -> Response
 
 
 @router.get(
-    "/users/{user_id:path}",
+    "/users/{user_id:id}",
     tags=["users"],
     responses={200: {"model": UserReply}, **documented(404, 422, 500, 503)},
     response_class=Response,

@@ -15,7 +15,7 @@ router = APIRouter(tags=["items"], dependencies=[Depends(refuse_repeated_options
 
 
 @router.get(
-    "/items/{item_id:path}/similar",
+    "/items/{item_id:id}/similar",
     responses=list_responses(SimilarReply, 404),
     response_class=Response,
 )

@@ -14,7 +14,7 @@ from service.schemas import LatestQuery, LatestReply, PopularQuery, PopularReply
 router = APIRouter(tags=["items"], dependencies=[Depends(refuse_repeated_options)])
 
 
-@router.get("/popular", responses=list_responses(PopularReply), response_class=Response)
+@router.get("/popular", responses=list_responses(PopularReply, 414), response_class=Response)
 async def popular(
     request: Request, services: ServicesDependency, query: Annotated[PopularQuery, Query()]
 ) -> Response:
@@ -23,7 +23,7 @@ async def popular(
     return ListResponse(request, answer, services)
 
 
-@router.get("/latest", responses=list_responses(LatestReply), response_class=Response)
+@router.get("/latest", responses=list_responses(LatestReply, 414), response_class=Response)
 async def latest(
     request: Request, services: ServicesDependency, query: Annotated[LatestQuery, Query()]
 ) -> Response:

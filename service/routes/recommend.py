@@ -28,8 +28,8 @@ router = APIRouter(tags=["recommendations"], dependencies=[Depends(refuse_repeat
 
 
 @router.get(
-    "/recommend/{user_id:path}",
-    responses=list_responses(RecommendReply, 404, 410),
+    "/recommend/{user_id:id}",
+    responses=list_responses(RecommendReply, 404, 410, 414),
     response_class=Response,
 )
 async def recommend(

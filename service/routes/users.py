@@ -15,7 +15,7 @@ router = APIRouter(tags=["users"], dependencies=[Depends(refuse_repeated_options
 
 
 @router.get(
-    "/users/{user_id:path}/similar",
+    "/users/{user_id:id}/similar",
     responses=list_responses(SimilarUsersReply, 404),
     response_class=Response,
 )

@@ -186,3 +186,13 @@ def test_nothing_of_this_counts_as_a_failure(client: httpx.Client):
         if labels["status"].startswith("5") and value
     ]
     assert failed == []
+
+
+@pytest.mark.parametrize("path", ["/recommend/{}?strict=true", "/users/{}/similar", "/items/{}"])
+def test_a_line_break_is_part_of_an_id_and_not_its_end(client: httpx.Client, path: str):
+    known = "i1" if "items" in path else "u1"
+    assert client.get(path.format(known)).status_code == 200
+    for other in (f"{known}%0A", f"%0A{known}"):
+        reply = client.get(path.format(other))
+        assert reply.status_code == 404
+        assert reply.json()["type"].startswith("urn:hashrec:unknown"), reply.text

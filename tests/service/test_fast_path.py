@@ -14,7 +14,10 @@ from service.fast_path import plain_request
 from tests.service.serving import logged, metric, serving, settings
 
 PER_REQUEST = {"date", "server-timing"}
-IDS = ("u1", "nobody", "a%2Fb", "Zo%C3%AB", "%00", "x" * 512, "x" * 513, "", "batch", "%ff")
+IDS = (
+    *("u1", "nobody", "a%2Fb", "Zo%C3%AB", "%00", "x" * 512, "x" * 513, "", "batch", "%ff"),
+    *("u1%0A", "%0Au1", "a%0Db%0Ac", "%E2%80%A8"),
+)
 QUERIES = ("", "?", "?k=7", "?n=7", "?k=500", "?k=501", "?k=0", "?k=07", "?k=", "?k=a", "?j=7")
 MORE_QUERIES = ("?k=7&n=7", "?k=7&n=8", "?strict=true", "?exclude_seen=false", "?k=7&k=8", "?K=7")
 
