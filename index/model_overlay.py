@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -53,18 +53,22 @@ class OverlayView:
         catalogue: as it was changed.
         positives: int64, ascending, rows of the user's positive events that the model has not
             learned from.
-        negatives: int64, ascending, rows of the negative ones.
+        negatives: int64, ascending, rows of all negative ones, if there is any event that the model
+            has not learned from.
+        refused: int64, ascending, rows of the negative events before the model learned, which
+            taught it nothing.
         new_items: those of `catalogue.added` that the user has events about.
     """
 
     catalogue: CatalogueView
     positives: Rows = field(default_factory=lambda: NO_ROWS)
     negatives: Rows = field(default_factory=lambda: NO_ROWS)
+    refused: Rows = field(default_factory=lambda: NO_ROWS)
     new_items: frozenset[str] = frozenset()
 
     @property
     def has_events(self) -> bool:
-        """Whether there is anything about the user."""
+        """Whether the user did anything that the model has not learned from."""
         return len(self.positives) > 0 or len(self.negatives) > 0
 
 
@@ -111,17 +115,17 @@ class ModelOverlay:
         catalogue = self.catalogue()
         if user_id is None:
             return OverlayView(catalogue)
+        refused = self._known_rows(self.overlay.refused(user_id, self.after))
         events = self.events(user_id)
         if not len(events):
-            return OverlayView(catalogue)
+            return OverlayView(catalogue, refused=refused)
         new = frozenset(
             item_id
             for item_id in (*events.positives, *events.negatives)
             if item_id in catalogue.added
         )
-        return OverlayView(
-            catalogue, self._known_rows(events.positives), self._known_rows(events.negatives), new
-        )
+        negatives = np.union1d(self._known_rows(events.negatives), refused)
+        return OverlayView(catalogue, self._known_rows(events.positives), negatives, refused, new)
 
     def events(self, user_id: str) -> UserEvents:
         """Return a user's events that the model has not learned from."""
@@ -133,7 +137,9 @@ class ModelOverlay:
             self._take_over(self.overlay.changed_items(self._view.position))
         return self._view
 
-    def _known_rows(self, item_ids: Iterable[str]) -> Rows:
+    def _known_rows(self, item_ids: Sequence[str]) -> Rows:
+        if not item_ids:
+            return NO_ROWS
         return np.sort(np.array(self._model.items.known_rows(item_ids), dtype=np.int64))
 
     def _take_over(self, changed: Mapping[str, ItemState]) -> None:

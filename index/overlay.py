@@ -53,19 +53,20 @@ class Overlay:
 
     Not for several threads; everything it returns is immutable.
 
-    Memory grows with the distinct pairs of user and item in the events since `floor`, up to
-    160 bytes each, and with the changed items, about 350 bytes each beside their attributes; a user
-    takes some 200 bytes more. A repeated event takes nothing, and `forget` gives back what every
-    served model has learned.
+    Memory grows with the distinct pairs of user and item in the events since `floor` and in all
+    negative ones, up to 160 bytes each, and with the changed items, about 350 bytes each beside
+    their attributes; a user takes some 200 bytes more. A repeated event takes nothing, and `forget`
+    gives back what every served model has learned.
 
     Args:
-        negative_types: types of events that say no; all others say yes.
-        floor: entries up to here are not applied, but for changes of the catalogue.
+        negative_types: types of events that say no; all others say yes. A model does not know what
+            was refused, so the last event of a pair stays here if it is a negative one.
+        floor: other events up to here are not applied.
 
     Attributes:
         position: of the last entry applied.
         catalogue_position: of the last change of the catalogue, 0 for none.
-        floor: events up to here are not known.
+        floor: positive events up to here are not known.
     """
 
     def __init__(self, negative_types: Collection[str] = NEGATIVE_TYPES, *, floor: int = 0) -> None:
@@ -86,8 +87,7 @@ class Overlay:
                 continue
             record = entry.record
             if isinstance(record, Event):
-                if position > self.floor:
-                    self._take_event(position, record)
+                self._take_event(position, record)
             else:
                 self._take_change(position, record)
             self.position = position
@@ -102,7 +102,7 @@ class Overlay:
 
     def user_ids(self) -> list[str]:
         """Return the users with events above `floor`, in the order of their first."""
-        return list(self._users)
+        return [user_id for user_id in self._users if self.user_position(user_id, self.floor)]
 
     def user_events(self, user_id: str, after: int = 0) -> UserEvents:
         """Return the items of a user's events at positions above `after`."""
@@ -117,6 +117,11 @@ class Overlay:
                 break
             (positives if position > 0 else negatives).append(item_id)
         return UserEvents(tuple(positives), tuple(negatives))
+
+    def refused(self, user_id: str, up_to: int) -> list[str]:
+        """Return the items whose last event by a user was a negative one, up to a position."""
+        items = self._users.get(user_id)
+        return [] if items is None else [item for item, at in items.items() if -up_to <= at < 0]
 
     def item(self, item_id: str) -> ItemState | None:
         """Return what was changed of an item, None for nothing."""
@@ -134,7 +139,7 @@ class Overlay:
         return changed
 
     def forget(self, position: int) -> None:
-        """Drop events up to a position: every model that is served has learned from them."""
+        """Drop positive events up to a position: every served model has learned from them."""
         if position <= self.floor:
             return
         self.floor = position
@@ -142,7 +147,8 @@ class Overlay:
             for item_id in list(items):
                 if abs(items[item_id]) > position:
                     break
-                del items[item_id]
+                if items[item_id] > 0:
+                    del items[item_id]
             if not items:
                 del self._users[user_id]
 
@@ -150,7 +156,12 @@ class Overlay:
         items = self._users.setdefault(event.user_id, {})
         item_id = sys.intern(event.item_id)  # one string, however many users have it
         items.pop(item_id, None)
-        items[item_id] = -position if event.type in self._negative_types else position
+        if event.type in self._negative_types:
+            items[item_id] = -position
+        elif position > self.floor:
+            items[item_id] = position
+        elif not items:
+            del self._users[event.user_id]
 
     def _take_change(self, position: int, change: ItemChange) -> None:
         before = self._items.pop(change.item_id, None)

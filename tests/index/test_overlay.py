@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_models import CATEGORIES, model_of
+from small_models import CATEGORIES, in_memory, model_of
 
 from index.journal import Entry, Event, ItemChange, Record
 from index.model import Model
 from index.model_overlay import ModelOverlay
 from index.overlay import ItemState, Overlay, UserEvents
+from index.recommender import Options, Recommender
 
 MODEL = model_of(n_users=6, n_items=12, n_bits=16, seed=1)
 
@@ -73,6 +74,38 @@ def test_what_every_model_has_learned_is_forgotten_and_changes_of_items_are_not(
     assert overlay.item("a") == ItemState(1, hidden=True)
     overlay.forget(3)
     assert (overlay.user_position("v"), overlay.floor, overlay.position) == (0, 3, 3)
+
+
+def test_what_a_user_refused_stays_known_after_a_model_learned_until_the_user_takes_it():
+    records = [event("u1", "i1", "dislike"), event("u1", "i2"), event("u2", "i3", "skip")]
+    forgotten, later = overlay_of(*records), Overlay(floor=3)
+    forgotten.forget(3)
+    later.apply(entries(*records))
+    for overlay in (forgotten, later):
+        assert overlay.user_ids() == []
+        assert (overlay.refused("u1", 3), overlay.refused("u1", 0)) == (["i1"], [])
+        view = bound(overlay, after=3).view("u1")
+        assert (view.has_events, view.refused.tolist()) == (False, [MODEL.items.row("i1")])
+        assert bound(overlay, after=3).stamp("u1") is None
+        overlay.apply(entries(event("u1", "i4"), start=4))
+        view = bound(overlay, after=3).view("u1")
+        assert (view.has_events, view.negatives.tolist()) == (True, view.refused.tolist())
+        overlay.apply(entries(event("u1", "i1"), start=5))
+        assert overlay.refused("u1", 5) == []
+        assert len(bound(overlay, after=3).view("u1").negatives) == 0
+
+
+def test_a_recommender_leaves_out_what_was_refused_before_the_model_learned():
+    overlay = overlay_of(event("u1", "i1", "dislike"))
+    view = bound(overlay, after=1).view("u1")
+    recommender = Recommender(in_memory(MODEL))
+    options = Options(exclude_seen=False)
+    with_it = recommender.recommend("u1", 12, options)
+    without = recommender.recommend("u1", 12, options, overlay=view)
+    assert without.source == "personal"
+    assert [item.item_id for item in without.items] == [
+        item.item_id for item in with_it.items if item.item_id != "i1"
+    ]
 
 
 def test_events_below_the_floor_are_not_taken_in_but_changes_of_items_are():

@@ -26,8 +26,8 @@ from training.refining import fit_refiner
 from training.scorer import Csr, LinearScorer, Scorer
 from training.spectral import right_singular_vectors, scaled
 
-# A list is twice as long as the perplexity. A longer tail, however little it weighs, costs accuracy;
-# only narrow targets, on sparse data, lose by ending so soon.
+# A list is twice as long as the perplexity. A longer tail, however little it weighs, costs
+# accuracy, but for narrow targets, as on sparse data.
 _LIST_LENGTH = 2
 _LEAST_LENGTH = 100
 _LEAST_STEPS = 6  # of an epoch: small data come in small batches
