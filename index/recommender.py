@@ -582,6 +582,8 @@ class Recommender:
     ) -> NDArray[np.integer]:
         """Return a user's rows to leave out, ascending and distinct."""
         excluded = self._seen(user_row) if options.exclude_seen else NO_ROWS
+        if len(overlay.refused):
+            excluded = np.union1d(excluded, overlay.refused)
         if overlay.has_events:
             excluded = np.union1d(excluded, overlay.negatives)
             if options.exclude_seen:
