@@ -177,7 +177,7 @@ def recommend(
         answer = recommender.recommend(user_id, k, strict=strict)
     if as_json:
         items = [
-            {**asdict(item), "title": recommender.title(item.item_id)} for item in answer.items
+            {**item._asdict(), "title": recommender.title(item.item_id)} for item in answer.items
         ]
         print_json({"user_id": user_id, **asdict(answer), "items": items})
         return

@@ -106,8 +106,7 @@ class Stretch:
 
     def first(self, n: int) -> Stretch:
         """Return the first n."""
-        ranking = Ranking(self.ranking.rows[:n], self.ranking.hamming[:n])
-        return Stretch(ranking, self.scores[:n])
+        return Stretch(self.ranking.first(n), self.scores[:n])
 
     def place(self, position: int) -> Place:
         """Return where an item stands."""
@@ -229,7 +228,7 @@ class Order:
             found = self._scan(after, count, until)
         else:
             found = self._search(after, count, until)
-        return found if count is None else Ranking(found.rows[:count], found.hamming[:count])
+        return found if count is None else found.first(count)
 
     def _scan(self, after: Head | None, count: int | None, until: Head | None) -> Ranking:
         """Look at the distances of all items: however far behind, it costs the same."""

@@ -30,9 +30,9 @@ class Page(NamedTuple):
 def plain_page(order: Order, place: Place | None, k: int) -> Page:
     """Return the k items behind a place."""
     found = order.after(place, k + 1)
-    page = found.first(k)
-    last = page.place(len(page) - 1) if len(page) else place
-    return Page(page.ranking, last, None, len(found) > k)
+    n = min(k, len(found))
+    last = found.place(n - 1) if n else place
+    return Page(found.ranking.first(n), last, None, len(found) > k)
 
 
 def diverse_page(

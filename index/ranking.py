@@ -22,6 +22,10 @@ class Ranking:
     rows: Rows
     hamming: NDArray[np.int32]
 
+    def first(self, n: int) -> Ranking:
+        """Return the first n."""
+        return Ranking(self.rows[:n], self.hamming[:n])
+
 
 NO_ROWS: Rows = np.empty(0, dtype=np.int64)
 _FEW_HIDDEN = 256  # fetched along rather than searched for again
@@ -70,7 +74,9 @@ def _search(
         keep = rows >= 0
         if subset.rows is not None:
             rows = subset.rows[rows]
-        keep &= ~contained(rows, dropped) & ~contained(rows, hidden)
+        keep &= ~contained(rows, dropped)
+        if len(hidden):
+            keep &= ~contained(rows, hidden)
         rankings.append(Ranking(rows[keep][:k], distances[keep][:k]))
     return rankings
 
