@@ -89,7 +89,7 @@ class ModelOverlay:
         self.after = after
         self._model = model
         self._hidden_by_model = model.item_table.hidden
-        self._view = CatalogueView.unchanged(model.item_table)
+        self._without_events = OverlayView(CatalogueView.unchanged(model.item_table))
         self._attributes: dict[str, Mapping[str, Any]] = {}
         self._added: dict[str, bool] = {}
         self._members: dict[str, Members] = {}
@@ -114,11 +114,11 @@ class ModelOverlay:
         """Return what is so at this moment, for a user or for nobody in particular."""
         catalogue = self.catalogue()
         if user_id is None:
-            return OverlayView(catalogue)
+            return self._without_events
         refused = self._known_rows(self.overlay.refused(user_id, self.after))
         events = self.events(user_id)
         if not len(events):
-            return OverlayView(catalogue, refused=refused)
+            return OverlayView(catalogue, refused=refused) if len(refused) else self._without_events
         new = frozenset(
             item_id
             for item_id in (*events.positives, *events.negatives)
@@ -133,9 +133,10 @@ class ModelOverlay:
 
     def catalogue(self) -> CatalogueView:
         """Return the catalogue as it is at this moment."""
-        if self._view.position != self.overlay.catalogue_position:
-            self._take_over(self.overlay.changed_items(self._view.position))
-        return self._view
+        position = self._without_events.catalogue.position
+        if position != self.overlay.catalogue_position:
+            self._take_over(self.overlay.changed_items(position))
+        return self._without_events.catalogue
 
     def _known_rows(self, item_ids: Sequence[str]) -> Rows:
         if not item_ids:
@@ -175,9 +176,9 @@ class ModelOverlay:
             gone = np.sort(np.array(left.get(name, ()), dtype=np.int64))
             rows = _merged(rows[~contained(rows, gone)], joined.get(name, ()))
             self._members[name] = Members(rows)
-        rows = self._view.hidden
+        rows = self._without_events.catalogue.hidden
         rows = rows[~contained(rows, np.sort(np.array(touched, dtype=np.int64)))]
-        self._view = CatalogueView(
+        catalogue = CatalogueView(
             self.overlay.catalogue_position,
             _merged(rows, hidden),
             dict(self._attributes),
@@ -185,6 +186,7 @@ class ModelOverlay:
             frozenset(self._deleted),
             dict(self._added),
         )
+        self._without_events = OverlayView(catalogue)
 
     def _take_over_added(self, item_id: str, state: ItemState) -> None:
         if state.attributes is not None:

@@ -128,7 +128,14 @@ def _written(bookmark: Bookmark) -> bytes:
         numbers += [
             row - before for before, row in zip((0, *block.shown), block.shown, strict=False)
         ]
-    return bytes((members,)) + b"".join(map(_number, numbers)) + bookmark.code
+    written = bytearray((members,))
+    for number in numbers:
+        rest = number
+        while rest > 127:
+            written.append(rest & 127 | 128)
+            rest >>= 7
+        written.append(rest)
+    return bytes(written + bookmark.code)
 
 
 def _read(content: bytes) -> Bookmark:
@@ -166,14 +173,3 @@ def _read(content: bytes) -> Bookmark:
 def _place_numbers(place: Place) -> Iterable[int]:
     score = 2 * place.score if place.score >= 0 else -2 * place.score - 1
     return place.stage, score, place.hamming, place.row
-
-
-def _number(value: int) -> bytes:
-    if value < 128:
-        return bytes((value,))
-    encoded = bytearray()
-    while value > 127:
-        encoded.append(value & 127 | 128)
-        value >>= 7
-    encoded.append(value)
-    return bytes(encoded)

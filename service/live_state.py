@@ -69,9 +69,10 @@ class LiveState:
         if journal is None:
             return None
         try:
-            return self._bound.get(recommender) if self._is_level(journal) else None
+            is_level = journal.position() <= self._overlay.position
         except JournalError:
             return None
+        return self._bound.get(recommender) if is_level else None
 
     async def catch_up(self, recommender: Recommender) -> ModelOverlay | None:
         """Apply what the journal has by now, and return the overlay as a model sees it.
@@ -93,9 +94,6 @@ class LiveState:
             else:
                 self.available = True
         return self._bind(recommender)
-
-    def _is_level(self, journal: Journal) -> bool:
-        return journal.position() <= self._overlay.position
 
     async def _read_up_to(self, journal: Journal, position: int) -> None:
         while position > (known := self._overlay.position):

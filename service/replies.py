@@ -36,21 +36,21 @@ def body(
         described: returns the attributes of an item that were asked for; None gives the title.
     """
     items: list[dict[str, Any]] = []
-    for item in recommendation.items:
+    for item_id, rank, score, hamming, source, explanation in recommendation.items:
         entry: dict[str, Any] = {
-            "item_id": item.item_id,
-            "rank": item.rank,
-            "score": item.score,
-            "hamming": item.hamming,
-            "source": item.source,
+            "item_id": item_id,
+            "rank": rank,
+            "score": score,
+            "hamming": hamming,
+            "source": source,
         }
         if described is not None:
-            for field, value in described(item.item_id).items():
+            for field, value in described(item_id).items():
                 entry.setdefault(field, value)
-        elif (name := title(item.item_id)) is not None:
+        elif (name := title(item_id)) is not None:
             entry["title"] = name
-        if item.explanation is not None:
-            entry["explanation"] = _explanation(item.explanation, title)
+        if explanation is not None:
+            entry["explanation"] = _explanation(explanation, title)
         items.append(entry)
     reply: dict[str, Any] = {
         **subject,
