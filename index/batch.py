@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from index.bulk import rank_users
 from index.model_overlay import ModelOverlay, OverlayView
 from index.ranking import Ranking
 from index.recommender import Recommendation, Recommender
@@ -88,9 +89,7 @@ def _recommend_some(
         for user_id, view in zip(user_ids, views, strict=True)
     ]
     known = np.array([row for row in rows if row is not None], dtype=np.int64)
-    rankings = iter(
-        list(recommender.rank_users(known, k, catalogue=nobody.catalogue)) if len(known) else []
-    )
+    rankings = iter(list(rank_users(recommender.artifact, known, k, catalogue=nobody.catalogue)))
     found = [None if row is None else next(rankings) for row in rows]
     # An item stands in many lists: its id is looked up once.
     distinct = np.unique(np.concatenate([r.rows for r in found if r] or [np.empty(0, np.int64)]))

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from index.listing import Allowed
+from index.listing import Allowed, popular_items
 from index.model import Model
 from index.model_overlay import OverlayView, categories_of
 from index.ranking import Rows
@@ -62,6 +62,19 @@ class Latest:
         ]
         found.sort(key=_newest_first)
         return found[:k]
+
+    def items(
+        self, k: int, allowed: Allowed, options: Options, overlay: OverlayView
+    ) -> list[RecommendedItem]:
+        """List the newest items, and popular ones where there are not enough; see `newest`."""
+        newest = self.newest(k, allowed, options, overlay)
+        items = latest_items(self._model, newest)
+        taken = np.array([new.row for new in newest if new.row is not None], dtype=np.int64)
+        rows = allowed.most_popular(
+            len(self._model.items), k - len(items), after=-1, taken=np.sort(taken)
+        )
+        source = allowed.popular_source
+        return items + popular_items(self._model, rows, source, first_rank=len(items) + 1)
 
     @cached_property
     def _order(self) -> tuple[Rows, NDArray[np.float64]]:

@@ -43,6 +43,9 @@ class Options:
         return "category_popular" if self.categories else "popular"
 
 
+NO_OPTIONS = Options()
+
+
 @dataclass(frozen=True, slots=True)
 class OwnItem:
     """An item of the user's own.

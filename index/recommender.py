@@ -1,13 +1,14 @@
 """`Recommender`: from an external id to the items to show, over one artifact.
 
-This is the only ranking path. The service answers with it and the offline evaluation measures it,
-so a published figure describes what a user gets.
+This is the only ranking path. The service answers with it, and `index.bulk`, which the offline
+evaluation measures, searches and re-ranks by the same functions: a published figure describes what
+a user gets.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -16,23 +17,23 @@ from numpy.typing import NDArray
 from index.artifact import Artifact
 from index.backends import FaissFlat, HammingIndex
 from index.codes import BinaryCodes
-from index.encoder import Encoder
 from index.errors import (
     ConfigError,
-    NoEncoderError,
     UnknownHistoryError,
     UnknownItemError,
     UnknownUserError,
     shorten,
 )
-from index.latest import Latest, latest_items
-from index.listing import Allowed, Reasons, near_items, popular_items
+from index.fold_in import fold_in, require_encoder
+from index.latest import Latest
+from index.listing import Allowed, near_items
 from index.model_overlay import CatalogueView, OverlayView
-from index.order import POPULAR, Bookmark, Order, Place
-from index.pages import diverse_page, plain_page
-from index.ranking import NO_ROWS, Ranking, Rows, most_popular, nearest
+from index.next_items import next_items
+from index.order import Bookmark
+from index.ranking import NO_ROWS, nearest
 from index.recommendation import (
     MAX_K,
+    NO_OPTIONS,
     CategoryMode,
     Options,
     Recommendation,
@@ -43,10 +44,10 @@ from index.recommendation import (
     require_k,
 )
 from index.seen import RowLists, common, contained
+from index.similar_users import nearest_users
 from index.subsets import Subset, Subsets
 
 __all__ = [
-    "BATCH",
     "MAX_K",
     "CategoryMode",
     "Options",
@@ -56,7 +57,6 @@ __all__ = [
     "Source",
 ]
 
-BATCH = 256  # queries a search takes at once: bounds the memory of batch ranking
 _POPULAR_START = Bookmark("popular", 0)
 
 
@@ -97,7 +97,7 @@ class Recommender:
         self,
         user_id: str,
         k: int = 10,
-        options: Options | None = None,
+        options: Options = NO_OPTIONS,
         *,
         strict: bool = False,
         overlay: OverlayView | None = None,
@@ -124,27 +124,24 @@ class Recommender:
             ConfigError: k or the diversity is out of range.
             UnknownUserError: the user is unknown and `strict` is set.
         """
-        options, overlay = options or Options(), overlay or self._unchanged
         require_k(k)
         require_diversity(options.diversity)
-        user_row = self._model.users.row(user_id)
-        allowed = self._allowed(self._excluded(user_row, options, overlay), options, overlay)
+        overlay = overlay or self._unchanged
+        user_row = self._user_row(user_id)
+        allowed = self._allowed_for(user_row, options, overlay)
         if bookmark is None:
             bookmark = self._start(user_row, overlay)
             if strict and bookmark.kind == "popular":
                 raise UnknownUserError(user_id)
-        own = self._seen(user_row)
-        if overlay.has_events:
-            own = np.union1d(own[~contained(own, overlay.negatives)], overlay.positives)
-        items, following = self._page(allowed, k, options, bookmark, user_row=user_row, own=own)
-        return self._answer(allowed, bookmark, items, following)
+        own = self._own(user_row, overlay) if options.explain else NO_ROWS
+        return self._answer(allowed, k, options, bookmark, user_row=user_row, own=own)
 
     def recommend_history(
         self,
         positive: Collection[str],
         negative: Collection[str] = (),
         k: int = 10,
-        options: Options | None = None,
+        options: Options = NO_OPTIONS,
         *,
         strict: bool = False,
         overlay: OverlayView | None = None,
@@ -171,10 +168,9 @@ class Recommender:
             UnknownHistoryError: no positive item is known and `strict` is set.
             NoEncoderError: the artifact is from before there were encoders.
         """
-        options, overlay = options or Options(), overlay or self._unchanged
         require_k(k)
         require_diversity(options.diversity)
-        self._require_encoder()
+        require_encoder(self.artifact)
         taken, refused = frozenset(positive), frozenset(negative)
         if both := taken & refused:
             raise ConfigError(f"item {shorten(min(both))!r} is both positive and negative")
@@ -187,21 +183,21 @@ class Recommender:
         if options.exclude_seen:
             dropped.append(positives)
         excluded = np.unique(np.concatenate(dropped)).astype(np.int64)
-        allowed = self._allowed(excluded, options, overlay)
+        allowed = self._allowed(excluded, options, overlay or self._unchanged)
         if not len(positives) and strict:
             raise UnknownHistoryError(len(taken))
         if bookmark is None:
             bookmark = _POPULAR_START
             if len(positives):
-                code = self._fold_in(_one_list(positives), _one_list(negatives))
+                code = fold_in(self.artifact, _one_list(positives), _one_list(negatives))
                 bookmark = Bookmark("fold_in", 0, code.packed.tobytes())
-        items, following = self._page(allowed, k, options, bookmark, own=positives)
-        return self._answer(allowed, bookmark, items, following, n_unknown)
+        answer = self._answer(allowed, k, options, bookmark, own=positives)
+        return dataclasses.replace(answer, n_unknown=n_unknown)
 
     def popular(
         self,
         k: int = 10,
-        options: Options | None = None,
+        options: Options = NO_OPTIONS,
         *,
         user_id: str | None = None,
         overlay: OverlayView | None = None,
@@ -217,17 +213,15 @@ class Recommender:
         Raises:
             ConfigError: k is out of range.
         """
-        options, overlay = options or Options(), overlay or self._unchanged
         require_k(k)
-        user_row = None if user_id is None else self._model.users.row(user_id)
-        allowed = self._allowed(self._excluded(user_row, options, overlay), options, overlay)
-        items, following = self._page(allowed, k, options, _POPULAR_START)
-        return self._answer(allowed, _POPULAR_START, items, following)
+        user_row = self._user_row(user_id)
+        allowed = self._allowed_for(user_row, options, overlay or self._unchanged)
+        return self._answer(allowed, k, options, _POPULAR_START)
 
     def latest(
         self,
         k: int = 10,
-        options: Options | None = None,
+        options: Options = NO_OPTIONS,
         *,
         user_id: str | None = None,
         overlay: OverlayView | None = None,
@@ -245,18 +239,12 @@ class Recommender:
         Raises:
             ConfigError: k is out of range.
         """
-        options, overlay = options or Options(), overlay or self._unchanged
         require_k(k)
-        user_row = None if user_id is None else self._model.users.row(user_id)
-        allowed = self._allowed(self._excluded(user_row, options, overlay), options, overlay)
-        newest = self._latest.newest(k, allowed, options, overlay)
-        items = latest_items(self._model, newest)
-        taken = np.array([new.row for new in newest if new.row is not None], dtype=np.int64)
-        filler, _ = self._popular_page(
-            allowed, k - len(items), _POPULAR_START, n_before=len(items), taken=np.sort(taken)
-        )
-        source = "latest" if items else allowed.popular_source
-        return Recommendation(self.version, source, (*items, *filler))
+        overlay = overlay or self._unchanged
+        allowed = self._allowed_for(self._user_row(user_id), options, overlay)
+        items = self._latest.items(k, allowed, options, overlay)
+        source = items[0].source if items else allowed.popular_source
+        return Recommendation(self.version, source, tuple(items))
 
     def similar_items(
         self, item_id: str, k: int = 10, *, overlay: OverlayView | None = None
@@ -289,9 +277,6 @@ class Recommender:
     ) -> list[SimilarUser]:
         """Return the users whose codes are nearest to a user's, without that user; ties by row.
 
-        All codes are read, a million of 192 bits in a few milliseconds: an index over them would
-        hold as much memory as that of the items, for a question that is asked rarely.
-
         Args:
             user_id: external id.
             k: length of the list, 1 to 500.
@@ -302,25 +287,12 @@ class Recommender:
             UnknownUserError: the user has no code.
         """
         require_k(k)
-        user_row = self._model.users.row(user_id)
+        user_row = self._user_row(user_id)
         start = self._start(user_row, overlay or self._unchanged)
         if start.kind == "popular":
             raise UnknownUserError(user_id)
         code = BinaryCodes(np.frombuffer(start.code, dtype=np.uint8)[None])
-        distances = self._model.user_codes.distances(code)
-        if user_row is not None:
-            distances[user_row] = self.n_bits + 1
-        n = min(k, len(distances) - (user_row is not None))
-        if not n:
-            return []
-        last = np.partition(distances, n - 1)[n - 1]
-        near = np.flatnonzero(distances <= last)
-        rows = near[np.argsort(distances[near], kind="stable")][:n]
-        found = zip(self._model.users.ids(rows), distances[rows].tolist(), strict=True)
-        return [
-            SimilarUser(other, rank, 1 - hamming / self.n_bits, hamming)
-            for rank, (other, hamming) in enumerate(found, 1)
-        ]
+        return nearest_users(self._model, code, user_row, k)
 
     def attributes(self, item_id: str) -> Mapping[str, Any]:
         """Return an item's attributes as the model has them, none for an item it does not have."""
@@ -332,104 +304,16 @@ class Recommender:
         row = self._model.items.row(item_id)
         return None if row is None else self._model.item_table.title(row)
 
-    def rank_users(
-        self,
-        user_rows: NDArray[np.integer],
-        k: int,
-        *,
-        exclude_seen: bool = True,
-        rerank: bool = True,
-        catalogue: CatalogueView | None = None,
-    ) -> Iterator[Ranking]:
-        """Rank the whole catalogue for many users, in the order of `user_rows`.
-
-        Args:
-            user_rows: int, shape (n,).
-            k: length of each list; not bounded by the service's limit.
-            exclude_seen: leave out what each user has interacted with.
-            rerank: as the service does where the model can; False ranks by Hamming distance alone.
-            catalogue: as it was changed; None leaves it as the model has it.
-        """
-        nothing, hidden = NO_ROWS, (catalogue or self._unchanged.catalogue).hidden
-        for start in range(0, len(user_rows), BATCH):
-            batch = user_rows[start : start + BATCH]
-            excluded = [self._model.seen[int(row)] if exclude_seen else nothing for row in batch]
-            codes = self._model.user_codes[batch]
-            yield from self._personal(
-                self._everything, codes, batch, excluded, k, hidden=hidden, rerank=rerank
-            )
-
-    def rank_histories(
-        self, positives: RowLists, negatives: RowLists | None, k: int
-    ) -> Iterator[Rows]:
-        """Rank the whole catalogue for many histories, as `recommend_history` does for one.
-
-        Args:
-            positives: item rows that each user took.
-            negatives: item rows that each user refused, as many lists; None is none.
-            k: length of each list; not bounded by the service's limit.
-
-        Raises:
-            NoEncoderError: the artifact is from before there were encoders.
-        """
-        codes, hidden = self._fold_in(positives, negatives), self._unchanged.catalogue.hidden
-        for start in range(0, len(positives), BATCH):
-            batch = range(start, min(start + BATCH, len(positives)))
-            excluded = [
-                positives[user]
-                if negatives is None
-                else np.union1d(positives[user], negatives[user])
-                for user in batch
-            ]
-            part = codes[batch.start : batch.stop]
-            found = nearest(self._everything, part, excluded, k, hidden)
-            for user, dropped, ranking in zip(batch, excluded, found, strict=True):
-                if len(positives[user]):
-                    yield ranking.rows
-                else:
-                    yield most_popular(self.n_items, np.union1d(dropped, hidden), k)
-
-    def rank_popular(
-        self, user_rows: NDArray[np.integer], k: int, *, exclude_seen: bool = True
-    ) -> Iterator[Rows]:
-        """Return the most popular rows for many users: the reference for every model."""
-        hidden = self._unchanged.catalogue.hidden
-        for row in user_rows:
-            excluded = self._model.seen[int(row)] if exclude_seen else NO_ROWS
-            yield most_popular(self.n_items, np.union1d(excluded, hidden), k)
-
-    def _personal(
-        self,
-        subset: Subset,
-        codes: BinaryCodes,
-        user_rows: NDArray[np.integer],
-        excluded: Sequence[NDArray[np.integer]],
-        k: int,
-        *,
-        hidden: Rows,
-        rerank: bool = True,
-    ) -> list[Ranking]:
-        """Rank for users of the model: the nearest, in a better order where there is one."""
-        reranker = self._model.reranker if rerank else None
-        if reranker is None:
-            return nearest(subset, codes, excluded, k, hidden)
-        rankings: list[Ranking] = []
-        found = nearest(subset, codes, excluded, max(k, reranker.depth), hidden)
-        for user_row, near in zip(user_rows.tolist(), found, strict=True):
-            best = reranker.order(user_row, near.rows, near.hamming)[:k]
-            rankings.append(Ranking(near.rows[best], near.hamming[best]))
-        return rankings
-
     def _start(self, user_row: int | None, overlay: OverlayView) -> Bookmark:
         """Return where a user's list begins, and the code it is made from."""
         if (history := self._new_history(user_row, overlay)) is not None:
-            code = self._fold_in(*map(_one_list, history))
+            code = fold_in(self.artifact, *map(_one_list, history))
             return Bookmark("fold_in", 0, code.packed.tobytes())
         if user_row is None:
             return _POPULAR_START
         return Bookmark("personal", 0, self._model.user_codes[user_row].packed.tobytes())
 
-    def _page(
+    def _answer(
         self,
         allowed: Allowed,
         k: int,
@@ -438,105 +322,13 @@ class Recommender:
         *,
         user_row: int | None = None,
         own: NDArray[np.integer] = NO_ROWS,
-    ) -> tuple[list[RecommendedItem], Bookmark | None]:
-        """Return the next k items of a list, and where it goes on."""
-        if bookmark.kind == "popular":
-            return self._popular_page(allowed, k, bookmark)
-        code = BinaryCodes(np.frombuffer(bookmark.code, dtype=np.uint8)[None])
-        reasons = Reasons(code, own) if options.explain else None
-        order = Order(
-            allowed.subset,
-            self._model.item_codes,
-            code,
-            allowed.excluded,
-            allowed.hidden,
-            reranker=self._model.reranker if bookmark.kind == "personal" else None,
-            user_row=-1 if user_row is None else user_row,
-            head=bookmark.head,
-        )
-        items: list[RecommendedItem] = []
-        place = bookmark.place
-        if place is None or place.stage != POPULAR:
-            page = (
-                diverse_page(
-                    order,
-                    self._model.item_codes,
-                    place,
-                    bookmark.block,
-                    k=k,
-                    dial=options.diversity,
-                )
-                if options.diversity
-                else plain_page(order, place, k)
-            )
-            first_rank = bookmark.n_given + 1
-            items = near_items(
-                self._model, page.ranking, bookmark.kind, first_rank=first_rank, reasons=reasons
-            )
-            if page.more:
-                n_given = bookmark.n_given + len(items)
-                following = Bookmark(
-                    bookmark.kind, n_given, bookmark.code, order.head, page.place, page.block
-                )
-                return items, following
-            if order.subset.index.exact:  # an approximate index may have missed some
-                return items, None
-        found = order.everything()
-        filler, following = self._popular_page(
-            allowed, k - len(items), bookmark, n_before=len(items), taken=found, reasons=reasons
-        )
-        return items + filler, following
-
-    def _popular_page(
-        self,
-        allowed: Allowed,
-        k: int,
-        bookmark: Bookmark,
-        *,
-        n_before: int = 0,
-        taken: Rows = NO_ROWS,
-        reasons: Reasons | None = None,
-    ) -> tuple[list[RecommendedItem], Bookmark | None]:
-        """Return the next k popular items behind a bookmark and `n_before` others."""
-        place, n_given = bookmark.place, bookmark.n_given + n_before
-        after = -1 if place is None or place.stage != POPULAR else place.row
-        rows = allowed.most_popular(self.n_items, k + 1, after=after, taken=taken)
-        items = popular_items(
-            self._model,
-            rows[:k],
-            allowed.popular_source,
-            first_rank=n_given + 1,
-            reasons=reasons,
-        )
-        if len(rows) <= k:
-            return items, None
-        last = Place(POPULAR, 0, 0, int(rows[k - 1]) if k else after)
-        return items, dataclasses.replace(bookmark, n_given=n_given + k, place=last, block=None)
-
-    def _answer(
-        self,
-        allowed: Allowed,
-        bookmark: Bookmark,
-        items: list[RecommendedItem],
-        following: Bookmark | None,
-        n_unknown: int = 0,
     ) -> Recommendation:
-        source = allowed.popular_source if bookmark.kind == "popular" else bookmark.kind
-        return Recommendation(self.version, source, tuple(items), n_unknown, following)
-
-    def _fold_in(self, positives: RowLists, negatives: RowLists | None) -> BinaryCodes:
-        """Return the code of each history."""
-        codes = self._require_encoder().users.encode(positives, negatives)
-        if self._model.refiner is None:
-            return codes
-        return self._model.refiner.refine(
-            codes, positives, negatives, item_codes=self._model.item_codes, index=self.index
+        """Return the next items of a list."""
+        items, following = next_items(
+            self._model, allowed, k, options, bookmark, user_row=user_row, own=own
         )
-
-    def _require_encoder(self) -> Encoder:
-        if self._model.encoder is None:
-            raise NoEncoderError(self.version)
-        return self._model.encoder
+        source = allowed.popular_source if bookmark.kind == "popular" else bookmark.kind
+        return Recommendation(self.version, source, tuple(items), bookmark=following)
 
     def _new_history(
         self, user_row: int | None, overlay: OverlayView
@@ -547,15 +339,26 @@ class Recommender:
         """
         if self._model.encoder is None or not overlay.has_events:
             return None
-        seen = self._seen(user_row)
-        positives, negatives = overlay.positives, overlay.negatives
-        if not len(negatives) and contained(positives, seen).all():
+        if not len(overlay.negatives) and contained(overlay.positives, self._seen(user_row)).all():
             return None
-        taken = np.union1d(seen[~contained(seen, negatives)], positives)
-        return (taken, negatives) if len(taken) else None
+        taken = self._own(user_row, overlay)
+        return (taken, overlay.negatives) if len(taken) else None
+
+    def _own(self, user_row: int | None, overlay: OverlayView) -> NDArray[np.integer]:
+        """Return the items that a user took, ascending."""
+        seen = self._seen(user_row)
+        if not overlay.has_events:
+            return seen
+        return np.union1d(seen[~contained(seen, overlay.negatives)], overlay.positives)
+
+    def _user_row(self, user_id: str | None) -> int | None:
+        return None if user_id is None else self._model.users.row(user_id)
 
     def _seen(self, user_row: int | None) -> NDArray[np.integer]:
         return NO_ROWS if user_row is None else self._model.seen[user_row]
+
+    def _allowed_for(self, user_row: int | None, options: Options, overlay: OverlayView) -> Allowed:
+        return self._allowed(self._excluded(user_row, options, overlay), options, overlay)
 
     def _allowed(
         self, excluded: NDArray[np.integer], options: Options, overlay: OverlayView

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 
 import orjson
 
-from index.recommendation import Options
+from index.recommendation import NO_OPTIONS, Options
 from service import envelope
 from service.cursor import LIST_BYTES
 
@@ -16,7 +16,6 @@ INLINE_IDS = 200  # of a history and of the options, each of which is looked up
 INLINE_ITEMS_ARRANGED = 50  # of a list that is diversified or explained
 
 Kind = Literal["recommend", "fold_in", "popular", "latest", "similar", "similar_users"]
-NO_OPTIONS = Options()
 # Kinds of list whose subject is a user.
 OF_USERS = frozenset[Kind]({"recommend", "popular", "latest", "similar_users"})
 # Kinds of list that have pages.

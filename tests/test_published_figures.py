@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from index.artifact import Artifact
+from index.bulk import rank_users
 from index.ranking import most_popular
 from index.recommender import Recommender
 from index.seen import SeenItems
@@ -54,7 +55,7 @@ def test_ndcg_counted_from_http_answers_is_the_figure_in_the_report(tmp_path: Pa
     model = Artifact.open(run / "artifact").model
     held_out = load_held_out(run, len(model.users))
     users = np.flatnonzero(held_out.counts())
-    offline = Recommender(Store(store).open()).rank_users(users, K)
+    offline = rank_users(Store(store).open(), users, K)
 
     ndcg: list[float] = []
     with serving(store) as client:

@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.backends import FaissFlat
+from index.bulk import BATCH, rank_histories, rank_popular, rank_users
 from index.codes import BinaryCodes
 from index.ranking import nearest
-from index.recommender import BATCH, Recommender
+from index.recommender import Recommender
 from index.seen import RowLists, SeenItems, contained
 from index.subsets import Subset
 from training.data.interactions import Interactions
@@ -95,7 +96,7 @@ def judge_codes(
         rerank: as the service does where the model can; False judges the codes alone.
     """
     users = _judged(relevant)
-    found = recommender.rank_users(users, k, exclude_seen=exclude_seen, rerank=rerank)
+    found = rank_users(recommender.artifact, users, k, exclude_seen=exclude_seen, rerank=rerank)
     rankings = (ranking.rows for ranking in found)
     return _judge(users, rankings, relevant, k, recommender.n_items)
 
@@ -142,14 +143,15 @@ def evaluate_histories(
         NoEncoderError: the artifact is from before there were encoders.
     """
     users, wanted = _judged(relevant), relevant.counts() > 0
-    rankings = compress(recommender.rank_histories(histories, None, k), wanted)
+    rankings = compress(rank_histories(recommender.artifact, histories, None, k), wanted)
     return _mean(users, rankings, relevant, k, recommender.n_items)
 
 
 def evaluate_popularity(recommender: Recommender, relevant: SeenItems, k: int) -> Metrics:
     """Judge the list of popular items, less each user's own."""
     users = _judged(relevant)
-    return _mean(users, recommender.rank_popular(users, k), relevant, k, recommender.n_items)
+    rankings = rank_popular(recommender.artifact, users, k)
+    return _mean(users, rankings, relevant, k, recommender.n_items)
 
 
 def evaluate_scores(scorer: Scorer, train: Interactions, relevant: SeenItems, k: int) -> Metrics:

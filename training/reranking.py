@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.backends import FaissFlat
+from index.bulk import BATCH
 from index.codes import BinaryCodes
 from index.ids import spread
-from index.recommender import BATCH
 from index.reranker import Reranker
 from index.seen import SeenItems, contained
 from training.embeddings import Embeddings

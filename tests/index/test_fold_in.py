@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from small_models import CATEGORIES, in_memory, model_of
 
 from index.backends import INDEX_TYPES
+from index.bulk import rank_histories
 from index.errors import ConfigError, UnknownHistoryError
 from index.model import Model
 from index.recommender import MAX_K, Options, Recommendation, Recommender
@@ -75,7 +76,7 @@ def test_a_batch_is_ranked_as_the_service_ranks_each(
         for side in (0, 1)
     ]
     for (positive, negative), rows in zip(
-        histories, recommender.rank_histories(lists[0], lists[1], 10), strict=True
+        histories, rank_histories(recommender.artifact, lists[0], lists[1], 10), strict=True
     ):
         alone = recommender.recommend_history(
             [f"i{row}" for row in positive], [f"i{row}" for row in negative], 10
@@ -86,7 +87,7 @@ def test_a_batch_is_ranked_as_the_service_ranks_each(
 
 def test_a_batch_may_have_no_negatives_and_histories_of_nothing() -> None:
     positives = RowLists.build(np.array([0, 0]), np.array([4, 7]), 2)
-    first, nothing = RECOMMENDERS["flat"].rank_histories(positives, None, 5)
+    first, nothing = rank_histories(RECOMMENDERS["flat"].artifact, positives, None, 5)
     assert [f"i{row}" for row in first] == reference(MODEL, [4, 7], [])[:5]
     assert nothing.tolist() == [0, 1, 2, 3, 4]
 

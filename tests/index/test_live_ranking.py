@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from small_models import CATEGORIES, in_memory, lists_of, model_of, refiner_of
 
 from index.backends import INDEX_TYPES
+from index.bulk import rank_users
 from index.errors import UnknownItemError, UnknownUserError
 from index.items import ItemTable
 from index.journal import Entry, Event, ItemChange
@@ -235,7 +236,7 @@ def test_items_that_the_model_hides_are_in_no_list():
     assert set(ids(recommender.recommend("u0", 10, everything))) == shown
     assert set(ids(recommender.popular(10))) == shown
     assert set(ids(recommender.similar_items("i0", 10))) == shown
-    ranked = next(recommender.rank_users(np.array([0]), 10, exclude_seen=False))
+    ranked = next(rank_users(recommender.artifact, np.array([0]), 10, exclude_seen=False))
     assert {f"i{row}" for row in ranked.rows.tolist()} == shown
 
 

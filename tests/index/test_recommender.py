@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from small_models import CATEGORIES, in_memory, model_of
 
 from index.backends import INDEX_TYPES, NumpyExact
+from index.bulk import rank_popular, rank_users
 from index.codes import BinaryCodes
 from index.errors import ConfigError, UnknownItemError, UnknownUserError
 from index.ids import IdMap
@@ -312,7 +313,7 @@ def test_ranking_many_users_equals_recommending_to_each(
     model = model_of(n_users=600, n_items=90, n_bits=16, seed=5)  # more users than one batch
     recommender = Recommender(in_memory(model, index_type=index_type))
     rows = np.random.default_rng(0).permutation(600)
-    rankings = list(recommender.rank_users(rows, 20, exclude_seen=exclude_seen))
+    rankings = list(rank_users(recommender.artifact, rows, 20, exclude_seen=exclude_seen))
     assert len(rankings) == 600
     for row, ranking in zip(rows.tolist(), rankings, strict=True):
         items = recommender.recommend(f"u{row}", 20, Options(exclude_seen=exclude_seen)).items
@@ -322,15 +323,15 @@ def test_ranking_many_users_equals_recommending_to_each(
 
 def test_ranking_goes_beyond_the_limit_of_the_service() -> None:
     model = model_of(n_users=2, n_items=700, n_bits=64, seed=5, seen_share=0)
-    ranking = next(Recommender(in_memory(model)).rank_users(np.array([1]), 650))
+    ranking = next(rank_users(in_memory(model), np.array([1]), 650))
     assert len(set(ranking.rows.tolist())) == 650
 
 
 def test_the_popular_reference_ranks_rows_in_order_without_the_seen() -> None:
     recommender = Recommender(in_memory(hand_made()))
-    ranked = recommender.rank_popular(np.array([1, 0]), 4)
+    ranked = rank_popular(recommender.artifact, np.array([1, 0]), 4)
     assert [rows.tolist() for rows in ranked] == [[0, 1, 2, 3], [0, 1, 3, 4]]
-    everything = next(recommender.rank_popular(np.array([0]), 4, exclude_seen=False))
+    everything = next(rank_popular(recommender.artifact, np.array([0]), 4, exclude_seen=False))
     assert everything.tolist() == [0, 1, 2, 3]
 
 

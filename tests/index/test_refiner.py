@@ -14,6 +14,7 @@ from small_models import in_memory, lists_of, model_of, refiner_of, write
 
 from index.artifact import Artifact
 from index.backends import INDEX_TYPES
+from index.bulk import rank_histories
 from index.codes import BinaryCodes
 from index.errors import ConfigError
 from index.model import Model
@@ -153,7 +154,7 @@ def test_a_recommender_searches_with_the_refined_code(tmp_path: Path) -> None:
     write(tmp_path / "artifact", dataclasses.replace(MODEL, refiner=REFINER))
     stored = Recommender(Artifact.open(tmp_path / "artifact"))
     assert stored.recommend_history(positive, ["i3"], k=20).items == answer.items
-    (rows,) = stored.rank_histories(lists_of([[1, 5, 9]]), lists_of([[3]]), 20)
+    (rows,) = rank_histories(stored.artifact, lists_of([[1, 5, 9]]), lists_of([[3]]), 20)
     assert [f"i{row}" for row in rows] == [item.item_id for item in answer.items]
 
 

@@ -11,6 +11,7 @@ import pytest
 from small_models import CATEGORIES, in_memory, model_of, write
 
 from index.artifact import Artifact
+from index.bulk import rank_users
 from index.errors import ArtifactCorruptError, ConfigError
 from index.model import Model
 from index.recommender import Options, Recommender
@@ -117,7 +118,7 @@ def test_ranking_many_users_equals_recommending_to_each(index_type: str) -> None
     model = reranked(model_of(n_users=300, n_items=90, n_bits=16, seed=5), 30)
     recommender = Recommender(in_memory(model, index_type=index_type))
     rows = np.arange(300)[::-1]
-    for row, ranking in zip(rows, recommender.rank_users(rows, 20), strict=True):
+    for row, ranking in zip(rows, rank_users(recommender.artifact, rows, 20), strict=True):
         items = recommender.recommend(f"u{row}", 20).items
         assert [f"i{r}" for r in ranking.rows] == [item.item_id for item in items]
 
@@ -138,9 +139,9 @@ def test_ranking_by_codes_alone_and_all_other_lists_are_as_without_a_reranker() 
     assert with_one.reranks
     assert not without.reranks
     rows = np.arange(20)
-    lists = [ranking.rows.tolist() for ranking in without.rank_users(rows, 30)]
-    assert [r.rows.tolist() for r in with_one.rank_users(rows, 30, rerank=False)] == lists
-    assert [r.rows.tolist() for r in with_one.rank_users(rows, 30)] != lists
+    lists = [ranking.rows.tolist() for ranking in rank_users(without.artifact, rows, 30)]
+    assert [r.rows.tolist() for r in rank_users(with_one.artifact, rows, 30, rerank=False)] == lists
+    assert [r.rows.tolist() for r in rank_users(with_one.artifact, rows, 30)] != lists
     assert with_one.similar_items("i0", 9) == without.similar_items("i0", 9)
     assert with_one.popular(9, user_id="u1") == without.popular(9, user_id="u1")
     assert with_one.recommend("nobody", 9) == without.recommend("nobody", 9)

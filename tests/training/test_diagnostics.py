@@ -8,6 +8,7 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 
+from index.bulk import rank_users
 from index.codes import BinaryCodes
 from index.recommender import Recommender
 from index.seen import SeenItems
@@ -176,7 +177,7 @@ def test_ties_are_those_of_the_lists_that_are_served():
         in_memory(replace(model, seen=seen_of([[user] for user in range(30)])))
     )
     users = np.arange(30)
-    whole = list(recommender.rank_users(users, 50))
+    whole = list(rank_users(recommender.artifact, users, 50))
     last = [ranking.hamming[9] for ranking in whole]
     found = ties_at_k(
         model.user_codes, model.item_codes, recommender.artifact.model.seen, users, 10
