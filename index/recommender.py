@@ -311,7 +311,7 @@ class Recommender:
             return Bookmark("fold_in", 0, code.packed.tobytes())
         if user_row is None:
             return _POPULAR_START
-        return Bookmark("personal", 0, self._model.user_codes[user_row].packed.tobytes())
+        return Bookmark("personal", 0, self._model.user_codes.packed[user_row].tobytes())
 
     def _answer(
         self,
