@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Collection
 from time import monotonic
 from typing import Protocol
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 import structlog
 
@@ -45,7 +45,6 @@ class LiveState:
 
     Attributes:
         available: whether the journal could be read when that was last tried.
-        changing: held by who changes an item by what it is.
     """
 
     def __init__(self, holder: HoldsJournal, negative_types: Collection[str]) -> None:
@@ -57,7 +56,11 @@ class LiveState:
         self._reading: asyncio.Task[None] | None = None
         self._retry_at = 0.0
         self.available = True
-        self.changing = asyncio.Lock()
+        self._changing: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    def changing(self, item_id: str) -> asyncio.Lock:
+        """Return the lock of an item: what a change goes by must not change under it."""
+        return self._changing.setdefault(item_id, asyncio.Lock())
 
     async def now(self, recommender: Recommender) -> ModelOverlay | None:
         """Return the overlay as a model sees it, with all that the journal has by now."""
@@ -123,12 +126,15 @@ class LiveState:
             self._reading = None
 
     def _make_room(self, recommender: Recommender) -> None:
-        """Begin anew if the overlay lacks events that a model has not learned from."""
+        """Begin anew if the overlay lacks events that a model has not learned from.
+
+        The model is bound before anything is read, so that no other one has its events forgotten.
+        """
         after = _learned_up_to(recommender)
-        overlay = self._overlay
-        if after < overlay.floor or (not overlay.position and after > overlay.floor):
+        if after < self._overlay.floor:
             self._overlay = Overlay(self._negative_types, floor=after)
             self._bound.clear()
+        self._bind(recommender)
 
     def _bind(self, recommender: Recommender) -> ModelOverlay:
         bound = self._bound.get(recommender)

@@ -95,7 +95,8 @@ async def put_item(services: ServicesDependency, item_id: ItemId, body: ItemBody
     """Add an item, or replace all that is known of it. Every list follows at once."""
     change = body.replaced(item_id, time.time())
     model = services.live.get().recommender.artifact.model
-    await services.events.append([change])
+    async with services.state.changing(item_id):
+        await services.events.append([change])
     return _json(_described(ItemNow(item_id, change.attributes or {}, bool(change.hidden)), model))
 
 
@@ -109,7 +110,7 @@ async def put_item(services: ServicesDependency, item_id: ItemId, body: ItemBody
 )
 async def patch_item(services: ServicesDependency, item_id: ItemId, body: ItemBody) -> Response:
     """Replace some attributes of an item; null takes one away. Every list follows at once."""
-    async with services.state.changing:
+    async with services.state.changing(item_id):
         model, catalogue, _ = await _catalogue(services)
         item = _found(model, catalogue, item_id)
         change = body.merged(item_id, dict(item.attributes), time.time())
@@ -128,7 +129,7 @@ async def patch_item(services: ServicesDependency, item_id: ItemId, body: ItemBo
 )
 async def delete_item(services: ServicesDependency, item_id: ItemId) -> Response:
     """Take an item out of the catalogue, and out of every list at once."""
-    async with services.state.changing:
+    async with services.state.changing(item_id):
         model, catalogue, _ = await _catalogue(services)
         _found(model, catalogue, item_id)
         await services.events.append(

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Generator
+import threading
+import time
+from collections.abc import Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from index.journal import Record, SqliteJournal
 from index.recommender import Recommender
 from index.store import Store
 from service.keys import new_key
@@ -323,3 +327,27 @@ def test_attributes_that_are_asked_for_are_given_with_each_item(client: httpx.Cl
     (one,) = client.post("/recommend/batch", json=batch).json()["results"]
     assert not [item for item in one["items"] if "title" in item]
     assert client.get("/popular?k=2&fields=title").json()["items"][0]["title"]
+
+
+def test_a_change_of_some_attributes_does_not_undo_one_that_is_being_kept(
+    client: httpx.Client, monkeypatch: pytest.MonkeyPatch
+):
+    client.put("/items/both", json={"title": "before"})
+    writing, may_end = threading.Event(), threading.Event()
+    append = SqliteJournal.append
+
+    def slow(journal: SqliteJournal, records: Sequence[Record]) -> list[bool]:
+        writing.set()
+        may_end.wait(10)
+        return append(journal, records)
+
+    monkeypatch.setattr(SqliteJournal, "append", slow)
+    with ThreadPoolExecutor(2) as pool:
+        put = pool.submit(client.put, "/items/both", json={"title": "after"})
+        writing.wait(10)
+        patch = pool.submit(client.patch, "/items/both", json={"year": 2001})
+        time.sleep(0.1)  # for the change to come this far
+        may_end.set()
+        assert (put.result().status_code, patch.result().status_code) == (200, 200)
+    found = client.get("/items/both").json()
+    assert (found["title"], found["year"]) == ("after", 2001)

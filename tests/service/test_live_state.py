@@ -134,6 +134,25 @@ def test_events_that_a_model_learned_from_count_for_models_that_did_not(journal:
     asyncio.run(test())
 
 
+@pytest.mark.parametrize("newer_first", [True, False])
+def test_two_models_that_are_bound_at_once_keep_the_events_of_either(
+    journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch, newer_first: bool
+):
+    monkeypatch.setattr(live_state, "FEW", 1)  # so that both wait for the same reading
+    journal.append([took("u1", f"i{n}") for n in range(9)])
+    last = journal.position()
+
+    async def test() -> None:
+        newer, older, state = recommender(last - 2), recommender(last - 5), state_of(journal)
+        both = (newer, older) if newer_first else (older, newer)
+        await asyncio.gather(*(state.catch_up(model) for model in both))
+        found = {model: await state.now(model) for model in both}
+        assert found[newer].view("u1").positives.tolist() == [7, 8]  # type: ignore[union-attr]
+        assert found[older].view("u1").positives.tolist() == [4, 5, 6, 7, 8]  # type: ignore[union-attr]
+
+    asyncio.run(test())
+
+
 def test_events_that_every_model_learned_from_are_forgotten(journal: SqliteJournal):
     journal.append([took("u1", "i1"), took("u1", "i2"), took("u2", "i1")])
     last = journal.position()
