@@ -236,10 +236,14 @@ class RateLimiter:
         """Take tokens for all who wait, and a lease with them."""
         try:
             while caller.waiting:
-                waiting, caller.waiting = caller.waiting, []
-                want = max(len(waiting), self._limit.lease)
+                asked = len(caller.waiting)
+                want = max(asked, self._limit.lease)
                 granted, wait_s = await self._buckets.take(subject, want)
                 now = monotonic()
+                # Whoever came meanwhile has of the lease too: the next one takes its place.
+                n_answered = max(asked, granted)
+                waiting = caller.waiting[:n_answered]
+                caller.waiting = caller.waiting[n_answered:]
                 for answer in waiting:
                     if not answer.done():  # a client that left needs none
                         answer.set_result(0.0 if granted else wait_s)

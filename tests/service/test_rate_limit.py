@@ -15,7 +15,7 @@ from index.store import Store
 from service import rate_limit
 from service.access import _network
 from service.keys import new_key
-from service.rate_limit import Limit, OwnBuckets, RateLimiter, RateLimitError, SharedBuckets
+from service.rate_limit import Limit, OwnBuckets, RateLimiter, RateLimitError, SharedBuckets, Taken
 from tests.service.serving import RedisServer, logged, serving, settings
 
 SLOW = 1e-4  # a token in hours: within a test, only the burst counts
@@ -88,6 +88,31 @@ def test_a_lease_is_forfeit_when_it_is_old(clock: Clock):
         0,
         pytest.approx(0.01),
     ]  # the first limiter holds the twentieth
+
+
+def test_who_comes_while_a_lease_is_taken_gets_of_it_and_no_token_is_lost(clock: Clock):
+    limit = Limit(rate=100, burst=100)
+    buckets = OwnBuckets(limit)
+
+    class Far:
+        """Buckets that answer later, as those in Redis do."""
+
+        async def take(self, subject: str, want: int) -> Taken:
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            return await buckets.take(subject, want)
+
+    async def come_one_after_the_other() -> None:
+        limiter = RateLimiter(limit, Far())
+        coming: list[asyncio.Task[None]] = []
+        for _ in range(limit.lease):
+            coming.append(asyncio.create_task(limiter.admit("a")))
+            await asyncio.sleep(0)
+        await asyncio.gather(*coming)
+
+    asyncio.run(come_one_after_the_other())
+    left = asyncio.run(buckets.take("a", 1000)).granted
+    assert left == limit.burst - limit.lease
 
 
 @pytest.mark.parametrize(
