@@ -105,7 +105,11 @@ class ModelOverlay:
             Of the user's last event and of the last change of the catalogue; 0 for none.
         """
         overlay = self.overlay
-        last = 0 if user_id is None else overlay.user_position(user_id, self.after)
+        last = 0
+        if user_id is not None:
+            last = overlay.user_position(user_id, self.after)
+            # A worker that has not read the journal yet must not share its answer with this one.
+            last = last or overlay.refused_position(user_id, self.after)
         if not last and not overlay.catalogue_position:
             return None
         return last, overlay.catalogue_position

@@ -100,6 +100,15 @@ class Overlay:
         last = abs(items[next(reversed(items))])
         return last if last > after else 0
 
+    def refused_position(self, user_id: str, up_to: int) -> int:
+        """Return the position of the last of a user's `refused` events, 0 for none."""
+        items = self._users.get(user_id)
+        return (
+            0
+            if items is None
+            else max((-at for at in items.values() if -up_to <= at < 0), default=0)
+        )
+
     def user_ids(self) -> list[str]:
         """Return the users with events above `floor`, in the order of their first."""
         return [user_id for user_id in self._users if self.user_position(user_id, self.floor)]

@@ -86,13 +86,22 @@ def test_what_a_user_refused_stays_known_after_a_model_learned_until_the_user_ta
         assert (overlay.refused("u1", 3), overlay.refused("u1", 0)) == (["i1"], [])
         view = bound(overlay, after=3).view("u1")
         assert (view.has_events, view.refused.tolist()) == (False, [MODEL.items.row("i1")])
-        assert bound(overlay, after=3).stamp("u1") is None
+        assert bound(overlay, after=3).stamp("u1") == (1, 0)
         overlay.apply(entries(event("u1", "i4"), start=4))
         view = bound(overlay, after=3).view("u1")
         assert (view.has_events, view.negatives.tolist()) == (True, view.refused.tolist())
         overlay.apply(entries(event("u1", "i1"), start=5))
         assert overlay.refused("u1", 5) == []
         assert len(bound(overlay, after=3).view("u1").negatives) == 0
+
+
+def test_an_answer_without_what_was_refused_has_another_stamp_than_one_of_who_knows_nothing():
+    overlay = overlay_of(
+        event("u", "i1", "dislike"), event("u", "i2", "skip"), event("u", "i3"), event("v", "i1")
+    )
+    assert bound(overlay, after=4).stamp("u") == (2, 0)
+    assert bound(overlay, after=4).stamp("v") is None
+    assert bound(overlay, after=2).stamp("u") == (3, 0)
 
 
 def test_a_recommender_leaves_out_what_was_refused_before_the_model_learned():

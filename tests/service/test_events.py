@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import json
 import resource
@@ -11,14 +12,20 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
+import orjson
 import pytest
+from fastapi import Request
 
 from index.journal import Event, SqliteJournal, journal_beside, open_journal
 from index.store import Store
 from service.app import MAX_BODY_BYTES, MAX_STREAMED_BYTES
+from service.event_log import EventLog
+from service.observability import Metrics
+from service.routes.events import AT_ONCE, post_events
 from tests.service.serving import RedisServer, logged, metric, serving, settings
 
 NDJSON = {"content-type": "application/x-ndjson"}
@@ -306,3 +313,27 @@ def test_a_redis_that_can_lose_events_is_a_warning_or_no_journal_as_set(
         assert service.post("/events", json=click()).status_code == 503
         assert service.get("/readyz?verbose").json()["events"] == "unavailable"
     assert logged(capfd.readouterr().err, "events are off")
+
+
+def test_bodies_without_any_event_let_other_requests_in_between(events_store: Store):
+    bodies = [{"type": "http.request", "body": b"{}\n" * 4 * AT_ONCE}]
+    headers = [(name.encode(), value.encode()) for name, value in NDJSON.items()]
+
+    async def receive() -> Any:
+        return bodies.pop()
+
+    async def test() -> int:
+        log = EventLog(settings(events_store.path))
+        await log.open()
+        services: Any = SimpleNamespace(events=log, metrics=Metrics())
+        scope = {"type": "http", "method": "POST", "headers": headers}
+        request = asyncio.create_task(post_events(Request(scope, receive), services))
+        turns = 0
+        while not request.done():
+            turns += 1
+            await asyncio.sleep(0)
+        await log.close()
+        assert orjson.loads(request.result().body)["accepted"] == 0
+        return turns
+
+    assert asyncio.run(test()) >= 4
