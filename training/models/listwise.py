@@ -21,15 +21,11 @@ from training.hyperparameters import Hyperparameters
 from training.models.hash_model import CodeWidth, HashCodes, require_teacher
 from training.models.listwise_descent import descend
 from training.progress import Progress
-from training.ranked_lists import RankedLists
+from training.ranked_lists import RankedLists, list_length
 from training.refining import fit_refiner
 from training.scorer import Csr, LinearScorer, Scorer
 from training.spectral import right_singular_vectors, scaled
 
-# A list is twice as long as the perplexity. A longer tail, however little it weighs, costs
-# accuracy, but for narrow targets, as on sparse data.
-_LIST_LENGTH = 2
-_LEAST_LENGTH = 100
 _LEAST_STEPS = 6  # of an epoch: small data come in small batches
 _START_RMS = 0.1
 _START_SCALE = 0.06  # c at 192 bits, where it stays
@@ -126,7 +122,7 @@ class Listwise(Hyperparameters):
         lists = RankedLists.of(
             teacher,
             train,
-            length=max(_LEAST_LENGTH, math.ceil(_LIST_LENGTH * self.perplexity)),
+            length=list_length(self.perplexity),
             perplexity=self.perplexity,
             device=device,
         )
@@ -134,7 +130,15 @@ class Listwise(Hyperparameters):
             codes, scale = self._fit(train, lists, seed, device, progress)
         if not isinstance(teacher, LinearScorer):
             return codes
-        refiner = fit_refiner(teacher, length=lists.length, perplexity=self.perplexity, scale=scale)
+        refiner = fit_refiner(
+            teacher,
+            train,
+            codes.encoder.users,
+            codes.items,
+            scale=scale,
+            seed=seed,
+            progress=progress,
+        )
         return replace(codes, refiner=refiner)
 
     def _fit(
