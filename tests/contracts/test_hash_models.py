@@ -11,13 +11,14 @@ from index.seen import RowLists
 from tests.training.pairs import interactions_of
 from training.data.interactions import Interactions
 from training.data.synthetic import synthetic_catalogue
+from training.device import resolve_device
 from training.embeddings import Embeddings
 from training.models import HASH_MODELS
 from training.progress import QuietProgress
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-CPU = torch.device("cpu")
+DEVICE = resolve_device("auto")  # what a job takes on this machine
 
 # Settings that make the defaults quick enough for a test; a model without a line runs as it is.
 QUICK = {
@@ -53,7 +54,7 @@ def model_of(name, n_bits=64):
 
 
 def fit(model, train, taught, seed=0):
-    return model.fit(train, taught, seed=seed, device=CPU, progress=QuietProgress())
+    return model.fit(train, taught, seed=seed, device=DEVICE, progress=QuietProgress())
 
 
 @pytest.mark.parametrize("n_bits", [8, 24, 64, 136])

@@ -12,6 +12,7 @@ from index.errors import ConfigError, EmptyDataError
 from tests.training.pairs import interactions_of
 from training.data.interactions import Interactions
 from training.data.synthetic import synthetic_catalogue
+from training.device import resolve_device
 from training.factorization import factors_of
 from training.progress import QuietProgress
 from training.scorer import FoldInScorer, LinearScorer
@@ -22,7 +23,7 @@ from training.teachers.popularity import Popularity
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 WITHOUT_FOLD_IN = {GcnCf}  # a new node has no weights in its cross operations
-CPU = torch.device("cpu")
+DEVICE = resolve_device("auto")  # what a job takes on this machine
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +42,7 @@ QUICK = {"gcn-cf": {"factor_dim": 8, "epochs": 6, "batches_per_epoch": 8}}
 
 def fit(teacher, train, seed=0):
     progress = QuietProgress()
-    return teacher.fit(train, seed=seed, device=CPU, progress=progress), progress
+    return teacher.fit(train, seed=seed, device=DEVICE, progress=progress), progress
 
 
 def all_scores(scorer):
@@ -80,7 +81,7 @@ def test_how_many_users_are_asked_for_at_once_changes_no_score(teacher, train):
 
 def test_any_teacher_has_factors_for_models_that_learn_from_them(teacher, train):
     scorer, progress = fit(teacher, train)
-    factors = factors_of(scorer, 90, seed=0, device=CPU, progress=progress)
+    factors = factors_of(scorer, 90, seed=0, device=DEVICE, progress=progress)
     assert (len(factors.users), len(factors.items)) == (train.n_users, train.n_items)
     scores = all_scores(scorer)
     error = np.linalg.norm(all_scores(factors) - scores) / np.linalg.norm(scores)
