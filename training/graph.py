@@ -1,14 +1,14 @@
-"""The user-item graph of the training interactions, and one step of propagation over it."""
+"""The user-item graph of the training interactions, and steps of propagation over it."""
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from training.data.interactions import Interactions
+from training.device import csr_of, sparse_product
 
 
 def laplacian(train: Interactions, device: torch.device) -> Tensor:
@@ -31,12 +31,9 @@ def laplacian(train: Interactions, device: torch.device) -> Tensor:
     order = torch.argsort(heads * n_nodes + tails)
     starts = torch.zeros(n_nodes + 1, dtype=torch.int64)
     torch.cumsum(torch.bincount(heads, minlength=n_nodes), 0, out=starts[1:])
-    with warnings.catch_warnings():
-        # PyTorch calls all of sparse CSR beta; the product used here is tested against a dense one.
-        warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
-        return torch.sparse_csr_tensor(
-            starts, tails[order], weights[order], (n_nodes, n_nodes), check_invariants=True
-        ).to(device)
+    return csr_of(
+        starts.to(device), tails[order].to(device), weights[order].to(device), (n_nodes, n_nodes)
+    )
 
 
 class _SymmetricProduct(torch.autograd.Function):
@@ -48,18 +45,24 @@ class _SymmetricProduct(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, L: Tensor, X: Tensor) -> Tensor:
         ctx.L = L
-        return L @ X
+        return sparse_product(L, X)
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[None, Tensor]:
-        return None, ctx.L @ grad_outputs[0].contiguous()
+        return None, sparse_product(ctx.L, grad_outputs[0].contiguous())
 
 
-def propagate(L: Tensor, X: Tensor) -> Tensor:
-    """Return (I + L) X, the linear part of eq. 6.
+def neighbour_sum(L: Tensor, X: Tensor) -> Tensor:
+    """Return L X: for each node the sum of its neighbours' rows, weighted by L.
 
     Args:
         L: `laplacian`, shape (n, n).
         X: float32, shape (n, d).
     """
-    return X + _SymmetricProduct.apply(L, X)
+    product: Any = _SymmetricProduct.apply(L, X)  # its type stub knows no tensor
+    return product
+
+
+def propagate(L: Tensor, X: Tensor) -> Tensor:
+    """Return (I + L) X, the linear part of eq. 6; see `neighbour_sum`."""
+    return X + neighbour_sum(L, X)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from index.errors import ConfigError
 from training.data.interactions import Interactions
-from training.device import csr_tensor
+from training.device import csr_tensor, sparse_product
 from training.scorer import Csr, HistoryScorer
 
 _BLOCK = 1 << 22  # entries of a product that exist at the same time: 16 MiB
@@ -51,7 +51,7 @@ def _product(X: Tensor, B: Tensor) -> Tensor:
     n_tiles = max(1, B.shape[1] // _TILE)
     for columns in np.array_split(np.arange(B.shape[1]), n_tiles):
         tile = slice(int(columns[0]), int(columns[-1]) + 1)
-        product[:, tile] = X @ B[:, tile]
+        product[:, tile] = sparse_product(X, B[:, tile])
     return product
 
 

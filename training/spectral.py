@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from training.device import csr_tensor
+from training.device import csr_tensor, sparse_product
 from training.progress import Progress
 from training.scorer import Csr
 
@@ -43,8 +43,8 @@ def right_singular_vectors(
     basis = torch.randn((X.shape[1], width), generator=random, device=device)
     basis = torch.linalg.qr(basis).Q
     for _ in progress.track(loop, passes):
-        basis = torch.linalg.qr(backward @ (forward @ basis)).Q
-    image = (forward @ basis).double()
+        basis = torch.linalg.qr(sparse_product(backward, sparse_product(forward, basis))).Q
+    image = sparse_product(forward, basis).double()
     squares, E = torch.linalg.eigh(image.T @ image)
     leading = squares.argsort(descending=True)[: min(rank, smallest)]
     vectors = basis @ E[:, leading].float()

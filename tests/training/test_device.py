@@ -1,10 +1,20 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
+from scipy import sparse
 
 from index.errors import ConfigError
-from training.device import deterministic, generator, product_dtype, resolve_device
+from training.device import (
+    csr_tensor,
+    deterministic,
+    generator,
+    ordered_product,
+    product_dtype,
+    resolve_device,
+    sparse_product,
+)
 
 CPU = torch.device("cpu")
 
@@ -58,3 +68,27 @@ def test_products_of_codes_are_exact_in_the_type_chosen_for_them(n_bits):
 
 def test_codes_wider_than_bfloat16_can_count_are_multiplied_in_float32():
     assert product_dtype(CPU, 520) == torch.float32
+
+
+def sparse_matrix(rng, n_rows, n_columns):
+    """Random values in a sixth of the places."""
+    dense = rng.normal(size=(n_rows, n_columns)) * (rng.random((n_rows, n_columns)) < 1 / 6)
+    dense[n_rows // 2] = 0
+    return sparse.csr_matrix(dense.astype(np.float32))
+
+
+def test_both_ways_to_multiply_by_a_sparse_matrix_are_the_dense_product(rng):
+    X = sparse_matrix(rng, 40, 25)
+    assert 0 in X.getnnz(1)
+    B = rng.normal(size=(25, 9)).astype(np.float32)
+    ours, theirs = csr_tensor(X, CPU), torch.from_numpy(B)
+    for product in (sparse_product, ordered_product):
+        np.testing.assert_allclose(product(ours, theirs).numpy(), X.toarray() @ B, atol=1e-5)
+
+
+def test_sparse_product_repeats_bit_for_bit_on_this_machine(rng):
+    device = resolve_device("auto")
+    X = sparse_matrix(rng, 600, 500)
+    B = torch.from_numpy(rng.normal(size=(500, 64)).astype(np.float32)).to(device)
+    first, second = (sparse_product(csr_tensor(X, device), B) for _ in range(2))
+    assert torch.equal(first, second)

@@ -15,7 +15,7 @@ from torch import Tensor
 from index.codes import BinaryCodes
 from index.encoder import Encoder, UserEncoder
 from training.data.interactions import Interactions
-from training.device import csr_tensor, deterministic, generator, product_dtype
+from training.device import csr_tensor, deterministic, generator, product_dtype, sparse_product
 from training.encoding import fit_item_encoder
 from training.hyperparameters import Hyperparameters
 from training.models.hash_model import CodeWidth, HashCodes, require_teacher
@@ -156,8 +156,9 @@ class Listwise(Hyperparameters):
         self._learn(student, histories, lists, seed, progress)
         users = torch.cat(
             [
-                signs(csr_tensor(histories[start : start + self.batch_users], device) @ student.A)
+                signs(sparse_product(csr_tensor(part, device), student.A))
                 for start in range(0, train.n_users, self.batch_users)
+                for part in (histories[start : start + self.batch_users],)
             ]
         )
         items = signs(student.V)
@@ -301,7 +302,7 @@ class Batch:
         """
         c, n = student.scale, len(listed)
         own, drawn = student.A[self.own], student.V[self.drawn]
-        encoded = self.histories @ own
+        encoded = sparse_product(self.histories, own)
         P, Q = signs(encoded), signs(drawn)
         dtype = product_dtype(P.device, P.shape[1])
         p, q = P.to(dtype), Q.to(dtype)
@@ -325,7 +326,7 @@ class Batch:
         of_users = (difference @ q).float() * (c / n)
         of_items = (difference.T @ p).float() * (c / n)
         return Gradient(
-            A=self.items @ (of_users * window(encoded)),
+            A=sparse_product(self.items, of_users * window(encoded)),
             V=of_items * window(drawn),
             log_scale=(of_users * P).sum().item(),
             loss=loss,

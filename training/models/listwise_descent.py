@@ -19,7 +19,7 @@ import torch
 from scipy import sparse
 from torch import Tensor
 
-from training.device import csr_tensor, product_dtype
+from training.device import csr_tensor, product_dtype, sparse_product
 from training.progress import Progress
 from training.ranked_lists import RankedLists
 from training.scorer import Csr
@@ -213,8 +213,8 @@ def user_pass(
     P = users[chunk.users]
     softmax = _by_item(chunk.items, probabilities, len(items))
     target = _by_item(chunk.items[:, : chunk.targets.shape[1]], chunk.targets, len(items))
-    sums.predicted += csr_tensor(softmax, items.device) @ P
-    sums.wanted += csr_tensor(target, items.device) @ P
+    sums.predicted += sparse_product(csr_tensor(softmax, items.device), P)
+    sums.wanted += sparse_product(csr_tensor(target, items.device), P)
     sums.mass += torch.from_numpy(np.asarray(softmax.sum(1)).ravel()).to(items.device)
 
 
