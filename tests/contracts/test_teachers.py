@@ -18,11 +18,15 @@ from training.progress import QuietProgress
 from training.scorer import FoldInScorer, LinearScorer
 from training.teachers import TEACHERS
 from training.teachers.gcn_cf import GcnCf
+from training.teachers.lightgcn import LightGcn
 from training.teachers.popularity import Popularity
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-WITHOUT_FOLD_IN = {GcnCf}  # a new node has no weights in its cross operations
+WITHOUT_FOLD_IN = {
+    GcnCf,  # a new node has no weights in its cross operations
+    LightGcn,  # a new node has no embedding of layer 0
+}
 DEVICE = resolve_device("auto")  # what a job takes on this machine
 
 
@@ -37,7 +41,10 @@ def teacher(request):
 
 
 # Settings that make the defaults quick enough for a test; a teacher without a line runs as it is.
-QUICK = {"gcn-cf": {"factor_dim": 8, "epochs": 6, "batches_per_epoch": 8}}
+QUICK = {
+    "gcn-cf": {"factor_dim": 8, "epochs": 6, "batches_per_epoch": 8},
+    "lightgcn": {"factor_dim": 16, "epochs": 6, "batches_per_epoch": 8, "learning_rate": 0.05},
+}
 
 
 def fit(teacher, train, seed=0):

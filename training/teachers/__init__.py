@@ -11,6 +11,7 @@ from training.teachers.ease import Ease
 from training.teachers.gcn_cf import GcnCf
 from training.teachers.graph_filter import GraphFilter
 from training.teachers.ials import Ials
+from training.teachers.lightgcn import LightGcn
 from training.teachers.popularity import Popularity
 from training.teachers.teacher import Teacher
 
@@ -23,5 +24,6 @@ TEACHERS: dict[str, type[Teacher]] = {
     "gcn-cf": GcnCf,
     "graph-filter": GraphFilter,
     "ials": Ials,
+    "lightgcn": LightGcn,
     "popularity": Popularity,
 }

@@ -1,0 +1,121 @@
+"""LightGCN: factors that are smoothed over the graph, and nothing else.
+
+He et al., "LightGCN: Simplifying and Powering Graph Convolution Network for Recommendation", SIGIR
+2020.
+"""
+
+from __future__ import annotations
+
+import torch
+from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from torch import Tensor
+from torch.nn.functional import embedding
+
+from training.data.interactions import Interactions
+from training.device import deterministic, generator
+from training.embeddings import Embeddings
+from training.graph import laplacian, neighbour_sum
+from training.hyperparameters import Hyperparameters
+from training.losses import bpr_loss
+from training.progress import Progress
+from training.sampling import PairSampler
+from training.validation_curve import ValidationCurve
+
+
+def mean_of_layers(L: Tensor, E: Tensor, n_layers: int) -> Tensor:
+    """Return (E + L E + ... + L^K E) / (K + 1) (eq. 7 and 8, with alpha_k = 1 / (K + 1)).
+
+    Args:
+        L: `laplacian`, shape (n, n).
+        E: float32, shape (n, d), the embeddings of layer 0.
+        n_layers: K.
+    """
+    total = layer = E
+    for _ in range(n_layers):
+        layer = neighbour_sum(L, layer)
+        total = total + layer
+    return total / (n_layers + 1)
+
+
+class LightGcn(Hyperparameters):
+    """Graph convolution without weights or activation: all that is learned are embeddings E.
+
+    Minimises, over the triples of user u, item i of theirs and item j not of theirs,
+
+        sum -ln sigmoid(s_ui - s_uj) + lambda / 2 (|E_u|^2 + |E_i|^2 + |E_j|^2),
+
+    where s are inner products of the rows of `mean_of_layers` (eq. 9 and 15; half of the squares,
+    as the authors' program has it).
+
+    A step makes 2 K products with the whole graph, so the paper's 2,048 triples are few for it:
+    larger batches at a larger rate need fewer steps. A fixed number of steps a pass, and not a
+    fixed batch size, keeps a pass linear in interactions. Memory is the edges, and about ten arrays
+    of the size of E.
+
+    Attributes:
+        factor_dim: width of the embeddings.
+        layers: K.
+        regularization: lambda.
+        epochs: passes over the training pairs.
+        batches_per_epoch: steps in a pass, each with an equal part of the pairs.
+        learning_rate: of Adam, at the start; it falls to zero along half a cosine.
+        init_scale: standard deviation of the initial embeddings.
+        validate_every: epochs between two points of a curve of Recall@20 and NDCG@20, for which a
+            tenth of the pairs is held out of training; 0 learns from all pairs, without a curve.
+    """
+
+    factor_dim: PositiveInt = 64
+    layers: PositiveInt = 3
+    regularization: NonNegativeFloat = 1e-4
+    epochs: PositiveInt = 60
+    batches_per_epoch: PositiveInt = 16
+    learning_rate: PositiveFloat = 0.01
+    init_scale: PositiveFloat = 0.1
+    validate_every: NonNegativeInt = 0
+
+    def fit(
+        self, train: Interactions, *, seed: int, device: torch.device, progress: Progress
+    ) -> Embeddings:
+        """Minimise with Adam; see `Teacher.fit`."""
+        train.require_any()
+        with deterministic(device):
+            return self._fit(train, seed, device, progress)
+
+    def _fit(
+        self, train: Interactions, seed: int, device: torch.device, progress: Progress
+    ) -> Embeddings:
+        curve = ValidationCurve(train, self.validate_every, seed)
+        sampler, L = PairSampler(curve.train, device), laplacian(curve.train, device)
+        shape = (train.n_users + train.n_items, self.factor_dim)
+        E = self.init_scale * torch.randn(
+            shape, generator=generator(device, seed, 0), device=device
+        )
+        E.requires_grad_()
+        adam = torch.optim.Adam([E], lr=self.learning_rate, fused=True)
+        decay = torch.optim.lr_scheduler.CosineAnnealingLR(adam, self.epochs)
+        for epoch in progress.track("LightGCN epochs", self.epochs):
+            loss_of_epoch = torch.zeros((), device=device)
+            for batch in sampler.triples(self.batches_per_epoch, generator(device, seed, 1, epoch)):
+                factors = mean_of_layers(L, E, self.layers)
+                positives = train.n_users + batch.positives
+                negatives = train.n_users + batch.negatives
+                margins = embedding(positives, factors) - embedding(negatives, factors)
+                margins = (embedding(batch.users, factors) * margins).sum(1)
+                nodes = torch.cat([batch.users, positives, negatives])
+                occurrences = torch.bincount(nodes, minlength=len(E)).to(E.dtype)
+                penalty = occurrences @ E.square().sum(1) / 2
+                loss = bpr_loss(margins).sum() + self.regularization * penalty
+                adam.zero_grad(set_to_none=True)
+                loss.backward()
+                adam.step()
+                loss_of_epoch += loss.detach()
+            decay.step()
+            progress.log(loss=loss_of_epoch.item() / len(sampler))
+            if curve.is_due(epoch):
+                curve.log(self._embeddings(L, E, train.n_users), progress)
+        return self._embeddings(L, E, train.n_users)
+
+    def _embeddings(self, L: Tensor, E: Tensor, n_users: int) -> Embeddings:
+        with torch.no_grad():
+            factors = mean_of_layers(L, E, self.layers).cpu().numpy()
+        return Embeddings(users=factors[:n_users], items=factors[n_users:])
