@@ -14,7 +14,7 @@ HAS_GPU     := $(shell command -v nvidia-smi >/dev/null 2>&1 && nvidia-smi -L >/
 PIP         := $(VENV)/bin/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart check test docker-test bench fuzz accuracy up down lock clean
+.PHONY: help setup quickstart check test docker-test bench fuzz accuracy reproduce up down lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -74,6 +74,9 @@ fuzz: $(VENV)/.development ## 10,000 requests generated from the OpenAPI documen
 
 accuracy: $(VENV)/.plots ## compare every method on the data sets in DATA_ROOT; many hours, resumable
 	$(VENV)/bin/python -m benchmarks.accuracy --data-root $(DATA_ROOT) --results $(RESULTS) --write-docs
+
+reproduce: $(VENV)/.plots ## run the paper's experiments on the data sets in DATA_ROOT; hours, resumable
+	$(VENV)/bin/hashrec reproduce --data $(DATA_ROOT) --write-docs
 
 lock: ## write requirements/*.txt again from pyproject.toml
 	uvx uv pip compile --universal --generate-hashes --python-version 3.11 --custom-compile-command "make lock" --no-emit-package torch --output-file requirements/serving.txt pyproject.toml

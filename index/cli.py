@@ -25,6 +25,7 @@ COMMAND_MODULES = (
     "index.quickstart",
     "index.files_cli",
     "training.import_cli",
+    "training.reproduce_cli",
 )
 
 app = typer.Typer(

@@ -1,0 +1,213 @@
+"""What is reproduced, and with which settings: data sets, methods, grids and sweeps.
+
+Nothing here was chosen on a test part. A setting that is not written here is the model's or the
+teacher's own default, which was printed with its paper or chosen on a validation part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+Settings = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How a data set is read, split and judged.
+
+    Attributes:
+        title: for people.
+        k: length of the lists.
+        k_core: users and items with fewer interactions go, repeatedly.
+        fixed_split: the test part comes with the data, so there is only one.
+        n_bits: width of the codes, three times `factor_dim`.
+        factor_dim: D of GCN-CF.
+        printed_sizes: users, items and interactions as the paper's Table 1 has them.
+        help: what to do where the data are not there.
+    """
+
+    title: str
+    k: int = 100
+    k_core: int = 20
+    fixed_split: bool = False
+    n_bits: int = 192
+    factor_dim: int = 64
+    printed_sizes: tuple[int, int, int] | None = None
+    help: str = ""
+
+
+PROTOCOLS = {
+    "ml-1m": Protocol(
+        "MovieLens-1M",
+        printed_sizes=(6_022, 3_043, 995_154),
+        help="run `hashrec data fetch ml-1m`, or give its file with --data",
+    ),
+    "ml-10m": Protocol(
+        "MovieLens-10M",
+        k_core=0,  # Table 1 has all of its ratings
+        n_bits=48,
+        factor_dim=16,
+        printed_sizes=(69_878, 10_681, 10_000_054),
+        help="run `hashrec data fetch ml-10m`, or give its file with --data",
+    ),
+    "yelp": Protocol(
+        "Yelp",
+        printed_sizes=(9_235, 7_353, 423_354),
+        help="give a file of Yelp's reviews, or the folder of Yelp2018's train.txt and test.txt, "
+        "with --data",
+    ),
+    "yelp2018": Protocol("Yelp2018, its fixed split", k=20, k_core=0, fixed_split=True),
+}
+# Where a table can be of several data sets, the first that is there is taken.
+DATASETS_OF_TABLE = {2: ("ml-1m",), 3: ("ml-10m",), 4: ("yelp", "yelp2018")}
+DATASETS_OF_FIGURES = DATASETS_OF_TABLE[2]  # and of the sweeps
+
+
+@dataclass(frozen=True)
+class Method:
+    """A row of a table.
+
+    Attributes:
+        title: for people.
+        teacher: key of `TEACHERS`; what is judged of a float method, and what codes are learned
+            from. None leaves it to the model.
+        model: key of `HASH_MODELS`, or `auto`; None for a float method.
+        settings: of the model that are not its defaults.
+        seconds: about, of one run on MovieLens-1M without its teacher on two cores: for the
+            estimate.
+        version: to be raised when the code of the method changes what it gives, so that runs from
+            before do not count.
+    """
+
+    title: str
+    teacher: str | None = None
+    model: str | None = None
+    settings: Settings = field(default_factory=dict)
+    seconds: float = 100.0
+    version: int = 1
+
+
+# As printed, the scores in the losses are not scaled; the rate was chosen for that on validation.
+_AS_PRINTED = {"score_scale": 1.0, "learning_rate": 0.01}
+METHODS = {
+    "popularity": Method("popularity", "popularity", seconds=5),
+    "ials": Method("iALS", "ials", seconds=12),
+    "ease": Method("EASE", "ease", seconds=10),
+    "spectralcf": Method("SpectralCF", "spectralcf", seconds=150),
+    "lightgcn": Method("LightGCN", "lightgcn", seconds=150),
+    "gcn-cf": Method("GCN-CF", "gcn-cf", seconds=90),
+    "lsh": Method("LSH", model="lsh", seconds=30),
+    "minhash": Method("min-hash LSH", model="minhash", seconds=30),
+    "hashed-mf": Method("hashed MF", model="hashed-mf"),
+    "itq": Method("ITQ", model="itq", seconds=40),
+    "ch": Method("CH", model="ch"),
+    "bccf": Method("BCCF", model="bccf"),
+    "pph": Method("PPH", model="pph"),
+    "dcf": Method("DCF", model="dcf"),
+    "bincf": Method("BinCF", "gcn-cf", "bincf", seconds=70),
+    "dgcn-bincf": Method("DGCN-BinCF", "gcn-cf", "dgcn-bincf", seconds=90),
+    "dgcn-bincf-eq17": Method(
+        "DGCN-BinCF, eq. 17 as printed",
+        "gcn-cf",
+        "dgcn-bincf",
+        {"binarizer": "bernoulli", **_AS_PRINTED},
+        seconds=110,
+    ),
+    "dgcn-bincf-eq18": Method(
+        "DGCN-BinCF, eq. 18 as printed",
+        "gcn-cf",
+        "dgcn-bincf",
+        {"binarizer": "relaxed", **_AS_PRINTED},
+        seconds=90,
+    ),
+    "auto": Method("hashrec (auto)", model="auto", seconds=180),
+}
+METHODS_OF_TABLE = tuple(name for name in METHODS if name not in ("spectralcf", "lightgcn"))
+BARS_OF_FIGURE = {1: ("spectralcf", "lightgcn", "gcn-cf"), 2: ("bincf", "dgcn-bincf")}
+CURVES_OF_FIGURE = {3: ("gcn-cf", "dgcn-bincf")}
+FIGURES = (*BARS_OF_FIGURE, *CURVES_OF_FIGURE)
+TITLE_OF_FIGURE = {
+    1: "GCN-CF beside other graph networks",
+    2: "What distillation adds",
+    3: "Loss by epoch",
+}
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How thoroughly things are run.
+
+    Attributes:
+        name: for people.
+        teachers: name -> settings in place of those in force otherwise.
+        models: the same of hash models.
+        curve_epochs: length of the curves of Figure 3.
+    """
+
+    name: str
+    teachers: Mapping[str, Settings] = field(default_factory=dict)
+    models: Mapping[str, Settings] = field(default_factory=dict)
+    curve_epochs: int = 200
+
+
+FULL = Effort("full")
+# Fewer passes, the same widths: what the whole of Table 2 can be in a quarter of an hour.
+FAST = Effort(
+    "fast",
+    teachers={"gcn-cf": {"epochs": 14}},
+    models={"bincf": {"epochs": 8}, "dgcn-bincf": {"epochs": 8}},
+    curve_epochs=20,
+)
+
+# What `--select` chooses from, on a tenth of the training part: the grids of the paper's section
+# 5.1 for its baselines, steps about the printed values for its own models. One setting is chosen
+# after the other, each with those before it as chosen. Of a float method they are the teacher's.
+_NOISE = {
+    "beta": (0.0001, 0.001, 0.01),
+    "nu": (0.0001, 0.001, 0.01),
+    "tau": (0.1, 0.2, 0.5),
+}
+GRIDS: Mapping[str, Mapping[str, tuple[float, ...]]] = {
+    "gcn-cf": {"regularization": (0.0001, 0.001, 0.01)},
+    "bincf": _NOISE,
+    "dgcn-bincf": {
+        "alpha": (1.0, 10.0, 30.0),
+        "temperature": (0.5, 1.0, 2.0),
+        **_NOISE,
+    },
+}
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """One setting of DGCN-BinCF over many values, all others as they are, judged on validation.
+
+    Attributes:
+        title: for people.
+        values: in order.
+        lines: a line's name -> settings in common.
+    """
+
+    title: str
+    values: tuple[float | str, ...]
+    lines: Mapping[str, Settings]
+
+
+_BINARIZERS: Mapping[str, Settings] = {
+    name: {"binarizer": name} for name in ("relaxed", "bernoulli")
+}
+_SCALES: Mapping[str, Settings] = {"scaled scores": {}, "scores as printed": _AS_PRINTED}
+SWEPT_METHOD = "dgcn-bincf"
+SWEEPS = {
+    "alpha": Sweep("alpha, the weight of distillation", (0.0, 1.0, 3.0, 10.0, 30.0), _BINARIZERS),
+    "beta": Sweep(
+        "beta, the weight of the distance from ±1",
+        (0.0, 0.001, 0.01, 0.1, 1.0),
+        {"relaxed": _BINARIZERS["relaxed"]},
+    ),
+    "nu": Sweep("nu, the weight of the noise", (0.0, 0.0001, 0.001, 0.01, 0.1), _BINARIZERS),
+    "tau": Sweep("tau, the temperature of the noise", (0.05, 0.1, 0.2, 0.5, 1.0), _BINARIZERS),
+    "binarizer": Sweep("Bernoulli samples or relaxed codes", ("relaxed", "bernoulli"), _SCALES),
+}

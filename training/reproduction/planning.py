@@ -1,0 +1,197 @@
+"""Which runs the tables, figures and sweeps need, with every setting."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from training.models import HASH_MODELS
+from training.recipe import AUTO
+from training.reproduction.methods import (
+    BARS_OF_FIGURE,
+    CURVES_OF_FIGURE,
+    GRIDS,
+    METHODS,
+    METHODS_OF_TABLE,
+    SWEEPS,
+    SWEPT_METHOD,
+    Effort,
+    Settings,
+)
+from training.reproduction.runs import Run, Source, teacher_of
+from training.teachers import TEACHERS
+
+Chosen = Mapping[
+    tuple[str, int], Settings
+]  # (method, seed) -> settings, a float method's teacher's
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Makes the runs on one data set.
+
+    Attributes:
+        source: the data.
+        effort: how thoroughly.
+        n_splits: seeds 0 .. n_splits - 1, where the split is a random one.
+        chosen: what `--select` has chosen; without it all is as in `METHODS`.
+    """
+
+    source: Source
+    effort: Effort
+    n_splits: int
+    chosen: Chosen = field(default_factory=dict)
+
+    @property
+    def seeds(self) -> range:
+        """Seeds of the splits."""
+        return range(1 if self.source.protocol.fixed_split else self.n_splits)
+
+    def choices(self) -> Iterator[dict[str, Any]]:
+        """Yield what `--select` has chosen, as plain data."""
+        for (name, seed), settings in self.chosen.items():
+            yield {"dataset": self.source.dataset, "method": name, "seed": seed, **settings}
+
+    def run(
+        self,
+        name: str,
+        seed: int,
+        *,
+        model: Settings | None = None,
+        teacher: Settings | None = None,
+        by_validation: bool = False,
+    ) -> Run:
+        """Return a method's run on a split.
+
+        Args:
+            name: key of `METHODS`.
+            seed: of the split.
+            model: settings that go before all others.
+            teacher: the same of the teacher.
+            by_validation: see `Run`.
+        """
+        method = METHODS[name]
+        model_settings: dict[str, Any] = {}
+        if method.model is not None:
+            model_settings = {
+                "name": method.model,
+                "n_bits": self.source.protocol.n_bits,
+                **self.effort.models.get(method.model, {}),
+                **method.settings,
+                **self.chosen.get((name, seed), {}),
+                **(model or {}),
+            }
+        teacher_settings: dict[str, Any] = {}
+        taught_by = teacher_name(name)
+        if taught_by is not None:
+            teacher_settings = {
+                "name": taught_by,
+                **(
+                    {"factor_dim": self.source.protocol.factor_dim} if taught_by == "gcn-cf" else {}
+                ),
+                **self.effort.teachers.get(taught_by, {}),
+                **self.chosen.get((taught_by, seed), {}),
+                **(teacher or {}),
+            }
+        return Run(self.source, name, teacher_settings, model_settings, seed, by_validation)
+
+    def rows(self, names: Iterable[str]) -> Iterator[Run]:
+        """Yield methods on every split, split by split, so that a first table is there soon."""
+        known = [name for name in names if is_registered(name)]
+        for seed in self.seeds:
+            for name in known:
+                yield self.run(name, seed)
+
+    def table(self) -> list[Run]:
+        """Return the runs of a table."""
+        return list(self.rows(METHODS_OF_TABLE))
+
+    def figure(self, number: int) -> list[Run]:
+        """Return the runs of a figure."""
+        if number in BARS_OF_FIGURE:
+            return list(self.rows(BARS_OF_FIGURE[number]))
+        long = {"epochs": self.effort.curve_epochs}
+        return [self.run(name, 0, model=long, teacher=long) for name in CURVES_OF_FIGURE[number]]
+
+    def sweep(self, name: str) -> dict[tuple[str, float | str], list[Run]]:
+        """Return the runs behind each point, by line and value."""
+        sweep = SWEEPS[name]
+        return {
+            (line, value): [
+                self.run(SWEPT_METHOD, seed, model={**shared, name: value}, by_validation=True)
+                for seed in self.seeds
+            ]
+            for line, shared in sweep.lines.items()
+            for value in sweep.values
+        }
+
+    def trials(self, name: str, seed: int, setting: str, chosen: Settings) -> dict[float, Run]:
+        """Return the runs that one setting of a method is chosen by, by its value.
+
+        Args:
+            name: key of `GRIDS`.
+            seed: of the split.
+            setting: key of the method's grid.
+            chosen: of the settings before it.
+        """
+        place = "teacher" if METHODS[name].model is None else "model"
+        return {
+            value: self.run(name, seed, by_validation=True, **{place: {**chosen, setting: value}})
+            for value in GRIDS[name][setting]
+        }
+
+
+@dataclass(frozen=True)
+class Target:
+    """Something that is made of runs.
+
+    Attributes:
+        kind: of it.
+        name: number of a table or a figure, key of `SWEEPS`.
+        plan: of its data.
+    """
+
+    kind: Literal["table", "figure", "sweep"]
+    name: int | str
+    plan: Plan
+
+    def runs(self) -> list[Run]:
+        """Return what it is made of."""
+        match self.kind, self.name:
+            case "table", _:
+                return self.plan.table()
+            case "figure", int(number):
+                return self.plan.figure(number)
+            case _:
+                points = self.plan.sweep(str(self.name)).values()
+                return [run for runs in points for run in runs]
+
+
+def teacher_name(name: str) -> str | None:
+    """Return the teacher of a method; None where it has none or chooses it by itself."""
+    method = METHODS[name]
+    if method.teacher is None and method.model in HASH_MODELS:
+        model = HASH_MODELS[method.model]
+        return model.default_teacher if model.needs_teacher else None
+    return method.teacher
+
+
+def is_registered(name: str) -> bool:
+    """Say whether this version has a method's model and teacher."""
+    method = METHODS[name]
+    has_model = method.model is None or method.model == AUTO or method.model in HASH_MODELS
+    return has_model and (method.teacher is None or method.teacher in TEACHERS)
+
+
+def expected_seconds(run: Run) -> float:
+    """Return about what a run takes, from what its method takes on MovieLens-1M."""
+    method = METHODS[run.method]
+    size = run.source.n_interactions / 1_000_000
+    settings = run.model or run.teacher
+    if "epochs" in settings:
+        made = (
+            HASH_MODELS[settings["name"]]() if run.model else teacher_of({"name": settings["name"]})
+        )
+        size *= settings["epochs"] / made.model_dump()["epochs"]
+    return method.seconds * size

@@ -1,0 +1,54 @@
+"""A report on disk: `report.json`, `report.md`, figures; and its tables in the documentation."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from index import durable
+from index.errors import ConfigError
+from training.reproduction.reporting import markdown_blocks
+from training.reproduction.summary import write_into
+
+REPORT, TEXT = "report.json", "report.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "reproduction.md"
+
+
+def publish(report: dict[str, Any], folder: Path, *, write_docs: bool, page: Path = PAGE) -> str:
+    """Write everything that a report says.
+
+    Args:
+        report: see `build_report`.
+        folder: to write into.
+        write_docs: replace the blocks of the page that this report has, and the pictures beside it.
+        page: of the documentation.
+
+    Returns:
+        The text of `report.md`.
+
+    Raises:
+        ConfigError: there is no such page: hashrec was not installed from its source.
+    """
+    if write_docs and not page.is_file():
+        raise ConfigError(f"--write-docs: no {page}; run it from a copy of the source")
+    folder.mkdir(parents=True, exist_ok=True)
+    blocks = markdown_blocks(report)
+    text = "# The paper's tables and figures, made again\n\n" + "\n\n".join(blocks.values()) + "\n"
+    durable.write_bytes(folder / REPORT, json.dumps(report, indent=1).encode() + b"\n")
+    durable.write_bytes(folder / TEXT, text.encode())
+    pictures: list[Path] = []
+    if report["figures"] or report["sweeps"]:
+        from training.reproduction.drawing import draw
+
+        pictures = draw(folder / REPORT, folder)
+    if write_docs:
+        for picture in pictures:
+            if picture.suffix == ".svg":
+                shutil.copyfile(picture, page.with_name(f"{page.stem}-{picture.name}"))
+        linked = {
+            name: content.replace("](", f"]({page.stem}-") for name, content in blocks.items()
+        }
+        write_into(page, linked)
+    return text

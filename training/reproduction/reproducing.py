@@ -1,0 +1,239 @@
+"""The whole way from what is asked for to the report: find data, choose, run, tell."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from index.errors import ConfigError, HashrecError
+from training.recipe import Say
+from training.reproduction.methods import (
+    DATASETS_OF_FIGURES,
+    DATASETS_OF_TABLE,
+    FIGURES,
+    GRIDS,
+    METHODS,
+    SWEEPS,
+    Effort,
+)
+from training.reproduction.performing import perform
+from training.reproduction.planning import Plan, Target, expected_seconds, teacher_name
+from training.reproduction.process import in_own_process
+from training.reproduction.reporting import Outcome, build_report
+from training.reproduction.runs import Run
+from training.reproduction.sources import find_source, holds_data_sets
+from training.reproduction.store import ResultStore
+
+Report = dict[str, Any]
+Performer = Callable[[Run], Report]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked for.
+
+    Attributes:
+        tables: numbers of the paper's tables.
+        figures: numbers of its figures.
+        sweeps: keys of `SWEEPS`.
+        n_splits: random splits of each data set.
+        effort: how thoroughly.
+        select: choose the settings that have a grid, for each split by its training part.
+        data: see `find_source`.
+        home: the same.
+
+    Raises:
+        ConfigError: there is no such table, figure or sweep.
+    """
+
+    tables: Sequence[int]
+    figures: Sequence[int]
+    sweeps: Sequence[str]
+    n_splits: int
+    effort: Effort
+    select: bool = False
+    data: Path | None = None
+    home: Path | None = None
+
+    def __post_init__(self) -> None:
+        for kind, asked, known in (
+            ("table", self.tables, DATASETS_OF_TABLE),
+            ("figure", self.figures, FIGURES),
+            ("sweep", self.sweeps, SWEEPS),
+        ):
+            for name in asked:
+                if name not in known:
+                    raise ConfigError(f"no {kind} {name}; there are {', '.join(map(str, known))}")
+
+
+def reproduce(request: Request, store: ResultStore, performer: Performer, say: Say) -> Report:
+    """Make the runs that are not finished, and return the report of all.
+
+    Args:
+        request: what is asked for.
+        store: of finished runs, which are not made again.
+        performer: fits and judges.
+        say: is told what will be run, what was, and how long the rest will take.
+
+    Raises:
+        DataError: the data of a table are not there.
+    """
+    plans = find_plans(request)
+    for plan in plans.values():
+        say(f"{plan.source.protocol.title}: {plan.source.path}")
+    targets, runner = targets_of(request, plans), Runner(store, performer, say)
+    if request.select:
+        plans = {of: runner.choose(plan, targets) for of, plan in plans.items()}
+        targets = targets_of(request, plans)
+    runner.complete(run for target in targets for run in target.runs())
+    choices = [choice for plan in plans.values() for choice in plan.choices()]
+    return build_report(targets, runner.outcomes, request.effort.name, choices)
+
+
+def in_processes(store: ResultStore, device: str, threads: int | None, *, draws: bool) -> Performer:
+    """Return what makes each run in a process of its own.
+
+    Args:
+        store: holds the factors of teachers that several runs learn from.
+        device: `auto`, `cpu` or `cuda`.
+        threads: of a run; see `perform`.
+        draws: see `perform`.
+    """
+    options = {"teachers": store.teachers, "threads": threads, "draws": draws}
+    work = partial(perform, **options)
+    return lambda run: in_own_process(work, run.config(device))
+
+
+def find_plans(request: Request) -> dict[tuple[str, ...], Plan]:
+    """Find all data before anything runs; figures and sweeps share those of a table.
+
+    Raises:
+        ConfigError: one data set is given for several.
+        DataError: one is not there.
+    """
+    wanted = {DATASETS_OF_TABLE[number]: f"Table {number}" for number in request.tables}
+    if request.figures or request.sweeps:
+        wanted.setdefault(DATASETS_OF_FIGURES, "this")
+    if len(wanted) > 1 and request.data is not None and not holds_data_sets(request.data):
+        names = ", ".join(" or ".join(datasets) for datasets in wanted)
+        raise ConfigError(
+            f"{' and '.join(wanted.values())} are of different data: let --data be a folder that "
+            f"holds {names}, or ask for one at a time"
+        )
+    return {
+        datasets: Plan(
+            find_source(what, datasets, request.data, request.home),
+            request.effort,
+            request.n_splits,
+        )
+        for datasets, what in wanted.items()
+    }
+
+
+def targets_of(request: Request, plans: Mapping[tuple[str, ...], Plan]) -> list[Target]:
+    """Return what is asked for, each with the plan of its data."""
+    return [
+        *(Target("table", number, plans[DATASETS_OF_TABLE[number]]) for number in request.tables),
+        *(Target("figure", number, plans[DATASETS_OF_FIGURES]) for number in request.figures),
+        *(Target("sweep", name, plans[DATASETS_OF_FIGURES]) for name in request.sweeps),
+    ]
+
+
+class Runner:
+    """Finishes runs, and knows what came of them.
+
+    Args:
+        store: of finished runs.
+        performer: makes a report.
+        say: is told of each.
+
+    Attributes:
+        outcomes: by key of the run, in the order of running.
+    """
+
+    def __init__(self, store: ResultStore, performer: Performer, say: Say) -> None:
+        self._store, self._performer, self._say = store, performer, say
+        self.outcomes: dict[str, Outcome] = {}
+
+    def complete(self, runs: Iterable[Run]) -> None:
+        """Make the runs that are not finished; one that fails does not hold up the others."""
+        missing: dict[str, Run] = {}
+        for run in runs:
+            if (key := run.key()) not in self.outcomes:
+                report = self._store.load(run)
+                if report is None:
+                    missing[key] = run
+                else:
+                    self.outcomes[key] = Outcome(run, report)
+        expected = {key: expected_seconds(run) for key, run in missing.items()}
+        total = sum(expected.values())
+        self._announce(missing, total)
+        done, start = 0.0, time.perf_counter()
+        for position, (key, run) in enumerate(missing.items(), 1):
+            self._say(f"[{position}/{len(missing)}] {run}")
+            before = time.perf_counter()
+            self.outcomes[key] = outcome = self._perform(run)
+            now = time.perf_counter()
+            done += expected[key]
+            self._say(
+                f"  {outcome} in {now - before:,.0f} s; "
+                f"about {_duration((total / done - 1) * (now - start))} left"
+            )
+
+    def choose(self, plan: Plan, targets: Sequence[Target]) -> Plan:
+        """Return a plan with the settings of each split that did best on its validation part."""
+        names = {
+            name
+            for target in targets
+            if target.plan is plan
+            for run in target.runs()
+            for name in (run.method, teacher_name(run.method))
+            if name is not None and name in GRIDS
+        }
+        # A teacher first: what its students are tried with is the teacher as chosen.
+        for name in sorted(names, key=lambda name: (METHODS[name].model is not None, name)):
+            for seed in plan.seeds:
+                settings: dict[str, float] = {}
+                for setting in GRIDS[name]:
+                    trials = plan.trials(name, seed, setting, settings)
+                    self.complete(trials.values())
+                    judged = {
+                        value: outcome.ndcg
+                        for value, run in trials.items()
+                        if (outcome := self.outcomes[run.key()]).report is not None
+                    }
+                    if judged:
+                        settings[setting] = max(judged, key=judged.__getitem__)
+                plan = replace(plan, chosen={**plan.chosen, (name, seed): settings})
+                self._say(f"chose for {METHODS[name].title}, split {seed}: {settings}")
+        return plan
+
+    def _perform(self, run: Run) -> Outcome:
+        try:
+            report = self._performer(run)
+        except (HashrecError, ChildProcessError) as error:
+            return Outcome(run, None, str(error))
+        self._store.save(run, report)
+        return Outcome(run, report)
+
+    def _announce(self, missing: Mapping[str, Run], seconds: float) -> None:
+        if not missing:
+            self._say("all runs are finished")
+            return
+        numbers = Counter(METHODS[run.method].title for run in missing.values())
+        listed = ", ".join(f"{n} x {title}" if n > 1 else title for title, n in numbers.items())
+        self._say(
+            f"{len(missing)} runs, about {_duration(seconds)} on two cores: {listed}; "
+            "stop at any time, the same command goes on"
+        )
+
+
+def _duration(seconds: float) -> str:
+    if seconds >= 5400:
+        return f"{seconds / 3600:.1f} h"
+    return f"{seconds / 60:.0f} min" if seconds >= 90 else f"{max(0.0, seconds):.0f} s"
