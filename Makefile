@@ -81,7 +81,7 @@ reproduce: $(VENV)/.plots ## run the paper's experiments on the data sets in DAT
 lock: ## write requirements/*.txt again from pyproject.toml
 	uvx uv pip compile --universal --generate-hashes --python-version 3.11 --custom-compile-command "make lock" --no-emit-package torch --output-file requirements/serving.txt pyproject.toml
 	uvx uv pip compile --universal --generate-hashes --python-version 3.11 --custom-compile-command "make lock" --no-emit-package torch --extra training --output-file requirements/training.txt pyproject.toml
-	uvx uv pip compile --universal --generate-hashes --python-version 3.11 --custom-compile-command "make lock" --no-emit-package torch --extra training --group dev --output-file requirements/development.txt pyproject.toml
+	uvx uv pip compile --universal --generate-hashes --python-version 3.11 --custom-compile-command "make lock" --no-emit-package torch --extra training --extra otel --group dev --output-file requirements/development.txt pyproject.toml
 	uvx uv pip compile --universal --generate-hashes --python-version 3.11 --custom-compile-command "make lock" --no-emit-package torch --extra training --group plots --constraint requirements/development.txt --output-file requirements/plots.txt pyproject.toml
 
 up: ## start the whole stack in Docker

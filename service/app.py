@@ -9,7 +9,7 @@ import threading
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import faiss
 import structlog
@@ -17,6 +17,7 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from index.errors import MissingLibraryError
 from index.store import Store
 from service import logs
 from service.access import GUARDED, OPEN_ROUTERS, Access, Gate
@@ -35,6 +36,10 @@ from service.methods import ROUTED, Methods
 from service.observability import Draining, Metrics, RequestObserver
 from service.routes import ROUTERS
 from service.settings import CorsSettings, Settings, multiprocess_metrics_folder
+from service.spans import Spans, no_span
+
+if TYPE_CHECKING:
+    from service.tracing import Tracing
 
 MAX_BODY_BYTES = 1_048_576
 MAX_STREAMED_BYTES = 67_108_864  # they pass through, and are not held
@@ -62,21 +67,27 @@ def create_app(settings: Settings, *, fast_path: bool = True) -> FastAPI:
         settings: the settings in force.
         fast_path: False sends every request through FastAPI, to compare the two.
     """
-    logs.configure(settings.log_level)
+    tracing = tracing_of(settings)
+    logs.configure(settings.log_level, more=tracing and tracing.add_ids)
     metrics = Metrics(multiprocess_metrics_folder())
     draining = Draining()
     access = Access(settings)
 
     def in_front(app: ASGIApp) -> ASGIApp:
         cors = _cross_origin(app, settings.cors)
-        observer = RequestObserver(cors or app, metrics, draining, settings.log_requests)
-        return FastPath(observer, access, cors) if fast_path else observer
+        observed = RequestObserver if tracing is None else tracing.observer
+        observer = observed(cors or app, metrics, draining, settings.log_requests)
+        front = FastPath(observer, access, cors) if fast_path else observer
+        return front if tracing is None else tracing.in_front(front)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[State]:
         del app
         faiss.omp_set_num_threads(1)  # requests are what runs side by side
-        services = _services(settings, metrics, draining, access)
+        if tracing is not None:
+            tracing.start()
+        span = no_span if tracing is None else tracing.span
+        services = _services(settings, metrics, draining, access, span)
         if services.shared_cache is not None:
             await services.shared_cache.start()
         await services.events.open()
@@ -94,6 +105,8 @@ def create_app(settings: Settings, *, fast_path: bool = True) -> FastAPI:
         await access.close()
         if services.shared_cache is not None:
             await services.shared_cache.close()
+        if tracing is not None:
+            await tracing.close()
 
     app = _Application(
         in_front,
@@ -140,16 +153,37 @@ def _cross_origin(app: ASGIApp, settings: CorsSettings) -> CORSMiddleware | None
     )
 
 
-def _services(settings: Settings, metrics: Metrics, draining: Draining, access: Access) -> Services:
+def tracing_of(settings: Settings) -> Tracing | None:
+    """Return what traces requests; None where no collector is named, and nothing is imported.
+
+    Raises:
+        MissingLibraryError: OpenTelemetry's libraries are not there.
+    """
+    if settings.otel.endpoint is None:
+        return None
+    try:
+        from service.tracing import Tracing  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        if not (error.name or "").startswith("opentelemetry"):
+            raise
+        raise MissingLibraryError("HASHREC_OTEL__ENDPOINT", "OpenTelemetry", "otel") from None
+    return Tracing(settings.otel)
+
+
+def _services(
+    settings: Settings, metrics: Metrics, draining: Draining, access: Access, span: Spans
+) -> Services:
     def report(tier: str) -> Callable[[str], None]:
         return lambda outcome: metrics.cache_operations(tier, outcome).inc()
 
     live = LiveModel(Store(settings.store), metrics, Experiment.of(settings.experiment))
     local = LocalCache.create(settings, report("local"))
-    shared = RedisCache.create(settings, report("redis")) if settings.redis.url else None
-    events = EventLog(settings)
-    state = LiveState(events, settings.events.negative)
-    recommendations = CachedRecommender(live, local, shared, metrics, settings.cache, state=state)
+    shared = RedisCache.create(settings, report("redis"), span) if settings.redis.url else None
+    events = EventLog(settings, span)
+    state = LiveState(events, settings.events.negative, span)
+    recommendations = CachedRecommender(
+        live, local, shared, metrics, settings.cache, state=state, span=span
+    )
     return Services(live, recommendations, shared, metrics, draining, access, events, state)
 
 

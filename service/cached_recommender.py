@@ -22,6 +22,7 @@ from service.live_model import LiveModel, LoadedModel
 from service.live_state import LiveState
 from service.observability import Metrics
 from service.settings import CacheSettings
+from service.spans import Spans, no_span
 from service.wanted import PAGED, Kind, Wanted
 
 # Catalogues up to these sizes are searched in about a millisecond: less than a thread costs others.
@@ -86,6 +87,7 @@ class CachedRecommender:
         *,
         state: LiveState | None = None,
         random: Random | None = None,
+        span: Spans = no_span,
     ) -> None:
         self._live = live
         self._local = local
@@ -94,6 +96,7 @@ class CachedRecommender:
         self._settings = settings
         self._state = state
         self._random = random or Random()  # noqa: S311  spreads lifetimes, guards nothing
+        self._span = span
         self._flights: dict[str, asyncio.Future[Answer | None]] = {}
         self._asked: deque[str] = deque(maxlen=REMEMBERED_USERS)
 
@@ -173,7 +176,8 @@ class CachedRecommender:
                         self._keep(self._local, ticket, content)
         if missing:
             left = list(missing.values())
-            made = await asyncio.to_thread(lambda: [self._rank(ticket) for ticket in left])
+            with self._span("rank", {"hashrec.lists": len(left)}):
+                made = await asyncio.to_thread(lambda: [self._rank(ticket) for ticket in left])
             for ticket, content in zip(left, made, strict=True):
                 answers[ticket.key] = self._store(ticket, content)
         results: list[Answer | HashrecError] = []
@@ -252,9 +256,10 @@ class CachedRecommender:
         of_users = wanted.kind == "similar_users"
         n_searched = recommender.n_users if of_users else recommender.n_items
         # The first list of latest items reads every item's attributes.
-        if n_searched <= limit and wanted.is_inline and wanted.kind != "latest":
-            return self._rank(ticket)
-        return await asyncio.to_thread(self._rank, ticket)
+        with self._span("rank", {"hashrec.kind": wanted.kind}):
+            if n_searched <= limit and wanted.is_inline and wanted.kind != "latest":
+                return self._rank(ticket)
+            return await asyncio.to_thread(self._rank, ticket)
 
     def _rank(self, ticket: _Ticket) -> Content:
         model = ticket.model

@@ -16,6 +16,7 @@ import structlog
 from index.errors import ConfigError, HashrecError, JournalError
 from index.journal import Journal, Record, journal_beside, open_journal
 from service.settings import Settings
+from service.spans import Spans, no_span
 
 MAX_WAITING = 100_000  # records; beyond it requests are turned away
 MAX_TOGETHER = 10_000  # records in one commit
@@ -43,9 +44,10 @@ class EventLog:
         reason: why there is none, for the operator.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, span: Spans = no_span) -> None:
         url, beside = settings.events.url, journal_beside(settings.store)
         self._store = settings.store
+        self._span = span
         self._url = url.get_secret_value() if url is not None else None
         self._beside = f"sqlite:{beside}"
         self._require_durable = settings.events.require_durable
@@ -106,7 +108,8 @@ class EventLog:
         if self._writing is None:
             # It starts at the loop's next turn, when all requests of this turn have added theirs.
             self._writing = asyncio.create_task(self._write(self.journal))
-        return await reply
+        with self._span("append events", {"hashrec.records": len(records)}):
+            return await reply
 
     async def close(self) -> None:
         """Finish what is under way, and close the journal."""

@@ -20,6 +20,7 @@ from index.journal import Journal
 from index.model_overlay import ModelOverlay
 from index.overlay import Overlay
 from index.recommender import Recommender
+from service.spans import Spans, no_span
 
 FEW = 500  # positions that are read, or entries applied, within one turn of the event loop: 2 ms
 MANY = 10_000  # entries read at once in a thread
@@ -42,13 +43,17 @@ class LiveState:
     Args:
         holder: of the journal.
         negative_types: types of events that say no.
+        span: of the request that waits for what is read.
 
     Attributes:
         available: whether the journal could be read when that was last tried.
     """
 
-    def __init__(self, holder: HoldsJournal, negative_types: Collection[str]) -> None:
+    def __init__(
+        self, holder: HoldsJournal, negative_types: Collection[str], span: Spans = no_span
+    ) -> None:
         self._holder = holder
+        self._span = span
         self._negative_types = negative_types
         self._overlay = Overlay(negative_types)
         # A model that nobody uses any more takes its entry with it.
@@ -88,7 +93,8 @@ class LiveState:
         self._make_room(recommender)
         if self.available or monotonic() >= self._retry_at:
             try:
-                await self._read_up_to(journal, journal.position())
+                with self._span("read journal", {}):
+                    await self._read_up_to(journal, journal.position())
             except JournalError as error:
                 self._retry_at = monotonic() + RETRY_S
                 if self.available:

@@ -10,8 +10,13 @@ import orjson
 import structlog
 
 
-def configure(level: str) -> None:
-    """Set up logging for this process; calling it again changes nothing but the level."""
+def configure(level: str, *, more: structlog.typing.Processor | None = None) -> None:
+    """Set up logging for this process; calling it again changes nothing but what it is given.
+
+    Args:
+        level: the least that is logged.
+        more: adds to each line.
+    """
     shared: list[structlog.typing.Processor] = [
         structlog.stdlib.add_logger_name,
         structlog.processors.add_log_level,
@@ -22,6 +27,7 @@ def configure(level: str) -> None:
         foreign_pre_chain=shared,
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            *(() if more is None else (more,)),
             structlog.processors.JSONRenderer(serializer=_dump),
         ],
     )

@@ -34,6 +34,7 @@ REQUEST_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0
 SEARCH_BUCKETS = (0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 1.0)
 Headers = Iterable[tuple[bytes, bytes]]
 
+UNMATCHED = "unmatched"  # in the place of a route where there is none
 METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
 # Headers of a reply that its line in the log repeats, and the member that holds them.
 LOGGED_HEADERS = {
@@ -343,4 +344,4 @@ class RequestObserver:
 def route_of(scope: Scope) -> str:
     """Return the template of the route that took a request, never the path itself."""
     route: Any = scope.get("route")
-    return getattr(route, "path_format", None) or "unmatched"
+    return getattr(route, "path_format", None) or UNMATCHED

@@ -19,7 +19,7 @@ from uvicorn.supervisors import Multiprocess
 
 from index.errors import ArtifactError, ConfigError
 from service import logs
-from service.app import create_app
+from service.app import create_app, tracing_of
 from service.connections import BoundedProtocol
 from service.keys import Keyring
 from service.settings import METRICS_FOLDER, Settings
@@ -37,6 +37,7 @@ def serve(settings: Settings) -> None:
     Raises:
         ArtifactError: the store is not there.
         ConfigError: the address cannot be listened on, or the keys cannot be used.
+        MissingLibraryError: requests are to be traced, and the libraries for it are not there.
     """
     logs.configure(settings.log_level)
     if not settings.store.is_dir():
@@ -45,6 +46,7 @@ def serve(settings: Settings) -> None:
             "a model first"
         )
     Keyring.load(settings.keys)  # what is wrong with it ends the start, not each worker
+    tracing_of(settings)  # the same
     _allow_many_sockets()
     listener = listen(settings.host, settings.port)
     host, port = listener.getsockname()[:2]

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -231,6 +232,38 @@ class ExperimentSettings(BaseModel):
     ] = None
 
 
+def _require_collector(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError("not the URL of a collector, such as http://collector:4318")
+    if "@" in parts.netloc:
+        raise ValueError("a password would be shown; OTEL_EXPORTER_OTLP_HEADERS takes it")
+    return url.rstrip("/").removesuffix("/v1/traces")
+
+
+class OtelSettings(BaseModel):
+    """Traces of requests. Off without a collector."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    endpoint: Annotated[
+        Annotated[str, AfterValidator(_require_collector)] | None,
+        Field(
+            description="OpenTelemetry collector that spans are sent to by OTLP over HTTP, such as "
+            "`http://collector:4318`. It may be away."
+        ),
+    ] = None
+    share: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=1,
+            description="Part of the requests that are traced, of those whose caller has not "
+            "decided that.",
+        ),
+    ] = 1.0
+
+
 class Settings(BaseSettings):
     """Everything an operator can set. Immutable; see `load`."""
 
@@ -257,6 +290,7 @@ class Settings(BaseSettings):
     keys: KeySettings = KeySettings()
     limits: LimitSettings = LimitSettings()
     experiment: ExperimentSettings = ExperimentSettings()
+    otel: OtelSettings = OtelSettings()
     poll_interval_s: Annotated[
         float, Field(gt=0, description="Seconds between looks for a newly published version.")
     ] = 1.0

@@ -23,10 +23,12 @@ from redis.exceptions import ResponseError
 from index.errors import ConfigError
 from service.caches.cache import CacheUnavailableError
 from service.settings import Settings
+from service.spans import Spans, no_span
 
 PROBE_INTERVAL_S = 1.0
 MAX_WAITING_WRITES = 4096  # beyond it values are dropped: they can be computed again
 
+_MGET = {"db.system.name": "redis", "db.operation.name": "MGET"}
 _Write = tuple[bytes, str, int]  # value, PX, milliseconds
 
 log = structlog.stdlib.get_logger("service.caches.redis")
@@ -44,6 +46,7 @@ class RedisCache:
         timeout_s: float,
         report: Callable[[str], None],
         probe_interval_s: float,
+        span: Spans = no_span,
     ) -> None:
         pool: Any = ConnectionPool.from_url(  # pyright: ignore[reportUnknownMemberType]
             url, socket_timeout=None, socket_connect_timeout=timeout_s, protocol=2
@@ -53,6 +56,7 @@ class RedisCache:
         self._timeout_s = timeout_s
         self._report = report
         self._probe_interval_s = probe_interval_s
+        self._span = span
         self._available = False
         self._reads: list[tuple[Sequence[str], asyncio.Future[list[bytes | None]]]] = []
         self._writes: dict[str, _Write] = {}
@@ -60,7 +64,9 @@ class RedisCache:
         self._watch: asyncio.Task[None] | None = None
 
     @classmethod
-    def create(cls, settings: Settings, report: Callable[[str], None]) -> Self:
+    def create(
+        cls, settings: Settings, report: Callable[[str], None], span: Spans = no_span
+    ) -> Self:
         """See `Cache.create`.
 
         Raises:
@@ -73,6 +79,7 @@ class RedisCache:
             settings.redis.timeout_ms / 1000,
             report,
             PROBE_INTERVAL_S,
+            span,
         )
 
     @property
@@ -104,7 +111,8 @@ class RedisCache:
         reply: asyncio.Future[list[bytes | None]] = asyncio.get_running_loop().create_future()
         self._reads.append((keys, reply))
         self._begin_exchange()
-        return await reply
+        with self._span("MGET", _MGET, remote=True):
+            return await reply
 
     def set(self, key: str, value: bytes, lifetime_s: float) -> None:
         """See `Cache.set`."""

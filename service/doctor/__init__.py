@@ -14,6 +14,7 @@ from service.doctor.machine_check import check_libraries, check_memory, check_pr
 from service.doctor.network_check import check_service
 from service.doctor.redis_check import check_redis
 from service.doctor.store_check import check_store
+from service.doctor.tracing_check import check_tracing
 
 Check = Callable[[Deployment], Iterator[Finding]]
 
@@ -25,6 +26,7 @@ CHECKS: dict[str, Check] = {
     "journal": check_journal,
     "redis": check_redis,
     "keys": check_keys,
+    "tracing": check_tracing,
     "service": check_service,
 }
 

@@ -46,7 +46,8 @@ def compare(requirements: list[Requirement], who: str) -> Iterator[Finding]:
     n_fitting = 0
     for requirement in requirements:
         if requirement.marker and not any(
-            requirement.marker.evaluate({"extra": extra}) for extra in ("", "training", "files")
+            requirement.marker.evaluate({"extra": extra})
+            for extra in ("", "training", "files", "otel")
         ):
             continue
         optional = requirement.marker is not None and "extra" in str(requirement.marker)
