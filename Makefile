@@ -81,8 +81,8 @@ reproduce: $(VENV)/.plots ## run the paper's experiments on the data sets in DAT
 lock: ## write requirements/*.txt again from pyproject.toml
 	uvx uv pip compile --universal --generate-hashes --python-version 3.11 --custom-compile-command "make lock" --no-emit-package torch --output-file requirements/serving.txt pyproject.toml
 	uvx uv pip compile --universal --generate-hashes --python-version 3.11 --custom-compile-command "make lock" --no-emit-package torch --extra training --output-file requirements/training.txt pyproject.toml
-	uvx uv pip compile --universal --generate-hashes --python-version 3.11 --custom-compile-command "make lock" --no-emit-package torch --extra training --extra otel --group dev --output-file requirements/development.txt pyproject.toml
-	uvx uv pip compile --universal --generate-hashes --python-version 3.11 --custom-compile-command "make lock" --no-emit-package torch --extra training --group plots --constraint requirements/development.txt --output-file requirements/plots.txt pyproject.toml
+	uvx uv pip compile --universal --generate-hashes --python-version 3.11 --custom-compile-command "make lock" --no-emit-package torch --extra training --extra otel --extra plots --group dev --output-file requirements/development.txt pyproject.toml
+	uvx uv pip compile --universal --generate-hashes --python-version 3.11 --custom-compile-command "make lock" --no-emit-package torch --extra training --extra plots --constraint requirements/development.txt --output-file requirements/plots.txt pyproject.toml
 
 up: ## start the whole stack in Docker
 	docker compose up --detach --build --wait
