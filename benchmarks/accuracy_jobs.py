@@ -11,19 +11,17 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from dataclasses import asdict, dataclass, replace
-from multiprocessing import get_context
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from benchmarks.accuracy_protocol import DATASETS, FLOAT_METHODS, HASH_METHODS, Protocol
 from index import durable
-from index.errors import DataError, HashrecError
+from index.errors import DataError
 from training.cli import SETTING_OF_OPTION
 from training.config import PAPER_PROTOCOL, PAPER_SETTINGS, JobConfig, load_config
 from training.report import REPORT_FILE, read_report
+from training.reproduction.process import in_own_process
 
 # Where the data lie and what computes say nothing of what is measured.
 _ELSEWHERE = ("data.source", "data.home", "data.items", "split.test", "device")
@@ -131,21 +129,12 @@ def stale(job: Job, results: Path) -> str | None:
 
 
 def _differs(report: Report, job: Job) -> str | None:
+    from training.reproduction.runs import candidates
+
     teacher = report["config"].get("teacher")
     if "teacher" in job.left_open() and teacher not in candidates():
         return f"its teacher, {teacher}, is none that would be chosen from"
     return difference(report["config"], job.settings(), job.left_open())
-
-
-def candidates() -> list[dict[str, Any]]:
-    """Return the teachers that `auto` chooses from, as a report shows the one chosen."""
-    from training.selection import TEACHERS_OF_FEW_ITEMS, TEACHERS_OF_MANY_ITEMS
-    from training.teachers import TEACHERS
-
-    return [
-        _written({"name": name, **TEACHERS[name](**settings).model_dump()})
-        for name, settings in (*TEACHERS_OF_FEW_ITEMS, *TEACHERS_OF_MANY_ITEMS)
-    ]
 
 
 def difference(
@@ -181,76 +170,30 @@ def run(job: Job, source: str, results: Path) -> Report:
     """
     if job.bits is not None:
         return _train(job, source, results / job.name)
-    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
-        try:
-            report = pool.submit(judge_float, job, source).result()
-        except BrokenProcessPool as error:
-            raise ChildProcessError(str(error)) from error
-    if isinstance(report, str):
-        raise DataError(report)
+    report = in_own_process(judge_float, job, source)
     folder = results / job.name
     folder.mkdir(parents=True, exist_ok=True)
     durable.write_bytes(folder / REPORT_FILE, json.dumps(report, indent=2).encode() + b"\n")
     return report
 
 
-def judge_float(job: Job, source: str) -> Report | str:
-    """Fit a float model and judge it by its scores, on the split that codes are judged on.
+def judge_float(job: Job, source: str) -> Report:
+    """Fit a float model and judge it by its scores, on the split that codes are judged on."""
+    from training.reproduction.performing import perform
 
-    Returns:
-        A report in the form of `hashrec train`'s, or the reason why there is none: an error might
-        not survive the way to the process that asked.
-    """
-    from training.device import resolve_device
-    from training.embeddings import Embeddings
-    from training.evaluation import evaluate_scores
-    from training.job import read, sizes, split_data
-    from training.progress import QuietProgress
-    from training.report import Stopwatch, environment, peak_memory_mb
-    from training.teachers import TEACHERS
-
-    config, clock, quiet = job.config(source), Stopwatch(), QuietProgress()
-    method = FLOAT_METHODS[job.method]
-    teacher = TEACHERS[method.teacher](**method.settings)
-    try:
-        with clock.stage("read"):
-            dataset = read(config.data, lambda _: None)
-            split = split_data(dataset, config, lambda _: None)
-        assert split.test is not None  # every protocol holds something out
-        with clock.stage("model"):
-            scorer = teacher.fit(
-                split.train, seed=job.seed, device=resolve_device(config.device), progress=quiet
-            )
-        with clock.stage("evaluate"):
-            judged = evaluate_scores(scorer, split.train, split.test.seen(), config.k)
-    except HashrecError as error:
-        return str(error)
-    n_bytes: dict[str, int] = {}
-    if isinstance(scorer, Embeddings) and method.teacher != "popularity":
-        n_bytes["total"] = scorer.items.itemsize * scorer.dim
-    return {
-        "config": float_settings(job, config),
-        "data": {
-            "source": source,
-            "sha256": dataset.interactions.data_hash(),
-            **sizes(split.train, split.test),
-        },
-        "metrics": {"test": {"scores": asdict(judged)}},
-        "seconds": clock.seconds | {"total": round(sum(clock.seconds.values()), 3)},
-        "peak_memory_mb": round(peak_memory_mb(), 1),
-        "bytes_per_item": n_bytes,
-        "environment": environment(),
-    }
+    config, method = job.config(source), FLOAT_METHODS[job.method]
+    teacher = {"name": method.teacher, **method.settings}
+    report = perform(config.model_copy(update={"teacher": teacher}))
+    return report | {"config": float_settings(job, config)}
 
 
 def float_settings(job: Job, config: JobConfig) -> dict[str, Any]:
     """Return the settings of a float model, its defaults written out."""
-    from training.teachers import TEACHERS
+    from training.reproduction.runs import described
 
     method = FLOAT_METHODS[job.method]
     shared = config.model_dump(mode="json", include={"data", "split", "k", "seed", "device"})
-    teacher = TEACHERS[method.teacher](**method.settings)
-    return shared | {"teacher": {"name": method.teacher, **teacher.model_dump()}}
+    return shared | {"teacher": described({"name": method.teacher, **method.settings})}
 
 
 def invent(dataset: str, results: Path) -> Path:

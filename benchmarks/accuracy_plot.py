@@ -2,8 +2,8 @@
 
     python -m benchmarks.accuracy_plot RESULTS/accuracy.json docs/accuracy.svg
 
-Needs matplotlib (`make accuracy` installs it) and nothing of hashrec, so that another environment
-can draw what `benchmarks/accuracy.py` wrote.
+Needs matplotlib (`make accuracy` installs it) and of hashrec only what needs no other library, so
+that another environment can draw what `benchmarks/accuracy.py` wrote.
 """
 
 from __future__ import annotations
@@ -13,12 +13,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
-
-mpl.use("svg")
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.ticker import NullFormatter, NullLocator
+
+from training.reproduction.drawing import GREY, PANEL, look, plain
 
 # Of the Okabe-Ito palette, which most kinds of colour blindness can tell apart.
 LINES = {
@@ -29,8 +28,7 @@ LINES = {
     "dgcn-bincf": ("#cc79a7", "^"),
     "bincf": ("#d55e00", "X"),
 }
-INK, GREY = "#1f2328", "#57606a"
-COLUMNS, PANEL = 2, (5.6, 3.6)  # inches
+COLUMNS = 2
 BYTES = (8, 16, 32, 64, 128, 256, 512, 1024)
 GAP = 0.055  # of the panel's height, between two labels
 
@@ -47,22 +45,7 @@ def draw(data: Path, picture: Path) -> None:
     comparisons = list(json.loads(data.read_text()).values())
     n_columns = min(COLUMNS, len(comparisons))
     n_lines = -(-len(comparisons) // n_columns)
-    # The same input gives the same file; text stays text.
-    style = {
-        "svg.hashsalt": "hashrec",
-        "svg.fonttype": "none",
-        "font.family": "sans-serif",
-        "font.sans-serif": ["Helvetica", "Arial", "DejaVu Sans"],
-        "text.color": INK,
-        "axes.labelcolor": INK,
-        "axes.edgecolor": GREY,
-        "xtick.color": INK,
-        "ytick.color": INK,
-        # An opaque ground is readable on a light page and on a dark one.
-        "figure.facecolor": "white",
-        "savefig.facecolor": "white",
-    }
-    with mpl.rc_context(style):
+    with look():
         size = (PANEL[0] * n_columns, PANEL[1] * n_lines + 0.8)
         figure, panels = plt.subplots(n_lines, n_columns, figsize=size, squeeze=False)
         for axes, comparison in zip(panels.flat, comparisons, strict=False):
@@ -119,9 +102,7 @@ def _panel(axes: Axes, comparison: dict[str, Any]) -> None:
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel("bytes an item (log scale)")
     axes.set_ylabel(f"NDCG@{k}")
-    axes.yaxis.grid(visible=True, color="#d8dee4", linewidth=0.6, zorder=0)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
+    plain(axes)
     _label(axes, labels)
 
 

@@ -1,4 +1,4 @@
-"""What is compared: data sets and how each is judged, methods, and figures that others print."""
+"""What is compared: data sets and how each is judged, and methods."""
 
 from __future__ import annotations
 
@@ -110,37 +110,3 @@ FLOAT_METHODS = {
 # `auto` is listwise with what it leaves open chosen, and GCN-CF is judged beside DGCN-BinCF anyway.
 OPTIONAL_METHODS = ("listwise", "gcn-cf")
 METHODS = tuple(name for name in (*FLOAT_METHODS, *HASH_METHODS) if name not in OPTIONAL_METHODS)
-
-
-@dataclass(frozen=True)
-class Published:
-    """A figure that somebody else prints, for the same protocol.
-
-    Attributes:
-        n_bytes: an item takes; None where it is not stated.
-        bits: None for floats, or not stated.
-        average_precision: None where it is not printed.
-    """
-
-    dataset: str
-    title: str
-    n_bytes: int | None
-    bits: int | None
-    recall: float
-    average_precision: float | None
-    ndcg: float
-
-
-_PAPER = "Wang, Lian and Ge 2019, Table 2: {}".format
-_LIGHTGCN, _ULTRAGCN = "LightGCN (He et al. 2020)", "UltraGCN (Mao et al. 2021)"
-PUBLISHED = (
-    Published("ml-1m", _PAPER("DCF"), None, None, 0.0416, 0.0101, 0.0558),
-    Published("ml-1m", _PAPER("BCCF"), None, None, 0.1234, 0.0720, 0.1724),
-    Published("ml-1m", _PAPER("PPH"), None, None, 0.0277, 0.0027, 0.0249),
-    Published("ml-1m", _PAPER("DGCN-BinCF"), 24, 192, 0.3059, 0.1187, 0.3061),
-    Published("gowalla", _LIGHTGCN, 256, None, 0.1830, None, 0.1554),
-    Published("gowalla", _ULTRAGCN, 256, None, 0.1862, None, 0.1580),
-    Published("yelp2018", _LIGHTGCN, 256, None, 0.0649, None, 0.0530),
-    Published("yelp2018", _ULTRAGCN, 256, None, 0.0683, None, 0.0561),
-    Published("yelp2018", "SimGCL (Yu et al. 2022)", 256, None, 0.0721, None, 0.0601),
-)

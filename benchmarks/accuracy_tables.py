@@ -6,15 +6,14 @@ import statistics
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 from benchmarks.accuracy_jobs import Job, Report
-from benchmarks.accuracy_protocol import DATASETS, FLOAT_METHODS, HASH_METHODS, PUBLISHED
+from benchmarks.accuracy_protocol import DATASETS, FLOAT_METHODS, HASH_METHODS
 from index.errors import DataError
+from training.reproduction.published import PUBLISHED
+from training.reproduction.summary import DASH, METRICS, as_text, mean_and_deviation
 
-DASH = "–"
-_FIGURES = ("recall", "map", "ndcg")
 _OF_THE_SPLIT = ("sha256", "n_users", "n_items", "n_train", "n_held_out")  # one seed, the same
 
 
@@ -102,15 +101,7 @@ def compare(
             figure.bits,
             () if figure.n_bytes is None else (figure.n_bytes,),
             0,
-            {
-                name: (value, None)
-                for name, value in (
-                    ("recall", figure.recall),
-                    ("map", figure.average_precision),
-                    ("ndcg", figure.ndcg),
-                )
-                if value is not None
-            },
+            {name: (value, None) for name, value in figure.figures().items()},
         )
         for figure in PUBLISHED
         if figure.dataset == dataset
@@ -140,7 +131,7 @@ def _row(method: str, bits: int | None, runs: Sequence[Report]) -> Row:
         bits,
         tuple(dict.fromkeys((known[0], known[-1]))) if known else (),
         len(runs),
-        {name: _mean_and_deviation([one[name] for one in judged]) for name in _FIGURES},
+        {name: mean_and_deviation([one[name] for one in judged]) for name in METRICS},
         statistics.mean(report["seconds"]["total"] for report in runs),
         max(report["peak_memory_mb"] for report in runs),
         kind == "codes" and any(report["config"]["rerank"] == "auto" for report in runs),
@@ -158,10 +149,6 @@ def _judged(report: Report, kind: str) -> dict[str, float]:
 
 def _n_bytes(report: Report, kind: str) -> int | None:
     return report["bytes_per_item"].get("code" if kind == "codes" else "total")
-
-
-def _mean_and_deviation(values: Sequence[float]) -> tuple[float, float | None]:
-    return statistics.mean(values), statistics.stdev(values) if len(values) > 1 else None
 
 
 def markdown(comparison: Comparison) -> str:
@@ -213,23 +200,6 @@ def summary(comparisons: Iterable[Comparison]) -> str:
     return "\n".join(lines)
 
 
-def write_into(page: Path, blocks: Mapping[str, str]) -> None:
-    """Replace what stands between the markers of each block of a page.
-
-    Raises:
-        DataError: a marker is not there.
-    """
-    text = page.read_text()
-    for name, content in blocks.items():
-        begin, end = f"<!-- {name}: begin -->\n", f"<!-- {name}: end -->"
-        before, found, rest = text.partition(begin)
-        _, found_end, after = rest.partition(end)
-        if not (found and found_end):
-            raise DataError(f"{page}: has no lines {begin.strip()} and {end}")
-        text = f"{before}{begin}{content}\n{end}{after}"
-    page.write_text(text)
-
-
 def as_json(comparisons: Iterable[Comparison]) -> dict[str, Any]:
     """Return all comparisons as plain data."""
     return {comparison.dataset: asdict(comparison) for comparison in comparisons}
@@ -244,7 +214,7 @@ def _cells(row: Row) -> list[str]:
         row.title,
         DASH if row.bits is None else str(row.bits),
         _bytes(row),
-        *(_figure(row, name) for name in _FIGURES),
+        *(_figure(row, name) for name in METRICS),
         str(row.n_splits or DASH),
         seconds,
         DASH if row.peak_mb is None else f"{row.peak_mb:,.0f}",
@@ -263,9 +233,4 @@ def _bytes(row: Row | None) -> str:
 def _figure(row: Row | None, name: str = "ndcg") -> str:
     if row is None or name not in row.figures:
         return DASH
-    mean, deviation = row.figures[name]
-    return _short(mean) if deviation is None else f"{_short(mean)} ± {_short(deviation)}"
-
-
-def _short(value: float) -> str:
-    return f"{value:.4f}".removeprefix("0")
+    return as_text(*row.figures[name])
