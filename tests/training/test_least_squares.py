@@ -6,11 +6,11 @@ import torch
 
 from tests.training.pairs import random_interactions
 from training.embeddings import Embeddings
+from training.models.bit_descent import descend
 from training.models.least_squares import (
     LeastSquares,
     Side,
     best_scale,
-    descend,
     hinge_target,
     hinged_projection,
     projection,
@@ -66,7 +66,7 @@ def hinge_loss(users, items, scale):
 
 def sweep(side, other, scale, hinge):
     R = hinged_projection(side, other, scale)[0] if hinge else projection(side, other)
-    descend(side, other, R, scale)
+    descend(side.codes, other.codes, R, scale)
     return best_scale(side, other, R)
 
 
@@ -117,7 +117,7 @@ def test_a_sweep_is_coordinate_descent_written_out_bit_by_bit(sides):
                 code[d] = bit
                 errors[bit] = ((z - scale * Q @ code) ** 2).sum()
             code[d] = min(errors, key=errors.__getitem__)
-    descend(users, items, projection(users, items), scale)
+    descend(users.codes, items.codes, projection(users, items), scale)
     assert np.array_equal(users.codes.numpy(), expected)
 
 

@@ -8,7 +8,6 @@ want.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -24,13 +23,14 @@ from training.embeddings import Embeddings
 from training.encoding import fit_encoder
 from training.factorization import factors_of
 from training.hyperparameters import Hyperparameters
+from training.implicit_squares import inner
+from training.models.bit_descent import blocks, descend
 from training.models.hash_model import CodeWidth, HashCodes, require_teacher
 from training.models.start import factors_of_width
 from training.progress import Progress
 from training.scorer import Scorer
 
 _PAIRS = 1 << 20  # entries of a users x items matrix that exist at the same time: 4 MiB
-_ROWS = 1024  # codes that descend together: small enough to stay in a processor's cache
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,7 +124,7 @@ class LeastSquares(Hyperparameters):
         users = Side(_signs(start.users, device), torch.tensor(target.users, device=device))
         items = Side(_signs(start.items, device), torch.tensor(target.items, device=device))
         n_pairs = len(users.codes) * len(items.codes)
-        energy = _inner(users.factors.T @ users.factors, items.factors.T @ items.factors)
+        energy = inner(users.factors.T @ users.factors, items.factors.T @ items.factors)
 
         scale = best_scale(users, items, projection(users, items))
         for iteration in progress.track("Annealed least squares", self.iterations):
@@ -132,13 +132,13 @@ class LeastSquares(Hyperparameters):
             noise = self.temperature / math.sqrt(self.n_bits) * (1 - iteration / self.iterations)
             for side, other in ((users, items), (items, users)):
                 R = projection(side, other)
-                descend(side, other, R, scale, noise=noise, random=random)
+                descend(side.codes, other.codes, R, scale, noise=noise, random=random)
                 scale = best_scale(side, other, R)
             progress.log(loss=residual(items, users, R, energy, scale) / n_pairs)
         for _ in progress.track("Hinged least squares", self.hinge_iterations):
             for side, other in ((users, items), (items, users)):
                 R, energy = hinged_projection(side, other, scale)
-                descend(side, other, R, scale)
+                descend(side.codes, other.codes, R, scale)
                 scale = best_scale(side, other, R)
             progress.log(loss=residual(items, users, R, energy, scale) / n_pairs)
         user_codes = BinaryCodes.from_signs(users.codes.cpu().numpy())
@@ -175,7 +175,7 @@ def hinged_projection(side: Side, other: Side, scale: float) -> tuple[Tensor, fl
     """Return R = T Q and |T|^2 for the hinge's targets T at the present codes."""
     R = torch.empty_like(side.codes)
     energy = 0.0
-    for rows in _blocks(len(R), max(1, _PAIRS // len(other.codes))):
+    for rows in blocks(len(R), max(1, _PAIRS // len(other.codes))):
         T = hinge_target(
             side.factors[rows] @ other.factors.T, scale * side.codes[rows] @ other.codes.T
         )
@@ -184,56 +184,16 @@ def hinged_projection(side: Side, other: Side, scale: float) -> tuple[Tensor, fl
     return R, energy
 
 
-def descend(
-    side: Side,
-    other: Side,
-    R: Tensor,
-    scale: float,
-    *,
-    noise: float = 0.0,
-    random: torch.Generator | None = None,
-) -> None:
-    """Set every bit of one side to the sign of its field, in order; a field of 0 keeps the bit.
-
-    Args:
-        side: changed in place.
-        other: held fixed.
-        R: targets times the other side's codes, shape (n, n_bits).
-        scale: c.
-        noise: t, deviation of the noise in units of c A_dd.
-        random: where the noise comes from, if there is any.
-    """
-    A = other.gram().fill_diagonal_(0)
-    deviation = noise * scale * len(other.codes)  # every A_dd is the number of codes
-    for rows in _blocks(len(R), _ROWS):
-        bits = side.codes[rows].T.contiguous()  # one bit of all rows lies together
-        reached = R[rows].T.contiguous()
-        if noise:
-            reached += deviation * torch.randn(reached.shape, generator=random, device=R.device)
-        for d in range(len(bits)):
-            field = torch.addmv(reached[d], bits.T, A[d], alpha=-scale)
-            bits[d] = torch.where(field == 0, bits[d], field.sign())
-        side.codes[rows] = bits.T
-
-
 def best_scale(side: Side, other: Side, R: Tensor) -> float:
     """Return the c >= 0 that minimises |T - c P Q^T|^2; below 0 would turn rankings over."""
-    return max(0.0, _inner(R, side.codes) / _inner(side.gram(), other.gram()))
+    return max(0.0, inner(R, side.codes) / inner(side.gram(), other.gram()))
 
 
 def residual(side: Side, other: Side, R: Tensor, energy: float, scale: float) -> float:
     """Return |T - c P Q^T|^2 from R = T Q and energy = |T|^2."""
-    modelled = _inner(side.gram(), other.gram())
-    return energy - 2 * scale * _inner(R, side.codes) + scale**2 * modelled
-
-
-def _inner(left: Tensor, right: Tensor) -> float:
-    return (left.double() * right).sum().item()
+    modelled = inner(side.gram(), other.gram())
+    return energy - 2 * scale * inner(R, side.codes) + scale**2 * modelled
 
 
 def _signs(factors: np.ndarray, device: torch.device) -> Tensor:
     return torch.from_numpy(np.where(factors >= 0, np.float32(1), np.float32(-1))).to(device)
-
-
-def _blocks(n_rows: int, step: int) -> Iterator[slice]:
-    return (slice(start, min(start + step, n_rows)) for start in range(0, n_rows, step))
