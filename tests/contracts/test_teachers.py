@@ -20,12 +20,14 @@ from training.teachers import TEACHERS
 from training.teachers.gcn_cf import GcnCf
 from training.teachers.lightgcn import LightGcn
 from training.teachers.popularity import Popularity
+from training.teachers.spectralcf import SpectralCf
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 WITHOUT_FOLD_IN = {
     GcnCf,  # a new node has no weights in its cross operations
     LightGcn,  # a new node has no embedding of layer 0
+    SpectralCf,  # nor has it here
 }
 DEVICE = resolve_device("auto")  # what a job takes on this machine
 
@@ -42,8 +44,10 @@ def teacher(request):
 
 # Settings that make the defaults quick enough for a test; a teacher without a line runs as it is.
 QUICK = {
+    "gc-mc": {"hidden_dim": 32, "factor_dim": 16, "epochs": 15, "batches_per_epoch": 4},
     "gcn-cf": {"factor_dim": 8, "epochs": 6, "batches_per_epoch": 8},
     "lightgcn": {"factor_dim": 16, "epochs": 6, "batches_per_epoch": 8, "learning_rate": 0.05},
+    "spectralcf": {"factor_dim": 8, "epochs": 20, "batches_per_epoch": 8},
 }
 
 

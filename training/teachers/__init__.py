@@ -8,11 +8,13 @@ from __future__ import annotations
 from training.teachers.blend import Blend
 from training.teachers.denoised_ease import DenoisedEase
 from training.teachers.ease import Ease
+from training.teachers.gc_mc import GcMc
 from training.teachers.gcn_cf import GcnCf
 from training.teachers.graph_filter import GraphFilter
 from training.teachers.ials import Ials
 from training.teachers.lightgcn import LightGcn
 from training.teachers.popularity import Popularity
+from training.teachers.spectralcf import SpectralCf
 from training.teachers.teacher import Teacher
 
 __all__ = ["TEACHERS", "Teacher"]
@@ -21,9 +23,11 @@ TEACHERS: dict[str, type[Teacher]] = {
     "blend": Blend,
     "denoised-ease": DenoisedEase,
     "ease": Ease,
+    "gc-mc": GcMc,
     "gcn-cf": GcnCf,
     "graph-filter": GraphFilter,
     "ials": Ials,
     "lightgcn": LightGcn,
     "popularity": Popularity,
+    "spectralcf": SpectralCf,
 }

@@ -7,14 +7,14 @@ from typing import Literal
 import torch
 from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor, nn
-from torch.nn.functional import embedding, leaky_relu
+from torch.nn.functional import leaky_relu
 
 from training.data.interactions import Interactions
 from training.device import deterministic, generator
 from training.embeddings import Embeddings
 from training.graph import laplacian, propagate
 from training.hyperparameters import Hyperparameters
-from training.losses import bpr_loss
+from training.losses import bpr_of_triples, penalty_of_triples
 from training.progress import Progress
 from training.sampling import PairSampler
 
@@ -126,15 +126,8 @@ class GcnCf(Hyperparameters):
             loss_of_epoch = torch.zeros((), device=device)
             for batch in sampler.triples(self.batches_per_epoch, generator(device, seed, 1, epoch)):
                 factors = network(L)
-                positives = train.n_users + batch.positives
-                negatives = train.n_users + batch.negatives
-                margins = embedding(positives, factors) - embedding(negatives, factors)
-                margins = (embedding(batch.users, factors) * margins).sum(1)
-                # As usual with BPR, each triple carries the penalty of its own three nodes.
-                nodes = torch.cat([batch.users, positives, negatives])
-                occurrences = torch.bincount(nodes, minlength=len(factors)).to(factors.dtype)
-                penalty = occurrences @ factors.square().sum(1)
-                loss = bpr_loss(margins).sum() + self.regularization * penalty
+                penalty = penalty_of_triples(factors, batch, train.n_users)
+                loss = bpr_of_triples(factors, batch, train.n_users) + self.regularization * penalty
                 adam.zero_grad(set_to_none=True)
                 loss.backward()
                 adam.step()

@@ -9,14 +9,13 @@ from __future__ import annotations
 import torch
 from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Tensor
-from torch.nn.functional import embedding
 
 from training.data.interactions import Interactions
 from training.device import deterministic, generator
 from training.embeddings import Embeddings
 from training.graph import laplacian, neighbour_sum
 from training.hyperparameters import Hyperparameters
-from training.losses import bpr_loss
+from training.losses import bpr_of_triples, penalty_of_triples
 from training.progress import Progress
 from training.sampling import PairSampler
 from training.validation_curve import ValidationCurve
@@ -97,14 +96,8 @@ class LightGcn(Hyperparameters):
             loss_of_epoch = torch.zeros((), device=device)
             for batch in sampler.triples(self.batches_per_epoch, generator(device, seed, 1, epoch)):
                 factors = mean_of_layers(L, E, self.layers)
-                positives = train.n_users + batch.positives
-                negatives = train.n_users + batch.negatives
-                margins = embedding(positives, factors) - embedding(negatives, factors)
-                margins = (embedding(batch.users, factors) * margins).sum(1)
-                nodes = torch.cat([batch.users, positives, negatives])
-                occurrences = torch.bincount(nodes, minlength=len(E)).to(E.dtype)
-                penalty = occurrences @ E.square().sum(1) / 2
-                loss = bpr_loss(margins).sum() + self.regularization * penalty
+                penalty = penalty_of_triples(E, batch, train.n_users) / 2
+                loss = bpr_of_triples(factors, batch, train.n_users) + self.regularization * penalty
                 adam.zero_grad(set_to_none=True)
                 loss.backward()
                 adam.step()
