@@ -14,6 +14,7 @@ from training.models.least_squares import LeastSquares
 from training.models.listwise import Listwise
 from training.models.lsh import Lsh
 from training.models.minhash import MinHash
+from training.models.pph import Pph
 
 __all__ = ["HASH_MODELS", "HashCodes", "HashModel"]
 
@@ -27,4 +28,5 @@ HASH_MODELS: dict[str, type[HashModel]] = {
     "listwise": Listwise,
     "lsh": Lsh,
     "minhash": MinHash,
+    "pph": Pph,
 }

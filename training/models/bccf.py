@@ -1,0 +1,121 @@
+"""BCCF: relaxed factors with balanced columns, binarised by medians or by a rotation.
+
+Zhou and Zha, "Learning Binary Codes for Collaborative Filtering", KDD 2012.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+import torch
+from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
+from torch import Tensor
+
+from index.codes import BinaryCodes
+from training.data.interactions import Interactions
+from training.device import deterministic, generator
+from training.encoding import fit_encoder
+from training.hyperparameters import Hyperparameters
+from training.implicit_squares import ImplicitSquares
+from training.models.hash_model import CodeWidth, HashCodes
+from training.models.itq import best_rotation, quantisation_error, random_frame, signs
+from training.models.relaxation import relaxed_factors
+from training.progress import Progress
+from training.scorer import Scorer
+
+
+class Bccf(Hyperparameters):
+    """Binary codes for collaborative filtering: factors first, codes from them afterwards.
+
+    Two codes agree in a share of 1/2 + p^T q / 2n of their n bits, which is to be the rating,
+    scaled to [0, 1]. With P and Q real, and bits that are as often +1 as -1 asked for softly,
+
+        sum_ui (r_ui - 1/2 - p_u^T q_i / 2n)^2 + lambda (|P^T 1|^2 + |Q^T 1|^2).
+
+    **Implicit form.** The original sums over ratings. Here the sum is over all pairs, weighted as
+    in iALS; a pair that is there wants the inner product n, another one `rest` times n. The
+    original leaves factors unbounded in number of bits; a ridge, stated as in `Ials`, replaces the
+    bound of the codes. One scale of P and Q serves as well as another, so n is 1 here.
+
+    **Binarisation.** `median` compares each column with its median, so that every bit is balanced.
+    `rotation` turns P and Q together, which leaves inner products as they are, to where signs lose
+    least: the B in {-1, +1} and R, R R^T = I, that minimise |B - F R|^2 in turn, F being P above Q.
+
+    Attributes:
+        n_bits: width of the codes, a multiple of 8.
+        binarizer: as above.
+        balance: lambda; 1 holds down the mean of the rows as much again as the ridge does.
+        regularization: of the ridge, relative to the noise in the data.
+        weight: of a pair that is there; that of the others is 1.
+        rest: target of a pair that is not there, in units of that of one that is. -1 is the other
+            end of the range, as if it were the lowest rating; 0 is no opinion.
+        iterations: of the factors, each over the users and over the items.
+        rotations: of the binarisation, each improves B, then R.
+    """
+
+    needs_teacher: ClassVar[bool] = False
+    default_teacher: ClassVar[str] = "ials"
+
+    n_bits: CodeWidth = 192
+    binarizer: Literal["median", "rotation"] = "rotation"
+    balance: NonNegativeFloat = 0.1
+    regularization: PositiveFloat = 0.7
+    weight: PositiveFloat = 15.0
+    rest: float = -0.3
+    iterations: PositiveInt = 10
+    rotations: PositiveInt = 30
+
+    def fit(
+        self,
+        train: Interactions,
+        teacher: Scorer | None,  # noqa: ARG002 - learns from the interactions alone
+        *,
+        seed: int,
+        device: torch.device,
+        progress: Progress,
+    ) -> HashCodes:
+        """Fit factors, then binarise; see `HashModel.fit`."""
+        train.require_any()
+        X = train.matrix()
+        squares = ImplicitSquares(1.0, self.rest, self.weight)
+        pull = self.regularization * squares.noise(X)
+        with deterministic(device):
+            P, Q = relaxed_factors(
+                X,
+                self.n_bits,
+                squares,
+                pulls=(pull, pull),
+                nearest=torch.zeros_like,
+                balance=self.balance * pull,
+                iterations=self.iterations,
+                random=generator(device, seed, 10),
+                progress=progress,
+                loop="BCCF factors",
+            )
+            if self.binarizer == "median":
+                P, Q = above_median(P), above_median(Q)
+            else:
+                P, Q = self._rotated(P, Q, generator(device, seed, 11), progress)
+        users, items = (BinaryCodes.from_signs(side.cpu().numpy()) for side in (P, Q))
+        return HashCodes(users, items, fit_encoder(train, users, items))
+
+    def _rotated(
+        self, P: Tensor, Q: Tensor, random: torch.Generator, progress: Progress
+    ) -> tuple[Tensor, Tensor]:
+        F = torch.cat([P, Q])
+        R = random_frame(self.n_bits, self.n_bits, random)
+        for _ in progress.track("BCCF rotations", self.rotations):
+            R = best_rotation(F, signs(F @ R))
+            progress.log(loss=quantisation_error(F, R))
+        return P @ R, Q @ R
+
+
+def above_median(factors: Tensor) -> Tensor:
+    """Return each column less its median: half of the entries, up to ties, are positive.
+
+    Args:
+        factors: float32, shape (n, d).
+    """
+    ordered = factors.sort(dim=0).values
+    n = len(ordered)
+    return factors - (ordered[(n - 1) // 2] + ordered[n // 2]) / 2

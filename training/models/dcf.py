@@ -1,0 +1,152 @@
+"""DCF: balanced and decorrelated codes, learned bit by bit.
+
+Zhang, Shen, Liu, He, Luan and Chua, "Discrete Collaborative Filtering", SIGIR 2016.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
+from torch import Tensor
+
+from index.codes import BinaryCodes
+from training.data.interactions import Interactions
+from training.device import deterministic, generator
+from training.encoding import fit_encoder
+from training.hyperparameters import Hyperparameters
+from training.implicit_squares import ImplicitSquares, Positives
+from training.models.bit_descent import descend
+from training.models.hash_model import CodeWidth, HashCodes
+from training.models.itq import signs
+from training.models.relaxation import relaxed_factors
+from training.progress import Progress
+from training.scorer import Scorer
+
+_TINY = 1e-10  # of the largest eigenvalue: below it a direction of the codes is taken for missing
+
+
+class Dcf(Hyperparameters):
+    """Discrete collaborative filtering: codes B, D near to X, Y that are balanced and decorrelated.
+
+    With b_u, d_i in {-1, +1}^n and ratings s_ui moved to the range of b_u^T d_i, minimise (eq. 6)
+
+        sum_ui (s_ui - b_u^T d_i)^2 + alpha |B - X|^2 + beta |D - Y|^2,
+        1^T X = 0,  X^T X = n_users I,    1^T Y = 0,  Y^T Y = n_items I.
+
+    The original writes -2 alpha tr(B^T X), the same up to a constant. In turn, each exactly:
+
+    - every bit of B is set to the sign of its field, in order (`descend`), to which X adds alpha x;
+      D likewise;
+    - X is the nearest to B that is balanced and decorrelated (`delegates`); Y likewise.
+
+    No step raises the objective. The start is the relaxed problem, the same with B and D real: its
+    X, Y and the signs of its B, D (eq. 22).
+
+    **Implicit form.** The original sums over ratings. Here the sum is over all pairs, weighted as
+    in iALS; the inner product that a pair that is there wants is `target` times n, and that of
+    another `rest` times that. Sums over all pairs need n x n matrices only.
+
+    Attributes:
+        n_bits: width of the codes, a multiple of 8.
+        alpha: of the users' constraints, relative to the noise in the data as a ridge of `Ials` is.
+        beta: the same of the items'.
+        target: 1 is the end of the range. At less, more pairs can come near to it at a time.
+        rest: target of a pair that is not there, in units of that of one that is. -1 is the other
+            end of the range, as if it were the lowest rating; 0 is no opinion.
+        weight: of a pair that is there; that of the others is 1.
+        relaxed_iterations: of the start, each over the users and over the items.
+        iterations: of the codes, each a sweep over the users and one over the items.
+    """
+
+    needs_teacher: ClassVar[bool] = False
+    default_teacher: ClassVar[str] = "ials"
+
+    n_bits: CodeWidth = 192
+    alpha: PositiveFloat = 0.1
+    beta: PositiveFloat = 0.1
+    target: PositiveFloat = 0.3
+    rest: float = -1.0
+    weight: PositiveFloat = 15.0
+    relaxed_iterations: PositiveInt = 5
+    iterations: NonNegativeInt = 15
+
+    def fit(
+        self,
+        train: Interactions,
+        teacher: Scorer | None,  # noqa: ARG002 - learns from the interactions alone
+        *,
+        seed: int,
+        device: torch.device,
+        progress: Progress,
+    ) -> HashCodes:
+        """Solve the relaxed problem, then descend; see `HashModel.fit`."""
+        train.require_any()
+        X = train.matrix()
+        target = self.target * self.n_bits
+        squares = ImplicitSquares(target, self.rest * target, self.weight)
+        random = generator(device, seed, 13)
+        noise = squares.noise(X)
+        pulls = (self.alpha * noise, self.beta * noise)
+        with deterministic(device):
+            factors = relaxed_factors(
+                X,
+                self.n_bits,
+                squares,
+                pulls=pulls,
+                nearest=lambda side: delegates(side, random),
+                iterations=self.relaxed_iterations,
+                random=random,
+                progress=progress,
+                loop="DCF relaxed",
+            )
+            positives = [Positives.of(side, device) for side in (X, X.T.tocsr())]
+            nearest = [delegates(side, random) for side in factors]
+            codes = [signs(side) for side in factors]
+            for _ in progress.track("DCF sweeps", self.iterations):
+                objective = 0.0
+                for side in (0, 1):
+                    wanted = squares.wanted(positives[side], codes[1 - side])
+                    wanted += pulls[side] * nearest[side]
+                    descend(
+                        codes[side],
+                        codes[1 - side],
+                        wanted,
+                        heavier=(positives[side], self.weight),
+                    )
+                    nearest[side] = delegates(codes[side], random)
+                    objective += pulls[side] * (codes[side] - nearest[side]).square().sum().item()
+                objective += squares.loss(positives[0], *codes)
+                progress.log(loss=objective / (train.n_users * train.n_items))
+        users, items = (BinaryCodes.from_signs(side.cpu().numpy()) for side in codes)
+        return HashCodes(users, items, fit_encoder(train, users, items))
+
+
+def delegates(codes: Tensor, random: torch.Generator) -> Tensor:
+    """Return the nearest matrix Y of mean 0, 1^T Y = 0, with uncorrelated columns, Y^T Y = n I.
+
+    With J the centring matrix and J B = P Sigma Q^T its singular value decomposition,
+    Y = sqrt(n) P Q^T (eq. 16). Where J B lacks directions, P is completed by random ones,
+    orthogonal to 1 and to each other. Of n rows only n - 1 directions can have mean 0: codes wider
+    than that get as many uncorrelated directions.
+
+    Args:
+        codes: float32, shape (n, n_bits); B, or D, or their relaxed forms.
+        random: of the directions that are missing; on the device of the codes.
+    """
+    n, n_bits = codes.shape
+    centred = (codes - codes.mean(0)).double()
+    energies, Q = torch.linalg.eigh(centred.T @ centred)
+    kept = min(n_bits, n - 1)
+    energies, Q = energies.flip(0)[:kept], Q.flip(1)[:, :kept]
+    present = int((energies > _TINY * energies[:1].clamp(min=_TINY)).sum())
+    P = centred @ (Q[:, :present] / energies[:present].sqrt())
+    if present < kept:
+        shape = (n, kept - present)
+        filling = torch.randn(shape, generator=random, device=random.device).double()
+        for _ in range(2):  # once is not exact enough where little is left
+            filling = filling - filling.mean(0) - P @ (P.T @ filling)
+            filling = torch.linalg.qr(filling).Q
+        P = torch.cat([P, filling], dim=1)
+    return (n**0.5 * P @ Q.T).float()

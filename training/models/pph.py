@@ -1,0 +1,111 @@
+"""PPH: factors of one norm, whose directions and lengths become bits.
+
+Zhang, Wang, Ruan and Yang, "Preference Preserving Hashing for Efficient Recommendation", SIGIR
+2014.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from pydantic import PositiveFloat, PositiveInt
+from torch import Tensor
+
+from index.codes import BinaryCodes
+from training.data.interactions import Interactions
+from training.device import deterministic, generator
+from training.encoding import fit_encoder
+from training.hyperparameters import Hyperparameters
+from training.implicit_squares import ImplicitSquares
+from training.models.hash_model import CodeWidth, HashCodes
+from training.models.itq import signs
+from training.models.relaxation import relaxed_factors
+from training.progress import Progress
+from training.scorer import Scorer
+
+MAGNITUDE_BITS = 2
+
+
+class Pph(Hyperparameters):
+    """Preference preserving hashing: similarity of directions is made to stand for preference.
+
+    A code has no length, so an inner product loses that of the factors it stands for. The factors
+    are therefore asked to have one norm, sqrt(c),
+
+        sum_ui (r_ui - p_u^T q_i)^2 + lambda sum_F sum_x (|x|^2 - c)^2,    x a row of F = P, Q,
+
+    with ratings moved to [-c, c], the range of such inner products. Here the constraint's term is
+    (|x| - sqrt(c))^2: at a norm near to sqrt(c) it is the original's over 4c, and it is the squared
+    distance to the nearest vector of that norm, which makes each step a linear system.
+
+    **Implicit form.** The original sums over ratings. Here the sum is over all pairs, weighted as
+    in iALS; a pair that is there wants c, another one `rest` times c. As scales do not matter, c
+    is 1.
+
+    **Code.** The first n_bits - 2 bits are the phase, the signs of as many factors. The last two
+    are the magnitude: the first of them says that a norm is not below the mean norm of the items
+    less a deviation, the second that it is above the mean and a deviation. A user's length changes
+    no ranking of items; theirs are both +1. So an item's magnitude adds -2, 0 or 2 to the inner
+    product of the phases, and Hamming distance ranks by phase and magnitude together.
+
+    Attributes:
+        n_bits: width of the codes, a multiple of 8.
+        constraint: lambda, relative to the noise in the data as a ridge of `Ials` is.
+        weight: of a pair that is there; that of the others is 1.
+        rest: target of a pair that is not there, in units of that of one that is. -1 is the other
+            end of the range, as if it were the lowest rating; 0 is no opinion.
+        iterations: each over the users and over the items.
+    """
+
+    needs_teacher: ClassVar[bool] = False
+    default_teacher: ClassVar[str] = "ials"
+
+    n_bits: CodeWidth = 192
+    constraint: PositiveFloat = 2.0
+    weight: PositiveFloat = 15.0
+    rest: float = -0.3
+    iterations: PositiveInt = 10
+
+    def fit(
+        self,
+        train: Interactions,
+        teacher: Scorer | None,  # noqa: ARG002 - learns from the interactions alone
+        *,
+        seed: int,
+        device: torch.device,
+        progress: Progress,
+    ) -> HashCodes:
+        """Fit factors, then quantise; see `HashModel.fit`."""
+        train.require_any()
+        X = train.matrix()
+        squares = ImplicitSquares(1.0, self.rest, self.weight)
+        pull = self.constraint * squares.noise(X)
+        with deterministic(device):
+            P, Q = relaxed_factors(
+                X,
+                self.n_bits - MAGNITUDE_BITS,
+                squares,
+                pulls=(pull, pull),
+                nearest=of_norm_1,
+                iterations=self.iterations,
+                random=generator(device, seed, 12),
+                progress=progress,
+                loop="PPH factors",
+            )
+            both = torch.ones((len(P), MAGNITUDE_BITS), device=device)
+            sides = (torch.cat([P, both], 1), torch.cat([Q, magnitude_bits(Q)], 1))
+        users, items = (BinaryCodes.from_signs(side.cpu().numpy()) for side in sides)
+        return HashCodes(users, items, fit_encoder(train, users, items))
+
+
+def of_norm_1(factors: Tensor) -> Tensor:
+    """Return the nearest rows of norm 1; a row of zeros stays."""
+    return factors / factors.norm(dim=1, keepdim=True).clamp(min=1e-12)
+
+
+def magnitude_bits(items: Tensor) -> Tensor:
+    """Return the two bits of each item's norm, +-1, shape (n_items, 2)."""
+    norms = items.norm(dim=1)
+    low, high = norms.mean() - norms.std(), norms.mean() + norms.std()
+    return torch.stack([signs(norms - low), -signs(high - norms)], dim=1)
