@@ -65,7 +65,8 @@ class Taught:
     def read(cls, path: Path) -> Taught | None:
         """Return what is kept; None where there is nothing, or it is damaged."""
         try:
-            with np.load(path, allow_pickle=False) as kept:
+            # opened here: of a damaged file NumPy would leave it open
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
                 scorer = Embeddings(users=kept["users"], items=kept["items"])
                 return cls(scorer, **json.loads(str(kept["about"])))
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from training.models import HASH_MODELS
+from training.models.listwise import Listwise
 from training.recipe import AUTO
 from training.reproduction.methods import (
     BARS_OF_FIGURE,
@@ -19,9 +20,10 @@ from training.reproduction.methods import (
     Effort,
     Settings,
 )
-from training.reproduction.runs import Run, Source, teacher_of
+from training.reproduction.runs import Run, Source
 from training.teachers import TEACHERS
 
+START_SECONDS = 4  # of a process, with its libraries
 Chosen = Mapping[
     tuple[str, int], Settings
 ]  # (method, seed) -> settings, a float method's teacher's
@@ -190,8 +192,6 @@ def expected_seconds(run: Run) -> float:
     size = run.source.n_interactions / 1_000_000
     settings = run.model or run.teacher
     if "epochs" in settings:
-        made = (
-            HASH_MODELS[settings["name"]]() if run.model else teacher_of({"name": settings["name"]})
-        )
-        size *= settings["epochs"] / made.model_dump()["epochs"]
-    return method.seconds * size
+        known = {**HASH_MODELS, AUTO: Listwise} if run.model else TEACHERS
+        size *= settings["epochs"] / known[settings["name"]]().model_dump()["epochs"]
+    return START_SECONDS + method.seconds * size

@@ -1,0 +1,126 @@
+"""A run is judged as `hashrec train` judges, in a process that ends when nobody waits for it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from index.cli import app, mount_commands
+from index.errors import DataError
+from tests.training.reproduction.quick import lasting, request
+from tests.training.reproduction.work import add, die, refuse
+from training.job import train
+from training.progress import QuietProgress
+from training.reproduction import planning
+from training.reproduction.performing import perform
+from training.reproduction.process import in_own_process
+from training.reproduction.reproducing import find_plans
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+PROJECT = Path(__file__).resolve().parents[3]
+
+
+@pytest.fixture(scope="module")
+def plan(data: Path):
+    (found,) = find_plans(request(data, tables=(2,))).values()
+    return found
+
+
+def test_figures_of_codes_and_teacher_are_those_of_the_training_command(plan, tmp_path: Path):
+    run = plan.run("dgcn-bincf", 1)
+    report = train(run.config("cpu"), tmp_path, QuietProgress(), lambda _: None)
+    ours = perform(run.config("cpu"))
+    assert ours["metrics"]["test"]["codes"] == report.metrics["test"]["codes"]
+    assert ours["config"] == report.config
+    assert ours["data"]["sha256"] == report.data["sha256"]
+    assert ours["curves"] == report.curves
+    taught = perform(plan.run("gcn-cf", 1).config("cpu"))
+    assert taught["metrics"]["test"]["scores"] == report.metrics["test"]["teacher"]
+
+
+def test_factors_that_are_kept_change_nothing_but_the_time_spent(plan, tmp_path: Path):
+    alone = perform(plan.run("bincf", 0).config("cpu"))
+    first = perform(plan.run("gcn-cf", 0).config("cpu"), teachers=tmp_path)
+    shared = perform(plan.run("bincf", 0).config("cpu"), teachers=tmp_path)
+    assert lasting(shared) == lasting(alone)
+    assert len(list(tmp_path.iterdir())) == 1
+    assert shared["seconds"]["spent"] < shared["seconds"]["total"]
+    assert shared["seconds"]["total"] - shared["seconds"]["spent"] == pytest.approx(
+        first["seconds"]["teacher"], abs=0.5
+    )
+
+
+def test_teachers_that_can_do_more_than_score_are_not_kept(plan, tmp_path: Path):
+    perform(plan.run("ials", 0).config("cpu"), teachers=tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_validation_run_learns_from_and_is_judged_by_the_training_part(plan):
+    whole = perform(plan.run("popularity", 0).config("cpu"))
+    tuned = perform(plan.run("popularity", 0, by_validation=True).config("cpu"))
+    assert list(tuned["metrics"]) == ["validation"]
+    sizes = tuned["data"]
+    assert sizes["n_train"] + sizes["n_held_out"] == whole["data"]["n_train"]
+
+
+def test_work_in_another_process_answers_refuses_or_dies():
+    assert in_own_process(add, 2, 3) == 5
+    with pytest.raises(DataError, match="somewhere: nothing there"):
+        in_own_process(refuse)
+    with pytest.raises(ChildProcessError, match="-9"):
+        in_own_process(die)
+
+
+WAIT_FOR_EVER = """
+import time
+from training.reproduction.process import in_own_process
+
+def wait():
+    print("at work", flush=True)
+    time.sleep(600)
+
+if __name__ == "__main__":
+    in_own_process(wait)
+"""
+
+
+def test_work_ends_when_the_process_that_asked_is_killed(tmp_path: Path):
+    script = tmp_path / "waits.py"
+    script.write_text(WAIT_FOR_EVER)
+    command, paths = [sys.executable, script], {**os.environ, "PYTHONPATH": str(PROJECT)}
+    with subprocess.Popen(command, env=paths, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "at work\n"
+        process.kill()
+        process.stdout.read()  # ends when the last one that could write to it has ended
+
+
+def test_command_writes_the_report_and_fails_only_where_a_run_did(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    mount_commands()
+    monkeypatch.setattr(planning, "METHODS_OF_TABLE", ("popularity",))
+    asked = ["reproduce", "--table", "2", "--splits", "1", "--data", str(data), "--fast"]
+    made = CliRunner().invoke(app, [*asked, "--out", str(tmp_path), "--threads", "1"])
+    assert made.exit_code == 0, made.output
+    assert "| popularity | – |" in made.stdout
+    assert "1 runs, about" in made.stderr
+    assert "Fast runs" in (tmp_path / "report.md").read_text()
+    assert (tmp_path / "report.json").is_file()
+
+
+def test_figures_without_matplotlib_are_refused_before_anything_runs(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    mount_commands()
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    asked = ["reproduce", "--figure", "1", "--data", str(data), "--out", str(tmp_path / "out")]
+    made = CliRunner().invoke(app, asked)
+    assert "pip install 'hashrec[plots]'" in str(made.exception)
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,23 @@
+"""Work for another process, without the libraries that take seconds to load."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+from index.errors import EmptyDataError
+
+
+def add(a: int, b: int) -> int:
+    """Answer."""
+    return a + b
+
+
+def refuse() -> None:
+    """Fail as hashrec does."""
+    raise EmptyDataError("somewhere", "nothing there")
+
+
+def die() -> None:
+    """Fail as for want of memory."""
+    os.kill(os.getpid(), signal.SIGKILL)
