@@ -16,13 +16,13 @@ from training.metrics import user_metrics
 from training.models.listwise import (
     Batch,
     Listwise,
-    RowAdam,
     Student,
     draw_chances,
     signs,
     window,
 )
 from training.progress import QuietProgress
+from training.row_adam import RowAdam
 from training.teachers.ease import Ease
 
 pytestmark = pytest.mark.usefixtures("one_thread")
