@@ -24,6 +24,7 @@ from training.reproduction.methods import (
 )
 from training.reproduction.planning import Plan, is_registered
 from training.reproduction.published import PUBLISHED
+from training.reproduction.publishing import publish
 from training.reproduction.reproducing import find_plans, reproduce
 from training.reproduction.runs import Run, Source
 from training.reproduction.sources import find_source
@@ -196,6 +197,11 @@ def test_sweep_has_a_point_of_each_value_on_each_line(data: Path, tmp_path: Path
             assert [point["value"] for point in points] == list(SWEEPS[name].values)
             assert points[0]["ndcg"] == pytest.approx((0.25, 0.1 / 2**0.5))
     assert all(run["method"] == SWEPT_METHOD for run in report["runs"])
+
+    text = publish(report, tmp_path / "out", write_docs=False)
+    assert "| relaxed | .2500 ± .0707 |" in text
+    drawn = {f"sweep-{name}.{ending}" for name in SWEEPS for ending in ("svg", "png")}
+    assert drawn < {path.name for path in (tmp_path / "out").iterdir()}
 
 
 def test_missing_movielens_10m_is_named_with_the_way_to_get_it(data: Path, tmp_path: Path) -> None:
