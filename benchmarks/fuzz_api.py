@@ -80,7 +80,7 @@ def fuzz_operation(
     def conforms(data: st.DataObject) -> None:
         mode = data.draw(st.sampled_from(list(schemathesis.GenerationMode)))
         case = data.draw(operation.as_strategy(generation_mode=mode))
-        reply = case.call(base_url=base_url, session=session)
+        reply = case.call(base_url=base_url, session=session, timeout=60)
         statuses[reply.status_code] += 1
         case.validate_response(reply, checks=CHECKS)
 

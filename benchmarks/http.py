@@ -15,7 +15,6 @@ import asyncio
 import json
 import os
 import signal
-import socket
 import statistics
 import subprocess
 import sys
@@ -36,6 +35,7 @@ from index.manifest import DataInfo, ModelInfo
 from index.model import Model
 from index.seen import SeenItems
 from index.store import Store
+from tests.ports import free_port
 
 N_USERS, N_ITEMS, N_SEEN, N_BITS = 1_000, 3_000, 100, 192
 CONNECTIONS = 8
@@ -92,13 +92,6 @@ def publish_catalogue(store: Path) -> None:
         data_info=DataInfo(source="random", sha256="", n_interactions=len(users)),
     )
     Store(store).publish(run)
-
-
-def free_port() -> int:
-    """Return a port that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def start(*command: str, port: int, **environment: str) -> subprocess.Popen[bytes]:

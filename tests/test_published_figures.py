@@ -20,7 +20,8 @@ from index.ranking import most_popular
 from index.recommender import Recommender
 from index.seen import SeenItems
 from index.store import Store
-from tests.test_readme import free_port, wait_for
+from tests.ports import free_port
+from tests.test_readme import wait_for
 from tests.training.small_jobs import quick_config
 from training.config import load_config
 from training.data.splits import hold_out_users

@@ -6,7 +6,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -18,6 +17,7 @@ from urllib.request import urlopen
 
 import pytest
 
+from tests.ports import free_port
 from tests.training.small_jobs import write_csv
 from training.data.synthetic import synthetic_catalogue
 
@@ -61,9 +61,7 @@ class Terminal:
             "PATH": f"{programs}:{os.environ['PATH']}",
             "PYTHONPATH": str(README.parent),
         }
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = str(probe.getsockname()[1])
+        self.port = str(free_port())
 
     def here(self, command: str) -> str:
         """Return a command as it is to be typed here."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import time
 import uuid
@@ -13,6 +12,8 @@ from typing import Any
 
 import httpx
 import pytest
+
+from tests.ports import free_port
 
 PROJECT = Path(__file__).resolve().parents[2]
 SERVICES = ("redis", "trainer", "api")
@@ -92,9 +93,3 @@ def docker(*arguments: str, **options: Any) -> str:
     if done.returncode:
         pytest.fail(f"docker {' '.join(arguments)}:\n{done.stdout}{done.stderr}"[-8000:])
     return done.stdout
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]

@@ -21,6 +21,7 @@ from index.recommender import Recommendation
 from service.app import create_app
 from service.server import listen, server_config
 from service.settings import Settings
+from tests.ports import free_port
 
 
 def settings(store: Path, **changes: Any) -> Settings:
@@ -117,8 +118,7 @@ class RedisServer:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        with listen("127.0.0.1", 0) as listener:
-            self.port: int = listener.getsockname()[1]
+        self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
 
     @property

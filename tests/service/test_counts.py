@@ -21,4 +21,4 @@ def test_two_workers_count_exactly_what_a_client_counts(tmp_path: Path):
         assert settled(port, (expected[0] + more[0], expected[1] + more[1]))[0].total() == 3017
     finally:
         server.terminate()
-        server.wait(30)
+        server.wait(60)

@@ -6,7 +6,6 @@ import http.server
 import json
 import os
 import shutil
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -30,6 +29,7 @@ from service.doctor.finding import Deployment, Finding, without_password
 from service.doctor.machine_check import available_memory, compare
 from service.settings import Settings, settings_by_variable
 from tests.index.small_models import model_of, write
+from tests.ports import free_port
 from tests.service.serving import RedisServer, serving, settings, wait_until
 
 
@@ -66,12 +66,6 @@ def doctor(*arguments: object, **environment: str) -> tuple[int, dict[str, Any]]
         app, ["doctor", *map(str, arguments), "--json"], env=environment, catch_exceptions=False
     )
     return done.exit_code, json.loads(done.stdout)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def test_a_healthy_deployment_has_no_problem(store: Path) -> None:

@@ -17,7 +17,7 @@ import pytest
 
 from index.journal import open_journal
 from index.store import Store
-from service.server import listen
+from tests.ports import free_port
 from tests.service.serving import RedisServer, wait_until
 
 DURABLE = ("--appendonly", "yes", "--appendfsync", "always")
@@ -26,8 +26,7 @@ DURABLE = ("--appendonly", "yes", "--appendfsync", "always")
 @contextmanager
 def serve(store: Store, journal: str, workers: int = 1) -> Generator[tuple[httpx.URL, int]]:
     """Run `hashrec serve` until it is ready, and kill whatever is left of it at the end."""
-    with listen("127.0.0.1", 0) as listener:
-        port = listener.getsockname()[1]
+    port = free_port()
     process = subprocess.Popen(
         [
             *(sys.executable, "-m", "index.cli", "serve", "--store", str(store.path)),

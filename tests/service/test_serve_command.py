@@ -19,6 +19,7 @@ import pytest
 
 from index.store import Store
 from service.server import listen
+from tests.ports import free_port
 from tests.service.serving import metric, samples, wait_until
 
 SERVE = (sys.executable, "-m", "index.cli", "serve")
@@ -49,8 +50,7 @@ def serve(store: Store, tmp_path: Path) -> Callable[..., object]:
 
     @contextmanager
     def run(*options: str, **environment: str) -> Generator[Server]:
-        with listen("127.0.0.1", 0) as listener:
-            port = listener.getsockname()[1]
+        port = free_port()
         log = tmp_path / "log"
         with log.open("wb") as stderr:
             process = subprocess.Popen(
@@ -207,8 +207,12 @@ def test_two_workers_sum_their_metrics_and_both_swap(serve, store: Store, artifa
         labels = {"route": "/recommend/{user_id}", "status": "200"}
         for _ in range(100):
             client.get("/recommend/u2", headers={"connection": "close"})
-        for _ in range(5):  # whichever worker is asked
-            assert metric(client, "http_request_duration_seconds_count", **labels) == 100
+
+        def counted() -> float:
+            return metric(client, "http_request_duration_seconds_count", **labels)
+
+        wait_until(lambda: counted() == 100)  # a request is counted when its reply has gone
+        assert {counted() for _ in range(5)} == {100}, "whichever worker is asked"
         lists = samples(client, "hashrec_recommend_requests_total")
         assert sum(value for _, value in lists) == 100
         assert metric(client, "hashrec_index_items") == 40
@@ -257,8 +261,7 @@ def metrics_folders(parent: int) -> set[Path]:
 
 
 def test_another_server_can_run_the_application_from_the_environment(store: Store):
-    with listen("127.0.0.1", 0) as listener:
-        port = listener.getsockname()[1]
+    port = free_port()
     process = subprocess.Popen(
         [
             *(sys.executable, "-m", "uvicorn", "--factory", "service.app:from_environment"),

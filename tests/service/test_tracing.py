@@ -21,8 +21,8 @@ from index.recommender import Recommender
 from index.store import Store
 from service.doctor import CHECKS
 from service.doctor.finding import Deployment, Finding
-from service.server import listen
 from service.settings import Settings
+from tests.ports import free_port
 from tests.service.collector import Collector, Span
 from tests.service.serving import RedisServer, logged, serving, settings, wait_until
 
@@ -40,11 +40,6 @@ def collector() -> Generator[Collector]:
 def traced(store: Store, collector: Collector, **changes: Any) -> Settings:
     otel = {"endpoint": collector.url, **changes.pop("otel", {})}
     return settings(store.path, otel=otel, **changes)
-
-
-def nobody_listens() -> str:
-    with listen("127.0.0.1", 0) as listener:
-        return f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 
 @pytest.mark.parametrize("query", ["", "?k=3&exclude=i1"])  # on the fast path, and not
@@ -311,8 +306,7 @@ def test_a_collector_that_never_answers_holds_up_neither_requests_nor_the_end(
 
 def test_the_page_s_example_prints_what_it_is_sent(store: Store, tmp_path: Path):
     (program,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
-    with listen("127.0.0.1", 0) as listener:
-        port = listener.getsockname()[1]
+    port = free_port()
     with subprocess.Popen(
         [sys.executable, "-c", program.replace("4318", str(port))],
         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
@@ -348,7 +342,8 @@ def test_two_workers_send_what_they_have_when_they_end(
 
 
 def test_a_process_whose_collector_is_not_there_ends_as_any_other(store: Store, tmp_path: Path):
-    with serve(store, tmp_path, HASHREC_OTEL__ENDPOINT=nobody_listens()) as url:
+    nobody = f"http://127.0.0.1:{free_port()}"
+    with serve(store, tmp_path, HASHREC_OTEL__ENDPOINT=nobody) as url:
         assert httpx.get(f"{url}/recommend/u1").status_code == 200
 
 
@@ -428,7 +423,7 @@ def test_the_doctor_asks_the_collector(
     collector.status = 401
     finding = diagnosis(store, endpoint=collector.url)
     assert (finding.status, "401" in finding.message) == ("warning", True)
-    away = nobody_listens()
+    away = f"http://127.0.0.1:{free_port()}"
     finding = diagnosis(store, endpoint=away)
     assert finding.status == "warning"
     assert f"{away} does not take spans" in finding.message
@@ -446,8 +441,7 @@ LOST = "the last spans are lost, the collector does not take them"
 @contextmanager
 def serve(store: Store, folder: Path, **environment: str) -> Generator[str]:
     """Run `hashrec serve`, and give its URL; it must end well on SIGTERM."""
-    with listen("127.0.0.1", 0) as listener:
-        port = listener.getsockname()[1]
+    port = free_port()
     url = f"http://127.0.0.1:{port}"
     command = ["-m", "index.cli", "serve", "--store", str(store.path), "--port", str(port)]
     with (

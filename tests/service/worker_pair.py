@@ -12,7 +12,7 @@ from pathlib import Path
 
 import httpx
 
-from service.server import listen
+from tests.ports import free_port
 from tests.service.serving import wait_until
 from tests.service.test_serve_command import worker_pids
 
@@ -25,8 +25,7 @@ def worker_of(reply: httpx.Response) -> str:
 @contextmanager
 def worker_pair(store: Path, **environment: str) -> Generator[tuple[httpx.Client, httpx.Client]]:
     """Serve a store, and give a client of each worker: its one connection stays with it."""
-    with listen("127.0.0.1", 0) as listener:
-        port = listener.getsockname()[1]
+    port = free_port()
     process = subprocess.Popen(
         [
             *(sys.executable, "-m", "index.cli", "serve", "--store", str(store)),
