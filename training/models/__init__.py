@@ -6,6 +6,7 @@ To add one, write its file and add its line here; the contract tests then cover 
 from __future__ import annotations
 
 from training.models.bccf import Bccf
+from training.models.ch import Ch
 from training.models.dcf import Dcf
 from training.models.dgcn_bincf import BinCf, DgcnBinCf
 from training.models.hash_model import HashCodes, HashModel
@@ -21,6 +22,7 @@ __all__ = ["HASH_MODELS", "HashCodes", "HashModel"]
 HASH_MODELS: dict[str, type[HashModel]] = {
     "bccf": Bccf,
     "bincf": BinCf,
+    "ch": Ch,
     "dcf": Dcf,
     "dgcn-bincf": DgcnBinCf,
     "itq": Itq,

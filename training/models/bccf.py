@@ -59,9 +59,9 @@ class Bccf(Hyperparameters):
     n_bits: CodeWidth = 192
     binarizer: Literal["median", "rotation"] = "rotation"
     balance: NonNegativeFloat = 0.1
-    regularization: PositiveFloat = 0.7
-    weight: PositiveFloat = 15.0
-    rest: float = -0.3
+    regularization: PositiveFloat = 0.4
+    weight: PositiveFloat = 30.0
+    rest: float = -1.0
     iterations: PositiveInt = 10
     rotations: PositiveInt = 30
 

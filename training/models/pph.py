@@ -65,7 +65,7 @@ class Pph(Hyperparameters):
     constraint: PositiveFloat = 2.0
     weight: PositiveFloat = 15.0
     rest: float = -0.3
-    iterations: PositiveInt = 10
+    iterations: PositiveInt = 30
 
     def fit(
         self,
