@@ -1,9 +1,133 @@
-"""Ways to learn through a sign: relaxation, sampling, straight-through (sections 3.2 and 4.2)."""
+"""Ways to learn through a sign: relaxation, sampling (sections 3.2 and 4.2), and two others'."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Protocol
+
 import torch
 from torch import Tensor
+
+
+class Binarizer(Protocol):
+    """What stands for sign(P) while real parameters P are learned."""
+
+    def bounded(self, P: Tensor, progress: float) -> Tensor:
+        """Return P brought into [-1, 1].
+
+        Args:
+            P: float, any shape.
+            progress: from 0 in the first epoch to 1 in the last.
+        """
+        ...
+
+    def codes(self, bounded: Tensor, random: torch.Generator) -> Tensor:
+        """Return what is scored in training, of the same shape."""
+        ...
+
+    def penalty(self, bounded: Tensor) -> Tensor:
+        """Return what the loss carries beside the scores' part, a scalar."""
+        ...
+
+
+@dataclass(frozen=True)
+class Relaxed:
+    """Eq. 18: tanh(P) itself is scored, and pays for its distance from +-1.
+
+    Attributes:
+        tau: temperature of the noise.
+        nu: weight of the expected noise energy.
+        beta: weight of the distance.
+    """
+
+    tau: float
+    nu: float
+    beta: float
+
+    def bounded(self, P: Tensor, progress: float) -> Tensor:  # noqa: ARG002
+        """Return tanh(P)."""
+        return torch.tanh(P)
+
+    def codes(self, bounded: Tensor, random: torch.Generator) -> Tensor:  # noqa: ARG002
+        """Return tanh(P)."""
+        return bounded
+
+    def penalty(self, bounded: Tensor) -> Tensor:
+        """Return nu E|eps|^2 + beta g(tanh(P))."""
+        noise = self.nu * expected_noise_energy(bounded, self.tau).sum()
+        return noise + self.beta * distance_to_binary(bounded).sum()
+
+
+@dataclass(frozen=True)
+class Bernoulli:
+    """Eq. 17: codes are sampled around tanh(P), and noise has its price.
+
+    Attributes:
+        tau: temperature of the noise.
+        nu: weight of the expected noise energy.
+    """
+
+    tau: float
+    nu: float
+
+    def bounded(self, P: Tensor, progress: float) -> Tensor:  # noqa: ARG002
+        """Return tanh(P)."""
+        return torch.tanh(P)
+
+    def codes(self, bounded: Tensor, random: torch.Generator) -> Tensor:
+        """Return codes of +-1 with the gradient of tanh(P)."""
+        return bernoulli_code(bounded, self.tau, random)
+
+    def penalty(self, bounded: Tensor) -> Tensor:
+        """Return nu E|eps|^2."""
+        return self.nu * expected_noise_energy(bounded, self.tau).sum()
+
+
+@dataclass(frozen=True)
+class StraightThrough:
+    """The sign itself is scored; its gradient is taken for that of P where |P| <= 1, and 0 beyond.
+
+    Courbariaux, Bengio and David, "BinaryConnect", NIPS 2015; Hubara et al., "Binarized Neural
+    Networks", NIPS 2016. Without the cut P would go on growing long after its sign is settled.
+    """
+
+    def bounded(self, P: Tensor, progress: float) -> Tensor:  # noqa: ARG002
+        """Return P cut at +-1."""
+        return P.clamp(-1, 1)
+
+    def codes(self, bounded: Tensor, random: torch.Generator) -> Tensor:  # noqa: ARG002
+        """Return sign(P), +1 at zero, with the gradient of `bounded`."""
+        return straight_through(torch.where(bounded >= 0, 1.0, -1.0).to(bounded.dtype), bounded)
+
+    def penalty(self, bounded: Tensor) -> Tensor:
+        """Return 0."""
+        return bounded.new_zeros(())
+
+
+@dataclass(frozen=True)
+class TanhAnnealing:
+    """tanh(gamma_t P) is scored, with gamma_t rising until next to nothing lies between the signs.
+
+    A continuation as in Cao et al., "HashNet", ICCV 2017: a smooth problem first, its solution the
+    start of a sharper one. gamma_t = gamma^t rises from 1 to gamma as t goes from 0 to 1.
+
+    Attributes:
+        gamma: sharpness in the last epoch.
+    """
+
+    gamma: float
+
+    def bounded(self, P: Tensor, progress: float) -> Tensor:
+        """Return tanh(gamma_t P)."""
+        return torch.tanh(self.gamma**progress * P)
+
+    def codes(self, bounded: Tensor, random: torch.Generator) -> Tensor:  # noqa: ARG002
+        """Return tanh(gamma_t P)."""
+        return bounded
+
+    def penalty(self, bounded: Tensor) -> Tensor:
+        """Return 0."""
+        return bounded.new_zeros(())
 
 
 def straight_through(value: Tensor, surrogate: Tensor) -> Tensor:

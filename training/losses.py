@@ -105,7 +105,7 @@ def rank_distil_loss(scores: Tensor, weights: Tensor) -> Tensor:
 
 
 def position_weights(length: int, decay: float, device: torch.device) -> Tensor:
-    """Return w_r in proportion to exp(-r / decay) for r = 1 .. length, of sum 1, shape (length,)."""
+    """Return w_r in proportion to exp(-r / decay), r = 1 .. length, of sum 1, shape (length,)."""
     return torch.softmax(-torch.arange(1.0, length + 1, device=device) / decay, dim=0)
 
 

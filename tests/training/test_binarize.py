@@ -8,6 +8,10 @@ from hypothesis import strategies as st
 
 from index.codes import BinaryCodes
 from training.binarize import (
+    Bernoulli,
+    Relaxed,
+    StraightThrough,
+    TanhAnnealing,
     bernoulli_code,
     chance_of_plus_one,
     distance_to_binary,
@@ -97,3 +101,77 @@ def test_penalties_push_towards_the_nearer_code(penalty):
 def test_sampled_codes_pack_into_the_bits_they_are():
     code = bernoulli_code(torch.zeros(3, 16), 0.2, torch.Generator().manual_seed(0))
     assert np.array_equal(BinaryCodes.from_signs(code.numpy()).to_signs(), code.numpy())
+
+
+UNUSED = torch.Generator()
+BINARIZERS = [
+    Relaxed(tau=0.2, nu=0.1, beta=0.01),
+    Bernoulli(tau=0.2, nu=0.1),
+    StraightThrough(),
+    TanhAnnealing(gamma=10),
+]
+
+
+@pytest.mark.parametrize("binarizer", BINARIZERS, ids=lambda binarizer: type(binarizer).__name__)
+def test_what_is_scored_lies_between_the_codes_and_keeps_signs_but_for_sampling(binarizer):
+    P = torch.linspace(-4, 4, 1001)
+    bounded = binarizer.bounded(P, 0.5)
+    codes = binarizer.codes(bounded, torch.Generator().manual_seed(0))
+    assert codes.abs().max() <= 1
+    if not isinstance(binarizer, Bernoulli):
+        assert torch.equal(codes >= 0, P >= 0)
+
+
+def test_penalties_by_hand():
+    relaxed, sampled = Relaxed(tau=0.2, nu=0.1, beta=0.01), Bernoulli(tau=0.2, nu=0.1)
+    # at 0 noise energy and distance are 1 each; at -1 the distance is 0 and the noise energy is
+    # 2 - 2 tanh(1 / (2 tau)) = 2 - 2 tanh(2.5)
+    middle, end = torch.zeros(2, 8), torch.full((1, 8), -1.0)
+    assert relaxed.penalty(middle).item() == pytest.approx(0.1 * 16 + 0.01 * 16)
+    assert sampled.penalty(middle).item() == pytest.approx(0.1 * 16)
+    for binarizer in (relaxed, sampled):
+        expected = 0.1 * 8 * (2 - 2 * np.tanh(2.5))
+        assert binarizer.penalty(end).item() == pytest.approx(expected)
+    for binarizer in (StraightThrough(), TanhAnnealing(gamma=3)):
+        assert binarizer.penalty(middle).item() == 0
+
+
+def test_relaxed_scores_tanh_and_bernoulli_scores_codes_around_it():
+    P = torch.full((50, 8), 0.1)
+    relaxed, sampled = BINARIZERS[0].bounded(P, 0), BINARIZERS[1].bounded(P, 0)
+    assert torch.equal(relaxed, torch.tanh(P))
+    assert torch.equal(sampled, relaxed)
+    assert BINARIZERS[0].codes(relaxed, UNUSED) is relaxed
+    codes = BINARIZERS[1].codes(sampled, torch.Generator().manual_seed(0))
+    assert codes.unique().tolist() == [-1, 1]
+
+
+def test_straight_through_scores_signs_with_the_gradient_of_the_clipped_identity():
+    P = torch.tensor([-3.0, -1.0, -0.2, 0.0, 0.7, 1.0, 1.1], requires_grad=True)
+    weights = torch.arange(1.0, 8.0)
+    learner = StraightThrough()
+    codes = learner.codes(learner.bounded(P, 0), UNUSED)
+    assert codes.tolist() == [-1, -1, -1, 1, 1, 1, 1]
+    (codes * weights).sum().backward()
+    assert P.grad.tolist() == [0, 2, 3, 4, 5, 6, 0]
+
+
+@pytest.mark.parametrize(("progress", "gamma"), [(0.0, 1), (0.5, 4), (1.0, 16)])
+def test_annealed_gradient_is_that_of_the_scaled_tanh(progress, gamma):
+    P = torch.tensor([-0.8, -0.1, 0.0, 0.05, 0.3], dtype=torch.float64, requires_grad=True)
+    learner = TanhAnnealing(gamma=16)
+    codes = learner.codes(learner.bounded(P, progress), UNUSED)
+    torch.testing.assert_close(codes, torch.tanh(gamma * P))
+    codes.sum().backward()
+    torch.testing.assert_close(P.grad, gamma * (1 - torch.tanh(gamma * P).square()).detach())
+
+
+def test_annealing_sharpens_without_a_step_back_and_ends_at_the_signs():
+    P = torch.cat([torch.linspace(-1, -0.1, 50), torch.linspace(0.1, 1, 50)])
+    learner = TanhAnnealing(gamma=100)
+    distances = [
+        (learner.bounded(P, epoch / 19) - P.sign()).abs().max().item() for epoch in range(20)
+    ]
+    assert distances[0] == pytest.approx(1 - np.tanh(0.1), abs=1e-6)
+    assert (np.diff(distances) <= 0).all()
+    assert distances[-1] < 1e-6

@@ -6,15 +6,19 @@ import torch
 
 from index.errors import ConfigError
 from tests.training.pairs import random_interactions
+from training.binarize import Bernoulli, Relaxed, StraightThrough, TanhAnnealing
 from training.device import generator
 from training.embeddings import Embeddings
 from training.losses import bpr_loss, listnet_loss
 from training.models.dgcn_bincf import BinCf, DgcnBinCf, Factors
+from training.models.distillation import ListNet
 from training.progress import QuietProgress
 from training.sampling import ItemLists, PairSampler
 
 CPU = torch.device("cpu")
 QUICK = {"n_bits": 8, "epochs": 2, "batches_per_epoch": 3, "list_length": 2}
+BINARIZERS = ["straight-through", "bernoulli", "tanh-annealing", "relaxed"]
+DISTILLATIONS = ["listnet", "rank-distil", "kd"]
 
 
 @pytest.fixture
@@ -81,43 +85,59 @@ def test_ranking_loss_is_equation_16_over_the_real_places(teacher, batch):
     # half of user 0's positives are in this list, all of user 1's; T^2 = 4
     distilled = 0.5 * (rank(0, [1, 2]) + rank(0, [3, 4])) + rank(1, [0]) + rank(1, [5])
     torch.testing.assert_close(
-        model._ranking_loss(codes, taught, batch), expected + 3 * 4 * distilled
+        model._ranking_loss(codes, ListNet(taught.scores, 2), batch), expected + 3 * 4 * distilled
     )
 
 
 def test_scores_are_divided_by_the_root_of_the_width_unless_a_scale_is_given(teacher, batch):
-    codes, taught = Factors(torch.ones(9, 16), torch.ones(12, 16)), as_factors(teacher)
+    codes = Factors(torch.ones(9, 16), torch.ones(12, 16))
+    listnet = ListNet(as_factors(teacher).scores, 1)
     by_width, given = DgcnBinCf(n_bits=16), DgcnBinCf(n_bits=16, score_scale=0.25)
     torch.testing.assert_close(
-        by_width._ranking_loss(codes, taught, batch), given._ranking_loss(codes, taught, batch)
+        by_width._ranking_loss(codes, listnet, batch), given._ranking_loss(codes, listnet, batch)
     )
 
 
-def test_penalties_by_hand():
-    bounded = Factors(torch.zeros(2, 8), torch.full((1, 8), -1.0))
-    # at 0 noise energy and distance are 1 each; at -1 the distance is 0 and the noise energy is
-    # 2 - 2 tanh(1 / (2 tau)) = 2 - 2 tanh(2.5)
-    noise = 16 + 8 * (2 - 2 * np.tanh(2.5))
-    relaxed = DgcnBinCf(n_bits=8, nu=0.1, beta=0.01, tau=0.2)
-    assert relaxed._penalty(bounded).item() == pytest.approx(0.1 * noise + 0.01 * 16)
-    sampled = DgcnBinCf(n_bits=8, nu=0.1, beta=0.01, tau=0.2, binarizer="bernoulli")
-    assert sampled._penalty(bounded).item() == pytest.approx(0.1 * noise)
+@pytest.mark.parametrize(
+    ("name", "binarizer"),
+    [
+        ("bernoulli", Bernoulli(tau=0.3, nu=0.02)),
+        ("relaxed", Relaxed(tau=0.3, nu=0.02, beta=0.04)),
+        ("straight-through", StraightThrough()),
+        ("tanh-annealing", TanhAnnealing(gamma=5)),
+    ],
+)
+def test_binarizer_has_the_settings_of_the_model(name, binarizer):
+    model = DgcnBinCf(n_bits=8, binarizer=name, tau=0.3, nu=0.02, beta=0.04, gamma=5)
+    assert model._binarizer() == binarizer
 
 
-def test_relaxed_binarizer_scores_the_bounded_factors_and_bernoulli_scores_codes():
-    bounded = Factors(torch.full((50, 8), 0.1), torch.full((50, 8), -0.1))
-    assert DgcnBinCf(n_bits=8)._codes(bounded, torch.Generator()) is bounded
-    sampled = DgcnBinCf(n_bits=8, binarizer="bernoulli")._codes(bounded, torch.Generator())
-    assert sampled.users.unique().tolist() == sampled.items.unique().tolist() == [-1, 1]
+@pytest.mark.parametrize("binarizer", BINARIZERS)
+@pytest.mark.parametrize("distillation", DISTILLATIONS)
+def test_every_distillation_learns_with_every_binarizer(train, binarizer, distillation):
+    has = train.matrix().toarray()
+    left, singular, right = np.linalg.svd(has, full_matrices=False)
+    right_one = Embeddings(users=left[:, :8] * singular[:8], items=right[:8].T.copy())
+
+    def codes_of(alpha):
+        model = DgcnBinCf(
+            **QUICK | {"epochs": 12}, binarizer=binarizer, distillation=distillation, alpha=alpha
+        )
+        return fit(model, train, right_one)[0]
+
+    codes = codes_of(alpha=10.0)
+    assert not np.array_equal(codes.items.packed, codes_of(alpha=0.0).items.packed)
+    distance = codes.users.hamming(codes.items)
+    assert distance[has > 0].mean() < distance[has == 0].mean()
 
 
-@pytest.mark.parametrize("binarizer", ["relaxed", "bernoulli"])
+@pytest.mark.parametrize("binarizer", BINARIZERS)
 def test_fit_takes_the_steps_of_its_equation_each_from_a_fresh_gradient(train, teacher, binarizer):
     """Follow the loop with `torch.autograd.grad`, which cannot carry a gradient over."""
     model = DgcnBinCf(binarizer=binarizer, **QUICK)
     codes, progress = fit(model, train, teacher, seed=5)
 
-    sampler = PairSampler(train, CPU)
+    sampler, learner = PairSampler(train, CPU), model._binarizer()
     P, Q = (torch.tensor(x, requires_grad=True) for x in (teacher.users, teacher.items))
     adam = torch.optim.Adam([P, Q], lr=model.learning_rate, fused=True)
     losses = []
@@ -125,9 +145,13 @@ def test_fit_takes_the_steps_of_its_equation_each_from_a_fresh_gradient(train, t
         adam.param_groups[0]["lr"] = model.learning_rate * (1 + np.cos(np.pi * epoch / 2)) / 2
         random, losses_of_epoch = generator(CPU, 5, 2, epoch), []
         for batch in sampler.lists(2, 3, random):
-            bounded = Factors(torch.tanh(P), torch.tanh(Q))
-            loss = model._ranking_loss(model._codes(bounded, random), as_factors(teacher), batch)
-            loss = loss + model._penalty(bounded) * batch.mask.sum() / len(train)
+            bounded = [learner.bounded(x, epoch) for x in (P, Q)]
+            loss = model._ranking_loss(
+                Factors(*(learner.codes(x, random) for x in bounded)),
+                ListNet(as_factors(teacher).scores, 1),
+                batch,
+            )
+            loss = loss + sum(map(learner.penalty, bounded)) * batch.mask.sum() / len(train)
             P.grad, Q.grad = torch.autograd.grad(loss, [P, Q])
             adam.step()
             losses_of_epoch.append(loss.item())
@@ -168,3 +192,21 @@ def test_bincf_refuses_to_distil():
 def test_unknown_binarizer_is_refused():
     with pytest.raises(ConfigError, match=r"binarizer: .*'relaxed'.*'magic'"):
         DgcnBinCf(binarizer="magic")
+
+
+def test_unknown_distillation_is_refused():
+    with pytest.raises(ConfigError, match=r"distillation: .*'listnet'.*'magic'"):
+        DgcnBinCf(distillation="magic")
+
+
+def test_annealing_cannot_blunt_the_signs():
+    with pytest.raises(ConfigError, match="gamma"):
+        DgcnBinCf(gamma=0.5)
+
+
+def test_longer_list_than_the_catalogue_is_all_of_it(train, teacher):
+    def codes(top_k):
+        model = DgcnBinCf(**QUICK, distillation="rank-distil", top_k=top_k)
+        return fit(model, train, teacher)[0].items.packed
+
+    assert np.array_equal(codes(train.n_items), codes(10 * train.n_items))

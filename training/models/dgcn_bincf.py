@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
@@ -11,19 +11,21 @@ from torch import Tensor
 from torch.nn.functional import embedding
 
 from index.codes import BinaryCodes
-from training.binarize import bernoulli_code, distance_to_binary, expected_noise_energy
+from training.binarize import Bernoulli, Binarizer, Relaxed, StraightThrough, TanhAnnealing
 from training.data.interactions import Interactions
 from training.device import deterministic, generator
 from training.embeddings import Embeddings
 from training.encoding import fit_encoder
 from training.factorization import factors_of
 from training.hyperparameters import Hyperparameters
-from training.losses import bpr_loss, listnet_loss
+from training.losses import bpr_loss
+from training.models.distillation import Distillation, ListNet, RankDistil, SoftTargets
 from training.models.hash_model import CodeWidth, HashCodes, require_teacher
 from training.models.start import factors_of_width
 from training.progress import Progress
 from training.sampling import ItemLists, PairSampler
 from training.scorer import Scorer
+from training.top_items import top_items
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,12 +58,21 @@ class DgcnBinCf(Hyperparameters):
     Attributes:
         n_bits: width of the codes, a multiple of 8; the paper's is three times the teacher's D.
         binarizer: `bernoulli` learns through sampled codes and a straight-through gradient
-            (eq. 17), `relaxed` through tanh(P) and a penalty on its distance from +-1 (eq. 18).
+            (eq. 17), `relaxed` through tanh(P) and a penalty on its distance from +-1 (eq. 18),
+            `straight-through` through sign(P), `tanh-annealing` through tanh(gamma_t P); see
+            `training.binarize`.
+        distillation: what of the teacher's ranking is learned: `listnet` (eq. 15), `kd` its
+            preferences between a positive and a negative, `rank-distil` its best unobserved items;
+            see `training.models.distillation`.
         alpha: weight of the distilled rankings (eq. 16).
-        temperature: T, softens the rankings that are compared (eq. 15).
-        tau: temperature of the noise (section 4.2).
-        nu: weight of the expected noise energy (eq. 17 and 18).
-        beta: weight of the distance from +-1 (eq. 18); without effect under `bernoulli`.
+        temperature: T, softens what is compared; without effect on `rank-distil`.
+        top_k: K, length of the teacher's list; of `rank-distil`, as the next two.
+        rank_decay: lambda, places until a position weighs 1/e.
+        rank_sharpness: mu, of the weight of what is ranked too low; 0 leaves it out.
+        tau: temperature of the noise (section 4.2); of `bernoulli` and `relaxed`.
+        nu: weight of the expected noise energy (eq. 17 and 18); of `bernoulli` and `relaxed`.
+        beta: weight of the distance from +-1 (eq. 18); of `relaxed`.
+        gamma: sharpness in the last epoch; of `tanh-annealing`.
         score_scale: what an inner product of codes is multiplied by in every loss. None is
             1 / sqrt(n_bits), at which random codes score with unit variance; 1 is the paper as
             printed, where scores swamp the sigmoid and the signs come out much worse.
@@ -75,12 +86,17 @@ class DgcnBinCf(Hyperparameters):
     default_teacher: ClassVar[str] = "gcn-cf"
 
     n_bits: CodeWidth = 192
-    binarizer: Literal["bernoulli", "relaxed"] = "relaxed"
+    binarizer: Literal["straight-through", "bernoulli", "tanh-annealing", "relaxed"] = "relaxed"
+    distillation: Literal["listnet", "rank-distil", "kd"] = "listnet"
     alpha: NonNegativeFloat = 10.0
     temperature: PositiveFloat = 1.0
+    top_k: PositiveInt = 10
+    rank_decay: PositiveFloat = 1.0
+    rank_sharpness: NonNegativeFloat = 0.1
     tau: PositiveFloat = 0.2
     nu: NonNegativeFloat = 0.001
     beta: NonNegativeFloat = 0.001
+    gamma: Annotated[float, Field(ge=1)] = 10.0
     score_scale: PositiveFloat | None = None
     list_length: PositiveInt = 32
     epochs: PositiveInt = 20
@@ -119,19 +135,21 @@ class DgcnBinCf(Hyperparameters):
         start = factors_of_width(teacher, self.n_bits, seed)
         P = torch.tensor(start.users, device=device, requires_grad=True)
         Q = torch.tensor(start.items, device=device, requires_grad=True)
-        taught = Factors(
-            torch.tensor(teacher.users, device=device), torch.tensor(teacher.items, device=device)
-        )
+        binarizer = self._binarizer()
+        distillation = self._distillation(train, teacher, device) if self.alpha else None
         adam = torch.optim.Adam([P, Q], lr=self.learning_rate, fused=True)
         decay = torch.optim.lr_scheduler.CosineAnnealingLR(adam, self.epochs)
         for epoch in progress.track(f"{type(self).__name__} epochs", self.epochs):
             random = generator(device, seed, 2, epoch)
+            done = epoch / max(1, self.epochs - 1)
             total = torch.zeros((), device=device)
             for batch in sampler.lists(self.list_length, self.batches_per_epoch, random):
-                bounded = Factors(torch.tanh(P), torch.tanh(Q))
-                loss = self._ranking_loss(self._codes(bounded, random), taught, batch)
+                users, items = binarizer.bounded(P, done), binarizer.bounded(Q, done)
+                codes = Factors(binarizer.codes(users, random), binarizer.codes(items, random))
+                loss = self._ranking_loss(codes, distillation, batch)
                 # The penalties count once an epoch; a batch carries its part of them.
-                loss = loss + batch.mask.sum() / len(sampler) * self._penalty(bounded)
+                penalty = binarizer.penalty(users) + binarizer.penalty(items)
+                loss = loss + batch.mask.sum() / len(sampler) * penalty
                 adam.zero_grad(set_to_none=True)
                 loss.backward()
                 adam.step()
@@ -142,38 +160,50 @@ class DgcnBinCf(Hyperparameters):
         item_codes = BinaryCodes.from_signs(Q.detach().cpu().numpy())
         return HashCodes(user_codes, item_codes, fit_encoder(train, user_codes, item_codes))
 
-    def _codes(self, bounded: Factors, random: torch.Generator) -> Factors:
-        """Return what is scored in training: sampled codes, or tanh(P) and tanh(Q) themselves."""
-        if self.binarizer == "relaxed":
-            return bounded
-        return Factors(
-            bernoulli_code(bounded.users, self.tau, random),
-            bernoulli_code(bounded.items, self.tau, random),
+    def _binarizer(self) -> Binarizer:
+        match self.binarizer:
+            case "bernoulli":
+                return Bernoulli(self.tau, self.nu)
+            case "relaxed":
+                return Relaxed(self.tau, self.nu, self.beta)
+            case "straight-through":
+                return StraightThrough()
+            case "tanh-annealing":
+                return TanhAnnealing(self.gamma)
+
+    def _distillation(
+        self, train: Interactions, teacher: Embeddings, device: torch.device
+    ) -> Distillation:
+        taught = Factors(
+            torch.tensor(teacher.users, device=device), torch.tensor(teacher.items, device=device)
         )
+        match self.distillation:
+            case "kd":
+                return SoftTargets(taught.scores, self.temperature)
+            case "listnet":
+                return ListNet(taught.scores, self.temperature)
+            case "rank-distil":
+                top, _ = top_items(teacher, train, min(self.top_k, train.n_items))
+                rows = torch.from_numpy(top).long().to(device)
+                return RankDistil(rows, train.n_items, self.rank_decay, self.rank_sharpness)
 
-    def _ranking_loss(self, codes: Factors, taught: Factors, batch: ItemLists) -> Tensor:
-        """Return eq. 16 summed over a batch: BPR, and ListNet over positives and over negatives."""
+    def _ranking_loss(
+        self, codes: Factors, distillation: Distillation | None, batch: ItemLists
+    ) -> Tensor:
+        """Return eq. 16 summed over a batch: BPR, and alpha times what is distilled."""
         scale = self.n_bits**-0.5 if self.score_scale is None else self.score_scale
-        positives = scale * codes.scores(batch.users, batch.positives)
-        negatives = scale * codes.scores(batch.users, batch.negatives)
-        loss = (bpr_loss(positives - negatives) * batch.mask).sum()
-        if self.alpha == 0:
-            return loss
-        T, mask = self.temperature, batch.mask
-        distilled = listnet_loss(
-            positives, taught.scores(batch.users, batch.positives), mask, T
-        ) + listnet_loss(negatives, taught.scores(batch.users, batch.negatives), mask, T)
-        # In eq. 15 a user has one list: the lists that this one is dealt into share its weight.
-        return loss + self.alpha * T**2 * (batch.shares @ distilled)
 
-    def _penalty(self, bounded: Factors) -> Tensor:
-        """Return the penalties of eq. 17, or of eq. 18, over all users and items."""
-        penalty = torch.zeros((), device=bounded.users.device)
-        for x in (bounded.users, bounded.items):
-            penalty = penalty + self.nu * expected_noise_energy(x, self.tau).sum()
-            if self.binarizer == "relaxed":
-                penalty = penalty + self.beta * distance_to_binary(x).sum()
-        return penalty
+        def student(users: Tensor, items: Tensor) -> Tensor:
+            return scale * codes.scores(users, items)
+
+        positives = student(batch.users, batch.positives)
+        negatives = student(batch.users, batch.negatives)
+        loss = (bpr_loss(positives - negatives) * batch.mask).sum()
+        if distillation is None:
+            return loss
+        distilled = distillation.loss(batch, positives, negatives, student)
+        # In eq. 15 a user has one list: the lists that this one is dealt into share its weight.
+        return loss + self.alpha * (batch.shares @ distilled)
 
 
 class BinCf(DgcnBinCf):
