@@ -87,5 +87,5 @@ def reproduce(
     else:
         print(text)
     say(f"report in {out / 'report.md'}")
-    if any("failed" in run for run in report["runs"]):
+    if report["failed"]:
         sys.exit(1)

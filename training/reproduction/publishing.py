@@ -9,7 +9,7 @@ from typing import Any
 
 from index import durable
 from index.errors import ConfigError
-from training.reproduction.reporting import markdown_blocks
+from training.reproduction.markdown import markdown_blocks
 from training.reproduction.summary import write_into
 
 REPORT, TEXT = "report.json", "report.md"

@@ -24,7 +24,8 @@ from training.reproduction.methods import (
 from training.reproduction.performing import perform
 from training.reproduction.planning import Plan, Target, expected_seconds, teacher_name
 from training.reproduction.process import in_own_process
-from training.reproduction.reporting import Outcome, build_report
+from training.reproduction.reporting import build_report
+from training.reproduction.results import Finished, Results
 from training.reproduction.runs import Run
 from training.reproduction.sources import find_source, holds_data_sets
 from training.reproduction.store import ResultStore
@@ -91,8 +92,10 @@ def reproduce(request: Request, store: ResultStore, performer: Performer, say: S
         plans = {of: runner.choose(plan, targets) for of, plan in plans.items()}
         targets = targets_of(request, plans)
     runner.complete(run for target in targets for run in target.runs())
+    if not runner.results.failed:
+        say("all runs are finished")
     choices = [choice for plan in plans.values() for choice in plan.choices()]
-    return build_report(targets, runner.outcomes, request.effort.name, choices)
+    return build_report(targets, runner.results, request.effort.name, choices)
 
 
 def in_processes(store: ResultStore, device: str, threads: int | None, *, draws: bool) -> Performer:
@@ -153,37 +156,34 @@ class Runner:
         say: is told of each.
 
     Attributes:
-        outcomes: by key of the run, in the order of running.
+        results: of all runs so far.
     """
 
     def __init__(self, store: ResultStore, performer: Performer, say: Say) -> None:
         self._store, self._performer, self._say = store, performer, say
-        self.outcomes: dict[str, Outcome] = {}
+        self.results = Results()
 
     def complete(self, runs: Iterable[Run]) -> None:
         """Make the runs that are not finished; one that fails does not hold up the others."""
         missing: dict[str, Run] = {}
         for run in runs:
-            if (key := run.key()) not in self.outcomes:
-                report = self._store.load(run)
-                if report is None:
-                    missing[key] = run
-                else:
-                    self.outcomes[key] = Outcome(run, report)
+            report = self._store.load(run)
+            if report is None:
+                missing[run.key()] = run
+            else:
+                self.results.finished[run.key()] = Finished(run, report)
+        if not missing:
+            return
         expected = {key: expected_seconds(run) for key, run in missing.items()}
-        total = sum(expected.values())
+        total, done, start = sum(expected.values()), 0.0, time.perf_counter()
         self._announce(missing, total)
-        done, start = 0.0, time.perf_counter()
         for position, (key, run) in enumerate(missing.items(), 1):
             self._say(f"[{position}/{len(missing)}] {run}")
             before = time.perf_counter()
-            self.outcomes[key] = outcome = self._perform(run)
-            now = time.perf_counter()
-            done += expected[key]
-            self._say(
-                f"  {outcome} in {now - before:,.0f} s; "
-                f"about {_duration((total / done - 1) * (now - start))} left"
-            )
+            outcome = self._perform(key, run)
+            now, done = time.perf_counter(), done + expected[key]
+            left = (total / done - 1) * (now - start)
+            self._say(f"  {outcome} in {now - before:,.0f} s; about {_duration(left)} left")
 
     def choose(self, plan: Plan, targets: Sequence[Target]) -> Plan:
         """Return a plan with the settings of each split that did best on its validation part."""
@@ -203,9 +203,9 @@ class Runner:
                     trials = plan.trials(name, seed, setting, settings)
                     self.complete(trials.values())
                     judged = {
-                        value: outcome.ndcg
+                        value: finished.ndcg
                         for value, run in trials.items()
-                        if (outcome := self.outcomes[run.key()]).report is not None
+                        for finished in self.results.of([run])
                     }
                     if judged:
                         settings[setting] = max(judged, key=judged.__getitem__)
@@ -213,18 +213,17 @@ class Runner:
                 self._say(f"chose for {METHODS[name].title}, split {seed}: {settings}")
         return plan
 
-    def _perform(self, run: Run) -> Outcome:
+    def _perform(self, key: str, run: Run) -> str:
         try:
             report = self._performer(run)
         except (HashrecError, ChildProcessError) as error:
-            return Outcome(run, None, str(error))
+            self.results.failed[key] = str(error)
+            return f"failed: {error}"
         self._store.save(run, report)
-        return Outcome(run, report)
+        self.results.finished[key] = Finished(run, report)
+        return str(self.results.finished[key])
 
     def _announce(self, missing: Mapping[str, Run], seconds: float) -> None:
-        if not missing:
-            self._say("all runs are finished")
-            return
         numbers = Counter(METHODS[run.method].title for run in missing.values())
         listed = ", ".join(f"{n} x {title}" if n > 1 else title for title, n in numbers.items())
         self._say(

@@ -149,6 +149,7 @@ def judged(run: Run, ndcg: float) -> dict[str, Any]:
         "seconds": {"total": 2.0, "spent": 1.0, "processor": 1.0},
         "peak_memory_mb": 9.0,
         "curves": {},
+        "environment": {"commit": "0123abc"},
     }
 
 

@@ -1,0 +1,59 @@
+"""What came of runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from training.reproduction.runs import Run
+from training.reproduction.summary import as_text
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A run that was judged.
+
+    Attributes:
+        run: with all its settings.
+        report: see `perform`.
+    """
+
+    run: Run
+    report: dict[str, Any]
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """What it was judged, by name."""
+        (judged,) = self.report["metrics"].values()
+        (figures,) = judged.values()
+        return figures
+
+    @property
+    def ndcg(self) -> float:
+        """Its NDCG."""
+        return self.figures["ndcg"]
+
+    def __str__(self) -> str:
+        return f"NDCG@{self.figures['k']} {as_text(self.ndcg)}"
+
+
+@dataclass(frozen=True)
+class Results:
+    """What came of all runs, by their keys.
+
+    Attributes:
+        finished: in the order of running.
+        failed: why, for those that did not finish.
+    """
+
+    finished: dict[str, Finished] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+
+    def of(self, runs: Iterable[Run]) -> list[Finished]:
+        """Return those of some runs that finished."""
+        return [self.finished[key] for run in runs if (key := run.key()) in self.finished]
+
+    def failures(self, runs: Iterable[Run]) -> dict[str, str]:
+        """Return why some runs failed, by the run in words."""
+        return {str(run): self.failed[key] for run in runs if (key := run.key()) in self.failed}
