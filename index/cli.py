@@ -44,6 +44,7 @@ def publish(
     activate: Annotated[
         bool, typer.Option(help="Serve it; without, it can be compared with the served version.")
     ] = True,
+    as_json: JsonOption = False,
 ) -> None:
     """Verify a trained model, copy it into the store and serve it."""
     from index.artifact import HELD_OUT_FILE, artifact_of_run  # noqa: PLC0415
@@ -55,7 +56,14 @@ def publish(
             "note: this model has not learned from the items that were held out, and may recommend "
             "them again; train with --split none to serve"
         )
-    print(Store(store).publish(artifact, activate=activate))
+    _print_version(Store(store).publish(artifact, activate=activate), as_json)
+
+
+def _print_version(version: str, as_json: bool) -> None:
+    if as_json:
+        print_json({"version": version})
+    else:
+        print(version)
 
 
 @app.command()
@@ -89,12 +97,13 @@ def versions(store: StoreOption = DEFAULT_STORE, as_json: JsonOption = False) ->
 def activate(
     version: Annotated[str, typer.Argument(help="A published version.")],
     store: StoreOption = DEFAULT_STORE,
+    as_json: JsonOption = False,
 ) -> None:
     """Verify a published version again, and serve it."""
     from index.store import Store  # noqa: PLC0415
 
     Store(store).activate(version)
-    print(version)
+    _print_version(version, as_json)
 
 
 @app.command()
@@ -140,11 +149,11 @@ def _or_dash(figure: float | None) -> float | str:
 
 
 @app.command()
-def rollback(store: StoreOption = DEFAULT_STORE) -> None:
+def rollback(store: StoreOption = DEFAULT_STORE, as_json: JsonOption = False) -> None:
     """Serve the version that was served before this one."""
     from index.store import Store  # noqa: PLC0415
 
-    print(Store(store).rollback())
+    _print_version(Store(store).rollback(), as_json)
 
 
 @app.command()

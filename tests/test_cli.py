@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.index.small_models import model_of, write
 from tests.training.small_jobs import quick_toml, small_interactions, write_csv
 
 HASHREC = (sys.executable, "-m", "index.cli")
@@ -128,6 +129,21 @@ def test_recommend_takes_a_history_in_place_of_a_user(place: Workplace) -> None:
     assert ", 1 ids of the history unknown" in told.stderr
     refused = hashrec("recommend", "--positive", "gone", *store, "--strict")
     assert refused.stderr == "error: none of the 1 positive items is in this model\n"
+
+
+def test_a_version_is_named_for_machines_too(tmp_path: Path) -> None:
+    def named(command: str, *arguments: object) -> str:
+        made = json.loads(output(command, *arguments, "--store", tmp_path / "store", "--json"))
+        assert list(made) == ["version"]
+        return made["version"]
+
+    for day in range(2):
+        write(tmp_path / str(day) / "artifact", model_of(5, 5, 8, seed=1), day=day)
+    first = named("publish", tmp_path / "0")
+    second = named("publish", tmp_path / "1", "--no-activate")
+    assert first != second
+    assert named("activate", second) == second
+    assert named("rollback") == first
 
 
 def test_retrain_publishes_and_rollback_returns(place: Workplace, tmp_path: Path) -> None:
