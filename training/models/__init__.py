@@ -10,6 +10,7 @@ from training.models.ch import Ch
 from training.models.dcf import Dcf
 from training.models.dgcn_bincf import BinCf, DgcnBinCf
 from training.models.hash_model import HashCodes, HashModel
+from training.models.hashed_mf import HashedMf
 from training.models.itq import Itq
 from training.models.least_squares import LeastSquares
 from training.models.listwise import Listwise
@@ -25,6 +26,7 @@ HASH_MODELS: dict[str, type[HashModel]] = {
     "ch": Ch,
     "dcf": Dcf,
     "dgcn-bincf": DgcnBinCf,
+    "hashed-mf": HashedMf,
     "itq": Itq,
     "least-squares": LeastSquares,
     "listwise": Listwise,
