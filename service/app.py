@@ -145,7 +145,10 @@ def _cross_origin(app: ASGIApp, settings: CorsSettings) -> CORSMiddleware | None
         allow_origins=settings.origins,
         allow_credentials=settings.credentials,
         allow_methods=(*ROUTED, "HEAD"),
-        allow_headers=("Authorization", "If-None-Match", "X-API-Key", "X-Request-ID"),
+        allow_headers=(
+            *("Authorization", "If-None-Match", "X-API-Key", "X-Request-ID"),
+            *("traceparent", "tracestate"),
+        ),
         expose_headers=(
             *("ETag", "Retry-After", "Server-Timing", "X-Cache", "X-Degraded"),
             *("X-Model-Version", "X-Request-ID"),

@@ -119,6 +119,16 @@ def test_a_span_is_part_of_the_caller_s(store: Store, collector: Collector):
         assert (span.trace_id, span.parent_id) == (TRACE, CALLER)
 
 
+def test_a_page_of_another_origin_may_name_its_span(store: Store, collector: Collector):
+    with serving(traced(store, collector, cors={"origins": "https://shop.example"})) as client:
+        asked = {
+            "origin": "https://shop.example",
+            "access-control-request-method": "GET",
+            "access-control-request-headers": "traceparent,tracestate",
+        }
+        assert client.options("/recommend/u1", headers=asked).status_code == 200
+
+
 @pytest.mark.parametrize("header", ["nonsense", f"00-{'0' * 32}-{CALLER}-01", "x" * 5000])
 def test_a_caller_that_makes_no_sense_is_none(
     store: Store, collector: Collector, header: str, capfd: pytest.CaptureFixture[str]
