@@ -18,7 +18,7 @@ from importlib import metadata
 from typing import Any
 
 import structlog
-from opentelemetry.context import Context
+from opentelemetry.context import Context, attach, detach
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
@@ -32,6 +32,7 @@ from opentelemetry.trace import (
     format_span_id,
     format_trace_id,
     get_current_span,
+    set_span_in_context,
 )
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -228,14 +229,14 @@ class RequestSpans:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        with self._tracing.tracer.start_as_current_span(
-            _method(scope),
-            context=_parent(scope["headers"]),
-            kind=SpanKind.SERVER,
-            record_exception=False,
-            set_status_on_exception=False,
-        ):
+        parent = _parent(scope["headers"])
+        span = self._tracing.tracer.start_span(_method(scope), parent, SpanKind.SERVER)
+        current = attach(set_span_in_context(span, parent))  # in half the time of a `with`
+        try:
             await self._app(scope, receive, send)
+        finally:
+            detach(current)
+            span.end()
 
 
 class _Exporter(OTLPSpanExporter):

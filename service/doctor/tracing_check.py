@@ -26,6 +26,6 @@ def check_tracing(deployment: Deployment) -> Iterator[Finding]:
         yield Finding(CHECK, "ok", f"{endpoint} takes spans")
     else:
         yield Finding(
-            CHECK, "warning", f"{endpoint} does not take spans: {shorten(reason, 200)}",
+            CHECK, "warning", f"{endpoint} does not take spans: {shorten(reason, 300)}",
             "requests are answered all the same; start it, or mend HASHREC_OTEL__ENDPOINT",
         )  # fmt: skip

@@ -437,6 +437,7 @@ def test_the_doctor_asks_the_collector(
     finding = diagnosis(store, endpoint=away)
     assert finding.status == "warning"
     assert f"{away} does not take spans" in finding.message
+    assert "Connection refused" in finding.message
     monkeypatch.delitem(sys.modules, "service.tracing")
     monkeypatch.setitem(sys.modules, "opentelemetry.exporter.otlp.proto.http.trace_exporter", None)
     finding = diagnosis(store, endpoint=away)
