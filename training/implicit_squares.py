@@ -87,6 +87,15 @@ class ImplicitSquares:
     rest: float
     weight: float
 
+    @classmethod
+    def centred(cls, X: Csr, weight: float) -> ImplicitSquares:
+        """Return squares with a target of 1 and a weighted mean of all targets of 0.
+
+        The first factor is then left to tell popularity, not that most pairs are not there.
+        """
+        n_others = max(1, X.shape[0] * X.shape[1] - X.nnz)
+        return cls(1.0, -weight * X.nnz / n_others, weight)
+
     def loss(self, positives: Positives, P: Tensor, Q: Tensor) -> float:
         """Return L."""
         there = positives.products(P, Q).double()

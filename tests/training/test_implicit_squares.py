@@ -69,6 +69,14 @@ def test_products_are_those_of_the_pairs(X, factors):
     torch.testing.assert_close(positives.products(P, Q), expected)
 
 
+def test_centred_targets_have_a_weighted_mean_of_0(X):
+    squares = ImplicitSquares.centred(X, weight=6.0)
+    there = X.toarray()
+    targets = np.where(there > 0, squares.target, squares.rest)
+    assert squares.target == 1
+    assert np.average(targets, weights=1 + 5 * there) == pytest.approx(0, abs=1e-9)
+
+
 def test_noise_is_about_the_largest_singular_value_of_pairs_that_are_there_by_chance():
     X = random_interactions(400, 300, 0.05, seed=4).matrix()
     noise = X.toarray() - X.mean()

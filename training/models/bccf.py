@@ -5,6 +5,7 @@ Zhou and Zha, "Learning Binary Codes for Collaborative Filtering", KDD 2012.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import ClassVar, Literal
 
 import torch
@@ -48,7 +49,8 @@ class Bccf(Hyperparameters):
         regularization: of the ridge, relative to the noise in the data.
         weight: of a pair that is there; that of the others is 1.
         rest: target of a pair that is not there, in units of that of one that is. -1 is the other
-            end of the range, as if it were the lowest rating; 0 is no opinion.
+            end of the range, as if it were the lowest rating; 0 is no opinion. None centres: the
+            weighted mean of all targets is 0.
         iterations: of the factors, each over the users and over the items.
         rotations: of the binarisation, each improves B, then R.
     """
@@ -58,10 +60,10 @@ class Bccf(Hyperparameters):
 
     n_bits: CodeWidth = 192
     binarizer: Literal["median", "rotation"] = "rotation"
-    balance: NonNegativeFloat = 0.1
-    regularization: PositiveFloat = 0.4
-    weight: PositiveFloat = 30.0
-    rest: float = -1.0
+    balance: NonNegativeFloat = 2.0
+    regularization: PositiveFloat = 0.7
+    weight: PositiveFloat = 15.0
+    rest: float | None = None
     iterations: PositiveInt = 10
     rotations: PositiveInt = 30
 
@@ -77,7 +79,9 @@ class Bccf(Hyperparameters):
         """Fit factors, then binarise; see `HashModel.fit`."""
         train.require_any()
         X = train.matrix()
-        squares = ImplicitSquares(1.0, self.rest, self.weight)
+        squares = ImplicitSquares.centred(X, self.weight)
+        if self.rest is not None:
+            squares = replace(squares, rest=self.rest)
         pull = self.regularization * squares.noise(X)
         with deterministic(device):
             P, Q = relaxed_factors(

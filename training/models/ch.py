@@ -10,7 +10,7 @@ from typing import ClassVar
 
 import numpy as np
 import torch
-from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Tensor
 
 from index.codes import BinaryCodes
@@ -63,7 +63,7 @@ class Ch(Hyperparameters):
 
     n_bits: CodeWidth = 192
     reconstruction: PositiveFloat = 1000.0
-    rest: float = 0.5
+    rest: NonNegativeFloat = 0.5
     weight: PositiveFloat = 15.0
     passes: PositiveInt = 4
     iterations: NonNegativeInt = 10

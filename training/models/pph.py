@@ -6,6 +6,7 @@ Zhang, Wang, Ruan and Yang, "Preference Preserving Hashing for Efficient Recomme
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import ClassVar
 
 import torch
@@ -54,7 +55,8 @@ class Pph(Hyperparameters):
         constraint: lambda, relative to the noise in the data as a ridge of `Ials` is.
         weight: of a pair that is there; that of the others is 1.
         rest: target of a pair that is not there, in units of that of one that is. -1 is the other
-            end of the range, as if it were the lowest rating; 0 is no opinion.
+            end of the range, as if it were the lowest rating; 0 is no opinion. None centres: the
+            weighted mean of all targets is 0.
         iterations: each over the users and over the items.
     """
 
@@ -62,9 +64,9 @@ class Pph(Hyperparameters):
     default_teacher: ClassVar[str] = "ials"
 
     n_bits: CodeWidth = 192
-    constraint: PositiveFloat = 2.0
+    constraint: PositiveFloat = 4.0
     weight: PositiveFloat = 15.0
-    rest: float = -0.3
+    rest: float | None = None
     iterations: PositiveInt = 30
 
     def fit(
@@ -79,7 +81,9 @@ class Pph(Hyperparameters):
         """Fit factors, then quantise; see `HashModel.fit`."""
         train.require_any()
         X = train.matrix()
-        squares = ImplicitSquares(1.0, self.rest, self.weight)
+        squares = ImplicitSquares.centred(X, self.weight)
+        if self.rest is not None:
+            squares = replace(squares, rest=self.rest)
         pull = self.constraint * squares.noise(X)
         with deterministic(device):
             P, Q = relaxed_factors(

@@ -60,7 +60,6 @@ def relaxed_factors(
         objective = 0.0
         for side, positives in enumerate(sides):
             pull, level = pulls[side], balance / len(F[side])
-
             F[side] = _improved(
                 F[side],
                 F[1 - side],
