@@ -76,6 +76,7 @@ class PairSampler:
         # How many missing items of its user lie before each pair's item, as a key that ascends.
         n_missing_before = self.items - self._position_in_user()
         self._gap_keys = self.users * self.n_items + n_missing_before
+        self._pair_keys = self.users * self.n_items + self.items
 
     def __len__(self) -> int:
         """Return the number of pairs met in an epoch."""
@@ -101,6 +102,40 @@ class PairSampler:
         rank = (uniform * n_missing).long()
         passed = torch.searchsorted(self._gap_keys, users * self.n_items + rank, right=True)
         return rank + passed - self.starts[users]
+
+    def has(self, users: Tensor, items: Tensor) -> Tensor:
+        """Say for some pairs whether they are among those met.
+
+        Args:
+            users: int64, any shape.
+            items: int64, of a shape that goes with it.
+
+        Returns:
+            bool, of the shape of both together.
+        """
+        keys = users * self.n_items + items
+        places = torch.searchsorted(self._pair_keys, keys).clamp_(max=len(self) - 1)
+        return self._pair_keys[places] == keys
+
+    def others(self, pairs: Tensor, n: int, generator: torch.Generator) -> Tensor:
+        """Draw items of each pair's user other than the pair's own, uniformly, with replacement.
+
+        Args:
+            pairs: int64, shape (b,), rows of `users` and `items`.
+            n: to draw for each.
+            generator: on the sampler's device.
+
+        Returns:
+            int64, shape (b, n); the pair's own item where its user has no other.
+        """
+        users = self.users[pairs]
+        starts, counts = self.starts[users][:, None], self.counts[users][:, None]
+        uniform = torch.rand(
+            (len(pairs), n), generator=generator, device=pairs.device, dtype=torch.float64
+        )
+        # One to count - 1 places further round the user's items; with a single item, none.
+        further = 1 + (uniform * (counts - 1)).long()
+        return self.items[starts + (pairs[:, None] - starts + further) % counts]
 
     def triples(self, n_batches: int, generator: torch.Generator) -> Iterator[Triples]:
         """Yield every pair once with one negative, shuffled, in at most `n_batches` equal parts."""

@@ -47,6 +47,7 @@ QUICK = {
     "gc-mc": {"hidden_dim": 32, "factor_dim": 16, "epochs": 15, "batches_per_epoch": 4},
     "gcn-cf": {"factor_dim": 8, "epochs": 6, "batches_per_epoch": 8},
     "lightgcn": {"factor_dim": 16, "epochs": 6, "batches_per_epoch": 8, "learning_rate": 0.05},
+    "pinsage": {"factor_dim": 16, "walks": 20, "epochs": 5, "batch_size": 256},
     "spectralcf": {"factor_dim": 8, "epochs": 20, "batches_per_epoch": 8},
 }
 

@@ -123,3 +123,20 @@ def test_same_seed_draws_the_same_epoch_and_another_seed_another():
 
     assert all(map(torch.equal, epoch(1), epoch(1)))
     assert not all(map(torch.equal, epoch(1), epoch(2)))
+
+
+def test_pairs_are_told_from_those_that_are_not_there():
+    train = random_interactions(9, 7, 0.4, seed=1)
+    sampler = PairSampler(train, CPU)
+    users, items = torch.arange(9)[:, None], torch.arange(7)
+    assert np.array_equal(sampler.has(users, items).numpy(), train.matrix().toarray() > 0)
+
+
+def test_other_items_of_a_pairs_user_are_drawn_evenly():
+    train = interactions_of([(0, 1), (0, 2), (0, 4), (0, 5), (1, 3)], 2, 6)
+    sampler = PairSampler(train, CPU)
+    others = sampler.others(torch.tensor([1, 4]), 9_000, torch.Generator().manual_seed(0))
+    found, counts = others[0].unique(return_counts=True)
+    assert found.tolist() == [1, 4, 5], "not the pair's own item, 2"
+    np.testing.assert_allclose(counts / 9_000, 1 / 3, atol=0.02)
+    assert others[1].unique().tolist() == [3], "the only one there is"

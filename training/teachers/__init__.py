@@ -13,6 +13,7 @@ from training.teachers.gcn_cf import GcnCf
 from training.teachers.graph_filter import GraphFilter
 from training.teachers.ials import Ials
 from training.teachers.lightgcn import LightGcn
+from training.teachers.pinsage import PinSage
 from training.teachers.popularity import Popularity
 from training.teachers.spectralcf import SpectralCf
 from training.teachers.teacher import Teacher
@@ -28,6 +29,7 @@ TEACHERS: dict[str, type[Teacher]] = {
     "graph-filter": GraphFilter,
     "ials": Ials,
     "lightgcn": LightGcn,
+    "pinsage": PinSage,
     "popularity": Popularity,
     "spectralcf": SpectralCf,
 }
