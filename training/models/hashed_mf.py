@@ -76,8 +76,8 @@ class HashedMf(Hyperparameters):
 
     by stochastic gradients. Here feedback is implicit and the loss is BPR (eq. 1) on a sampled
     missing item for each pair, with an L2 penalty on the rows of each triple. Factors are never
-    stored: a step reads the rows it needs, and its gradient is added up in the tables. The memory
-    of the model, its gradient and Adam is that of the tables, whatever the number of users.
+    stored: a step reads the rows that it needs, and their gradient is added up in the tables. What
+    is learned, its gradient and Adam's moments take the memory of the tables.
 
     **What becomes a code.** The original keeps real numbers. Here a code is the sign of each factor
     that is read out, sign(p_ud) and sign(q_id): entries that share a slot have equal or opposite
