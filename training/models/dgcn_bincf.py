@@ -112,7 +112,7 @@ class DgcnBinCf(Hyperparameters):
         device: torch.device,
         progress: Progress,
     ) -> HashCodes:
-        """Minimise eq. 17 or eq. 18 with Adam; see `HashModel.fit`."""
+        """Minimise eq. 16 and the penalties of the binarizer with Adam; see `HashModel.fit`."""
         factors = factors_of(
             require_teacher(teacher, train),
             self.n_bits,
