@@ -161,3 +161,16 @@ def test_user_is_the_mean_of_their_items():
 def test_bad_setting_is_named_with_its_value():
     with pytest.raises(ConfigError, match=r"neighbours: .*got 0"):
         PinSage(neighbours=0)
+
+
+def test_pass_of_some_of_the_pairs_takes_as_many_steps_as_these_need(train, monkeypatch):
+    sizes = []
+    draw = Batch.draw.__func__
+
+    def watched(cls, sampler, walks, pairs, **options):
+        sizes.append(len(pairs))
+        return draw(cls, sampler, walks, pairs, **options)
+
+    monkeypatch.setattr(Batch, "draw", classmethod(watched))
+    fit(train, epochs=2, batch_size=25, pairs_per_epoch=50)
+    assert sizes == [25, 25] * 2

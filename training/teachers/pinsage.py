@@ -287,6 +287,7 @@ class PinSage(Hyperparameters):
         hard_steps: items that a walk to a hard negative visits, of which it is the last.
         margin: by which a positive is to be ahead of a negative.
         epochs: passes over the training pairs.
+        pairs_per_epoch: most pairs of a pass, drawn anew each time; None takes all.
         batch_size: b, the most pairs of a step.
         learning_rate: of Adam for the weights, at the start; it falls to zero along half a cosine.
             Features have `FEATURE_RATE` times that.
@@ -306,6 +307,7 @@ class PinSage(Hyperparameters):
     hard_steps: PositiveInt = 3
     margin: PositiveFloat = 0.1
     epochs: PositiveInt = 8
+    pairs_per_epoch: PositiveInt | None = None
     batch_size: PositiveInt = 2048
     learning_rate: PositiveFloat = 0.001
     init_scale: PositiveFloat = 0.1
@@ -337,13 +339,14 @@ class PinSage(Hyperparameters):
         features = self.init_scale * torch.randn(shape, generator=random, device=device)
         of_weights = torch.optim.Adam(network.parameters(), lr=self.learning_rate, fused=True)
         of_features = RowAdam(features)
-        n_batches = math.ceil(len(sampler) / self.batch_size)
+        n_pairs = min(self.pairs_per_epoch or len(sampler), len(sampler))
+        n_batches = math.ceil(n_pairs / self.batch_size)
         for epoch in progress.track("PinSage epochs", self.epochs):
             loss_of_epoch = torch.zeros((), device=device)
             random = generator(device, seed, 1, epoch)
             n_hard = min(epoch, self.hard_negatives)
             order = torch.randperm(len(sampler), generator=random, device=device)
-            for number, pairs in enumerate(order.chunk(n_batches)):
+            for number, pairs in enumerate(order[:n_pairs].chunk(n_batches)):
                 done = (epoch + number / n_batches) / self.epochs
                 rate = self.learning_rate * (1 + math.cos(math.pi * done)) / 2
                 batch = Batch.draw(
@@ -366,7 +369,7 @@ class PinSage(Hyperparameters):
                 assert x.grad is not None
                 of_features.step(layers[0], x.grad, FEATURE_RATE * rate)
                 loss_of_epoch += loss.detach() * len(pairs)
-            progress.log(loss=loss_of_epoch.item() / len(sampler))
+            progress.log(loss=loss_of_epoch.item() / n_pairs)
             if curve.is_due(epoch):
                 curve.log(_scores(network, features, X), progress)
         return _scores(network, features, X)

@@ -1,0 +1,148 @@
+"""Graph teachers at scale: seconds of an epoch and peak memory on up to 10 million interactions.
+
+    python -m benchmarks.graph_scale --data ML-1M [--millions 1 3 10] [--work FOLDER]
+
+MovieLens-1M is expanded as in `benchmarks.training_scale`: 7,000, 21,000 and 70,000 users of the
+same 10,000 items. Each teacher is fitted in a process of its own, on one thread, and its epochs are
+timed by the processor, the first apart from the mean of the later ones; what comes before is setup.
+
+To be short, an epoch has 4 steps over all pairs for the teachers that propagate over the whole
+graph (their defaults have more), and 50,000 pairs for PinSage, whose full epoch takes as many times
+longer as there are more pairs. The growth is that of the later epochs beside the interactions: 1 is
+linear, and for PinSage, beside its pairs, 1 is a step that does not depend on the graph.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from benchmarks.training_scale import N_ITEMS, USERS_A_MILLION
+from training.data.fractal import expand
+from training.data.reading import read_interactions
+from training.data.writing import write_parquet
+from training.progress import QuietProgress
+
+SETTINGS: dict[str, dict[str, Any]] = {
+    "lightgcn": {"batches_per_epoch": 4},
+    "gcn-cf": {"batches_per_epoch": 4},
+    "pinsage": {"pairs_per_epoch": 50_000, "hard_negatives": 0},  # all epochs alike
+}
+EPOCHS = 3
+
+
+class Timer(QuietProgress):
+    """Notes the processor's time at the start and at the end of every epoch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.times = [time.process_time()]
+
+    def track(self, loop: str, total: int) -> Iterator[int]:
+        """Yield 0 .. total - 1."""
+        self.times.append(time.process_time())
+        for step in super().track(loop, total):
+            yield step
+            self.times.append(time.process_time())
+
+
+def measure(data: Path, teacher: str) -> dict[str, float]:
+    """Fit a teacher in this process."""
+    import torch
+
+    from training.report import peak_memory_mb
+    from training.teachers import TEACHERS
+
+    torch.set_num_threads(1)
+    train = read_interactions(data).interactions
+    timer = Timer()
+    model = TEACHERS[teacher](epochs=EPOCHS, **SETTINGS[teacher])
+    model.fit(train, seed=0, device=torch.device("cpu"), progress=timer)
+    setup, first, *later = (
+        after - before for before, after in zip(timer.times, timer.times[1:], strict=False)
+    )
+    return {
+        "pairs": len(train),
+        "setup_s": setup,
+        "first_s": first,
+        "later_s": sum(later) / len(later),
+        "peak_mb": peak_memory_mb(),
+    }
+
+
+def measure_apart(data: Path, teacher: str) -> dict[str, float]:
+    """Measure in a process of its own, on one thread."""
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.graph_scale", "--measure", str(data), teacher],
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        check=True,
+    )
+    return json.loads(done.stdout)
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--data", type=Path, help="ratings of MovieLens-1M")
+    parser.add_argument("--millions", type=int, nargs="+", default=[1, 3, 10])
+    parser.add_argument("--teachers", nargs="+", default=list(SETTINGS), choices=list(SETTINGS))
+    parser.add_argument("--work", type=Path, help="keeps the data")
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--measure", nargs=2, metavar=("DATA", "TEACHER"), help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.measure:
+        print(json.dumps(measure(Path(options.measure[0]), options.measure[1])))
+        return
+    if options.data is None:
+        parser.error("--data is needed: the ratings of MovieLens-1M")
+    with tempfile.TemporaryDirectory(prefix="hashrec-benchmark-") as temporary:
+        work = options.work or Path(temporary)
+        work.mkdir(parents=True, exist_ok=True)
+        files = {millions: work / f"{millions}m.parquet" for millions in options.millions}
+        for millions, data in files.items():
+            if not data.is_file():
+                source = read_interactions(options.data).interactions
+                n_users, n_pairs = USERS_A_MILLION * millions, 1_000_000 * millions
+                write_parquet(expand(source, n_users, N_ITEMS, n_pairs, seed=0), data)
+        report = compare(files, options.teachers)
+    if options.json is not None:
+        options.json.write_text(json.dumps(report, indent=2) + "\n")
+
+
+def compare(files: dict[int, Path], teachers: list[str]) -> dict[str, list[dict[str, float]]]:
+    """Measure every teacher on every file and print a line each, with the growth."""
+    report: dict[str, list[dict[str, float]]] = {}
+    print(
+        f"{'teacher':>10} {'pairs':>12} {'setup s':>8} {'first s':>8} {'later s':>8} "
+        f"{'MB':>7} {'growth':>7}"
+    )
+    for teacher in teachers:
+        for data in files.values():
+            found = measure_apart(data, teacher)
+            first = report.setdefault(teacher, [found])[0]
+            growth = found["later_s"] / first["later_s"]
+            if "pairs_per_epoch" not in SETTINGS[teacher]:
+                growth *= first["pairs"] / found["pairs"]
+            found["growth"] = growth
+            if found is not first:
+                report[teacher].append(found)
+            print(
+                f"{teacher:>10} {found['pairs']:12,.0f} {found['setup_s']:8.1f} "
+                f"{found['first_s']:8.1f} {found['later_s']:8.1f} {found['peak_mb']:7,.0f} "
+                f"{growth:7.2f}",
+                flush=True,
+            )
+    return report
+
+
+if __name__ == "__main__":
+    main()
