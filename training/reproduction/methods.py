@@ -163,7 +163,8 @@ FAST = Effort(
 
 # What `--select` chooses from, on a tenth of the training part: the grids of the paper's section
 # 5.1 for its baselines, steps about the printed values for its own models. One setting is chosen
-# after the other, each with those before it as chosen. Of a float method they are the teacher's.
+# after the other, each with those before it as chosen; the value in force is always among those
+# tried. Of a float method they are the teacher's.
 _POWERS = (0.0001, 0.001, 0.01, 0.1, 1.0, 10.0)
 _NOISE = {
     "beta": (0.0001, 0.001, 0.01),
@@ -172,7 +173,7 @@ _NOISE = {
 }
 GRIDS: Mapping[str, Mapping[str, tuple[float, ...]]] = {
     "dcf": {"alpha": _POWERS, "beta": _POWERS},
-    "bccf": {"balance": (0.01, 0.03, 0.05, 0.07, 0.09, 0.1)},  # the last is the default
+    "bccf": {"balance": (0.01, 0.03, 0.05, 0.07, 0.09)},
     "pph": {"constraint": (0.01, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)},
     "gcn-cf": {"regularization": (0.0001, 0.001, 0.01)},
     "bincf": _NOISE,
@@ -213,5 +214,9 @@ SWEEPS = {
     ),
     "nu": Sweep("nu, the weight of the noise", (0.0, 0.0001, 0.001, 0.01, 0.1), _BINARIZERS),
     "tau": Sweep("tau, the temperature of the noise", (0.05, 0.1, 0.2, 0.5, 1.0), _BINARIZERS),
-    "binarizer": Sweep("Bernoulli samples or relaxed codes", ("relaxed", "bernoulli"), _SCALES),
+    "binarizer": Sweep(
+        "how bits are learned",
+        ("relaxed", "bernoulli", "straight-through", "tanh-annealing"),
+        _SCALES,
+    ),
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -98,11 +98,10 @@ class Plan:
             }
         return Run(self.source, name, teacher_settings, model_settings, seed, by_validation)
 
-    def rows(self, names: Iterable[str]) -> Iterator[Run]:
+    def rows(self, names: Sequence[str]) -> Iterator[Run]:
         """Yield methods on every split, split by split, so that a first table is there soon."""
-        known = [name for name in names if is_registered(name)]
         for seed in self.seeds:
-            for name in known:
+            for name in names:
                 yield self.run(name, seed)
 
     def table(self) -> list[Run]:
@@ -129,7 +128,7 @@ class Plan:
         }
 
     def trials(self, name: str, seed: int, setting: str, chosen: Settings) -> dict[float, Run]:
-        """Return the runs that one setting of a method is chosen by, by its value.
+        """Return the runs that one setting is chosen by, by its value; that in force is one.
 
         Args:
             name: key of `GRIDS`.
@@ -138,10 +137,14 @@ class Plan:
             chosen: of the settings before it.
         """
         place = "teacher" if METHODS[name].model is None else "model"
-        return {
-            value: self.run(name, seed, by_validation=True, **{place: {**chosen, setting: value}})
-            for value in GRIDS[name][setting]
-        }
+
+        def trial(settings: Settings) -> Run:
+            given = {"teacher": None, "model": None, place: settings}
+            return self.run(name, seed, **given, by_validation=True)
+
+        in_force = trial(chosen).settings()[place][setting]
+        values = sorted({in_force, *GRIDS[name][setting]})
+        return {value: trial({**chosen, setting: value}) for value in values}
 
 
 @dataclass(frozen=True)
@@ -177,13 +180,6 @@ def teacher_name(name: str) -> str | None:
         model = HASH_MODELS[method.model]
         return model.default_teacher if model.needs_teacher else None
     return method.teacher
-
-
-def is_registered(name: str) -> bool:
-    """Say whether this version has a method's model and teacher."""
-    method = METHODS[name]
-    has_model = method.model is None or method.model == AUTO or method.model in HASH_MODELS
-    return has_model and (method.teacher is None or method.teacher in TEACHERS)
 
 
 def expected_seconds(run: Run) -> float:

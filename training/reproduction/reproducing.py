@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from index.errors import ConfigError, HashrecError
+from training.device import resolve_device
 from training.recipe import Say
 from training.reproduction.methods import (
     DATASETS_OF_FIGURES,
@@ -106,7 +107,11 @@ def in_processes(store: ResultStore, device: str, threads: int | None, *, draws:
         device: `auto`, `cpu` or `cuda`.
         threads: of a run; see `perform`.
         draws: see `perform`.
+
+    Raises:
+        ConfigError: there is no such device.
     """
+    resolve_device(device)
     options = {"teachers": store.teachers, "threads": threads, "draws": draws}
     work = partial(perform, **options)
     return lambda run: in_own_process(work, run.config(device))

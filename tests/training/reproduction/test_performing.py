@@ -124,3 +124,11 @@ def test_figures_without_matplotlib_are_refused_before_anything_runs(
     made = CliRunner().invoke(app, asked)
     assert "pip install 'hashrec[plots]'" in str(made.exception)
     assert not (tmp_path / "out").exists()
+
+
+def test_device_that_is_not_there_is_refused_before_anything_runs(data: Path, tmp_path: Path):
+    mount_commands()
+    asked = ["reproduce", "--table", "2", "--data", str(data), "--out", str(tmp_path / "out")]
+    made = CliRunner().invoke(app, [*asked, "--device", "tpu"])
+    assert "device must be auto, cpu or cuda" in str(made.exception)
+    assert not (tmp_path / "out").exists()

@@ -22,14 +22,13 @@ from training.reproduction.methods import (
     SWEEPS,
     SWEPT_METHOD,
 )
-from training.reproduction.planning import Plan, is_registered
+from training.reproduction.planning import Plan
 from training.reproduction.published import PUBLISHED
 from training.reproduction.publishing import publish
 from training.reproduction.reproducing import find_plans, reproduce
 from training.reproduction.runs import Run, Source
 from training.reproduction.sources import find_source
 from training.reproduction.store import ResultStore
-from training.teachers import TEACHERS
 
 SOURCE = Source("ml-1m", "ratings.csv", "abc", 995_154)
 
@@ -108,7 +107,7 @@ def test_key_of_the_default_is_of_what_it_chooses_from(monkeypatch: pytest.Monke
 @pytest.mark.parametrize("effort", [FULL, FAST, QUICK], ids=lambda effort: effort.name)
 def test_every_setting_that_is_written_down_exists(effort: Any) -> None:
     plan = plan_of(effort=effort)
-    for name in filter(is_registered, METHODS):
+    for name in METHODS:
         plan.run(name, 0).settings()  # an unknown setting is refused
         for setting in GRIDS.get(name, {}):
             for run in plan.trials(name, 0, setting, {}).values():
@@ -130,13 +129,13 @@ def test_every_hash_model_of_the_paper_and_every_figure_has_its_method() -> None
     assert Listwise is HASH_MODELS["listwise"]
 
 
-def test_printed_values_are_among_those_to_choose_from() -> None:
-    for name, grid in GRIDS.items():
-        method = METHODS[name]
-        registry, key = (HASH_MODELS, method.model) if method.model else (TEACHERS, method.teacher)
-        if key in registry:
-            defaults = registry[key]().model_dump()
-            assert all(defaults[setting] in values for setting, values in grid.items()), name
+def test_value_in_force_is_among_those_to_choose_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(GRIDS, "dgcn-bincf", {"alpha": (1.0, 3.0)})
+    trials = plan_of().trials("dgcn-bincf", 0, "alpha", {"tau": 0.5})
+    assert [(value, run.model["alpha"]) for value, run in trials.items()] == [
+        (1.0, 1.0), (3.0, 3.0), (10.0, 10.0),
+    ]  # fmt: skip
+    assert all(run.model["tau"] == 0.5 for run in trials.values())
 
 
 def judged(run: Run, ndcg: float) -> dict[str, Any]:
