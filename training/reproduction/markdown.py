@@ -80,44 +80,37 @@ def _printed(figures: Mapping[str, float], metric: str) -> str:
 
 
 def _figure_text(number: str, block: Block, made: str) -> str:
+    k, bars, curves = block["k"], block.get("bars", []), block.get("curves", {})
     lines = [
         f"### Figure {number}: {block['title']}",
         "",
         f"![{block['title']}](figure-{number}.svg)",
         "",
     ]
-    if "bars" in block:
-        k, bars = block["k"], block["bars"]
+    if bars:
         lines += [
             f"| {block['dataset']} | Recall@{k} | MAP@{k} | NDCG@{k} | splits |",
             "|---|---|---|---|---|",
-            *(
-                f"| {row['title']} | "
-                f"{' | '.join(as_text(*row['figures'][metric]) for metric in METRICS)} "
-                f"| {row['n_splits']} |"
-                for row in bars
-            ),
         ]
-        if len(bars) > 1:
-            *others, best = bars
-            lines += [
-                "",
-                *(
-                    f"{best['title']} over {other['title']}: {_gains(best, other)}."
-                    for other in others
-                ),
-            ]
+        for row in bars:
+            cells = [row["title"], *(as_text(*row["figures"][metric]) for metric in METRICS)]
+            lines.append(f"| {' | '.join(cells)} | {row['n_splits']} |")
+        *others, best = bars
+        gains = [
+            f"{best['title']} over {other['title']}: {_gains(best, other)}." for other in others
+        ]
     else:
         lines += [
             f"| {block['dataset']} | epochs | first | half way | last |",
             "|---|---|---|---|---|",
-            *(
-                f"| {title} | {len(loss)} | {loss[0]:.4f} | {loss[len(loss) // 2]:.4f} "
-                f"| {loss[-1]:.4f} |"
-                for title, loss in block["curves"].items()
-            ),
         ]
-    return "\n".join([*lines, "", made, *_missing(block)])
+        for title, loss in curves.items():
+            losses = (loss[0], loss[len(loss) // 2], loss[-1])
+            cells = [title, str(len(loss)), *(f"{value:.4f}" for value in losses)]
+            lines.append(f"| {' | '.join(cells)} |")
+        gains = []
+    said = " ".join([*gains, f"In the paper: {block['printed']}.", made])
+    return "\n".join([*lines, "", said, *_missing(block)])
 
 
 def _gains(row: Block, other: Block) -> str:

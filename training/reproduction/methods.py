@@ -133,6 +133,11 @@ TITLE_OF_FIGURE = {
     2: "What distillation adds",
     3: "Loss by epoch",
 }
+PRINTED_OF_FIGURE = {
+    1: "GCN-CF over SpectralCF by more than 20% on every metric",
+    2: "DGCN-BinCF over BinCF by 10% on every metric",
+    3: "both losses fall and level off within 200 epochs",
+}
 
 
 @dataclass(frozen=True)

@@ -84,14 +84,13 @@ class Plan:
                 **self.chosen.get((name, seed), {}),
                 **(model or {}),
             }
+        widths = {"gcn-cf": {"factor_dim": self.source.protocol.factor_dim}}
         teacher_settings: dict[str, Any] = {}
         taught_by = teacher_name(name)
         if taught_by is not None:
             teacher_settings = {
                 "name": taught_by,
-                **(
-                    {"factor_dim": self.source.protocol.factor_dim} if taught_by == "gcn-cf" else {}
-                ),
+                **widths.get(taught_by, {}),
                 **self.effort.teachers.get(taught_by, {}),
                 **self.chosen.get((taught_by, seed), {}),
                 **(teacher or {}),

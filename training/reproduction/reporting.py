@@ -11,6 +11,7 @@ from training.reproduction.methods import (
     BARS_OF_FIGURE,
     METHODS,
     METHODS_OF_TABLE,
+    PRINTED_OF_FIGURE,
     SWEEPS,
     TITLE_OF_FIGURE,
 )
@@ -80,6 +81,7 @@ def _figure(target: Target, results: Results) -> Block:
     runs, number, protocol = target.runs(), int(target.name), target.plan.source.protocol
     block: Block = {
         "title": TITLE_OF_FIGURE[number],
+        "printed": PRINTED_OF_FIGURE[number],
         "dataset": protocol.title,
         "k": protocol.k,
         "missing": results.failures(runs),
