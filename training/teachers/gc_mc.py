@@ -143,7 +143,7 @@ class GcMc(Hyperparameters):
     bases: PositiveInt = 2
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.6
     epochs: PositiveInt = 60
-    batches_per_epoch: PositiveInt = 16
+    batches_per_epoch: PositiveInt = 8
     learning_rate: PositiveFloat = 0.01
     init_scale: PositiveFloat = 0.1
     validate_every: NonNegativeInt = 0

@@ -66,9 +66,9 @@ class LightGcn(Hyperparameters):
     factor_dim: PositiveInt = 64
     layers: PositiveInt = 3
     regularization: NonNegativeFloat = 1e-4
-    epochs: PositiveInt = 60
-    batches_per_epoch: PositiveInt = 16
-    learning_rate: PositiveFloat = 0.01
+    epochs: PositiveInt = 120
+    batches_per_epoch: PositiveInt = 8
+    learning_rate: PositiveFloat = 0.03
     init_scale: PositiveFloat = 0.1
     validate_every: NonNegativeInt = 0
 
