@@ -60,7 +60,7 @@ def test_best_scale_is_where_the_squares_are_least(sides):
 
 
 def test_squares_of_inner_products_are_those_of_shares_up_to_a_factor(sides):
-    model, scale = Ch(n_bits=N_BITS), 1.3
+    model, scale = Ch(n_bits=N_BITS, weight=15.0), 1.3
     of_shares = SQUARES.loss(sides[0].positives, *agreements(sides, scale))
     ours = model._of_inner_products(scale)
     of_products = ours.loss(sides[0].positives, sides[0].codes, sides[1].codes)

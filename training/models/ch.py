@@ -64,7 +64,7 @@ class Ch(Hyperparameters):
     n_bits: CodeWidth = 192
     reconstruction: PositiveFloat = 1000.0
     rest: NonNegativeFloat = 0.5
-    weight: PositiveFloat = 15.0
+    weight: PositiveFloat = 8.0
     passes: PositiveInt = 4
     iterations: NonNegativeInt = 10
 

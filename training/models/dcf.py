@@ -64,13 +64,13 @@ class Dcf(Hyperparameters):
     default_teacher: ClassVar[str] = "ials"
 
     n_bits: CodeWidth = 192
-    alpha: PositiveFloat = 0.1
-    beta: PositiveFloat = 0.1
+    alpha: PositiveFloat = 0.01
+    beta: PositiveFloat = 0.01
     target: PositiveFloat = 0.3
     rest: float = -1.0
     weight: PositiveFloat = 15.0
     relaxed_iterations: PositiveInt = 5
-    iterations: NonNegativeInt = 15
+    iterations: NonNegativeInt = 10
 
     def fit(
         self,
