@@ -95,8 +95,8 @@ class SpectralCf(Hyperparameters):
     layers: PositiveInt = 3
     regularization: NonNegativeFloat = 0.001
     epochs: PositiveInt = 100
-    batches_per_epoch: PositiveInt = 16
-    learning_rate: PositiveFloat = 0.01
+    batches_per_epoch: PositiveInt = 8
+    learning_rate: PositiveFloat = 0.02
     init_scale: PositiveFloat = 0.1
     validate_every: NonNegativeInt = 0
 
