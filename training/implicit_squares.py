@@ -119,15 +119,18 @@ class ImplicitSquares:
         return (len(Q) + (self.weight - 1) * positives.counts()) * Q.square().mean()
 
     def noise(self, X: Csr) -> float:
-        """Return how strong a ridge has to be that holds down noise.
+        """Return how strong a ridge has to be that holds down noise: `noise_norm` in L's units."""
+        return self.weight * abs(self.target) * noise_norm(X)
 
-        A matrix in which a share s of the entries is 1 at random has a largest singular value of
-        about sqrt(s) (sqrt(n_users) + sqrt(n_items)); here an entry counts `weight` times `target`.
-        """
-        n_users, n_items = X.shape
-        share = X.nnz / (n_users * n_items)
-        size = math.sqrt(share) * (math.sqrt(n_users) + math.sqrt(n_items))
-        return self.weight * abs(self.target) * size
+
+def noise_norm(X: Csr) -> float:
+    """Return about the largest singular value of what is noise in a binary matrix.
+
+    If a share s of the entries were 1 by chance, it would be sqrt(s) (sqrt(n_users) +
+    sqrt(n_items)).
+    """
+    n_users, n_items = X.shape
+    return math.sqrt(X.nnz / (n_users * n_items)) * (math.sqrt(n_users) + math.sqrt(n_items))
 
 
 def conjugate_gradients(

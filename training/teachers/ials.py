@@ -6,7 +6,6 @@ engine is the `implicit` library.
 
 from __future__ import annotations
 
-import math
 import threading
 from dataclasses import dataclass, field
 
@@ -20,6 +19,7 @@ from threadpoolctl import threadpool_limits
 from training.data.interactions import Interactions
 from training.embeddings import Embeddings
 from training.hyperparameters import Hyperparameters
+from training.implicit_squares import noise_norm
 from training.progress import Progress
 from training.scorer import Csr
 
@@ -114,9 +114,7 @@ class Ials(Hyperparameters):
 
     def penalty(self, X: Csr) -> float:
         """Return lambda for a binary users x items matrix."""
-        n_users, n_items = X.shape
-        noise = math.sqrt(X.nnz / (n_users * n_items)) * (math.sqrt(n_users) + math.sqrt(n_items))
-        return self.regularization * self.alpha * noise
+        return self.regularization * self.alpha * noise_norm(X)
 
 
 def additions(engine: AlternatingLeastSquares, X: Csr) -> NDArray[np.float32]:
