@@ -98,7 +98,7 @@ class HashedMf(Hyperparameters):
 
     n_bits: CodeWidth = 192
     table_share: PositiveFloat = 0.5
-    regularization: NonNegativeFloat = 0.02
+    regularization: NonNegativeFloat = 0.015
     epochs: PositiveInt = 10
     batches_per_epoch: PositiveInt = 16
     learning_rate: PositiveFloat = 0.03
