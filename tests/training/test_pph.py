@@ -52,9 +52,13 @@ def test_rows_of_norm_1_keep_their_direction_and_a_row_of_zeros_is_left():
 
 
 def test_last_two_bits_grade_items_by_their_norm_in_three_steps():
-    norms = torch.tensor([1.0, 5.0, 5.0, 5.0, 5.0, 9.0])  # a deviation is 2.5 about the mean 5
+    norms = torch.tensor([1.0, 5.0, 5.0, 5.0, 5.0, 9.0])  # a deviation is 2.3 about the mean 5
     bits = magnitude_bits(norms[:, None] * torch.tensor([[0.6, -0.8]]))
     assert bits.tolist() == [[-1, -1], *([[1, -1]] * 4), [1, 1]]
+
+
+def test_a_single_item_is_neither_short_nor_long():
+    assert magnitude_bits(torch.tensor([[3.0, 4.0]])).tolist() == [[1, -1]]
 
 
 def test_every_user_has_both_magnitude_bits_so_longer_items_are_nearer():

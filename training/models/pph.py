@@ -111,5 +111,6 @@ def of_norm_1(factors: Tensor) -> Tensor:
 def magnitude_bits(items: Tensor) -> Tensor:
     """Return the two bits of each item's norm, +-1, shape (n_items, 2)."""
     norms = items.norm(dim=1)
-    low, high = norms.mean() - norms.std(), norms.mean() + norms.std()
+    deviation = norms.std(correction=0)
+    low, high = norms.mean() - deviation, norms.mean() + deviation
     return torch.stack([signs(norms - low), -signs(high - norms)], dim=1)
