@@ -21,9 +21,10 @@ def markdown_blocks(report: Block) -> dict[str, str]:
 
 
 def _how(report: Block) -> str:
-    commits = {run["environment"]["commit"] or "a release" for run in report["runs"]}
     settings = "settings chosen on validation parts" if report["chosen"] else "settings as written"
-    return f"{report['effort'].capitalize()} runs, {settings}; of {', '.join(sorted(commits))}."
+    commits = sorted({run["environment"]["commit"] or "a release" for run in report["runs"]})
+    source = ", ".join(commits) if len(commits) < 4 else f"{len(commits)} commits, see report.json"
+    return f"{report['effort'].capitalize()} runs, {settings}; of {source}."
 
 
 def _table_text(number: str, block: Block, made: str) -> str:
