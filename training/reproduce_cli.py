@@ -63,11 +63,12 @@ def reproduce(
     if (figure or sweep) and find_spec("matplotlib") is None:
         raise MissingLibraryError("a figure", "matplotlib", "plots")
     from training.reproduction.methods import FAST, FULL
-    from training.reproduction.publishing import publish
+    from training.reproduction.publishing import page_of_docs, publish
     from training.reproduction.reproducing import Request, in_processes
     from training.reproduction.reproducing import reproduce as run_all
     from training.reproduction.store import ResultStore
 
+    page = page_of_docs() if write_docs else None
     request = Request(
         tables=table or (),
         figures=figure or (),
@@ -81,7 +82,7 @@ def reproduce(
     store = ResultStore(out)
     performer = in_processes(store, device or "auto", threads, draws=not quiet)
     report = run_all(request, store, performer, (lambda _: None) if quiet else say)
-    text = publish(report, out, write_docs=write_docs)
+    text = publish(report, out, page)
     if as_json:
         print_json(report)
     else:

@@ -16,23 +16,29 @@ REPORT, TEXT = "report.json", "report.md"
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "reproduction.md"
 
 
-def publish(report: dict[str, Any], folder: Path, *, write_docs: bool, page: Path = PAGE) -> str:
+def page_of_docs(page: Path = PAGE) -> Path:
+    """Return the page of the documentation that has a place for every table.
+
+    Raises:
+        ConfigError: there is none: hashrec was not installed from its source.
+    """
+    if not page.is_file():
+        raise ConfigError(f"--write-docs: no {page}; run it from a copy of the source")
+    return page
+
+
+def publish(report: dict[str, Any], folder: Path, page: Path | None = None) -> str:
     """Write everything that a report says.
 
     Args:
         report: see `build_report`.
         folder: to write into.
-        write_docs: replace the blocks of the page that this report has, and the pictures beside it.
-        page: of the documentation.
+        page: of the documentation, where the blocks that this report has are replaced, with the
+            pictures beside it; None leaves it alone.
 
     Returns:
         The text of `report.md`.
-
-    Raises:
-        ConfigError: there is no such page: hashrec was not installed from its source.
     """
-    if write_docs and not page.is_file():
-        raise ConfigError(f"--write-docs: no {page}; run it from a copy of the source")
     folder.mkdir(parents=True, exist_ok=True)
     blocks = markdown_blocks(report)
     text = "# The paper's tables and figures, made again\n\n" + "\n\n".join(blocks.values()) + "\n"
@@ -43,7 +49,7 @@ def publish(report: dict[str, Any], folder: Path, *, write_docs: bool, page: Pat
         from training.reproduction.drawing import draw
 
         pictures = draw(folder / REPORT, folder)
-    if write_docs:
+    if page is not None:
         for picture in pictures:
             if picture.suffix == ".svg":
                 shutil.copyfile(picture, page.with_name(f"{page.stem}-{picture.name}"))

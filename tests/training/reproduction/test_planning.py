@@ -198,7 +198,7 @@ def test_sweep_has_a_point_of_each_value_on_each_line(data: Path, tmp_path: Path
             assert points[0]["ndcg"] == pytest.approx((0.25, 0.1 / 2**0.5))
     assert all(run["method"] == SWEPT_METHOD for run in report["runs"])
 
-    text = publish(report, tmp_path / "out", write_docs=False)
+    text = publish(report, tmp_path / "out")
     assert "| relaxed | .2500 ± .0707 |" in text
     drawn = {f"sweep-{name}.{ending}" for name in SWEEPS for ending in ("svg", "png")}
     assert drawn < {path.name for path in (tmp_path / "out").iterdir()}

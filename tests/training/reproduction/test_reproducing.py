@@ -18,7 +18,7 @@ from tests.training.reproduction.quick import QUICK, here, lasting, request
 from training.reproduction import reproducing
 from training.reproduction.drawing import draw
 from training.reproduction.methods import FIGURES, METHODS_OF_TABLE
-from training.reproduction.publishing import publish
+from training.reproduction.publishing import page_of_docs, publish
 from training.reproduction.reproducing import reproduce
 from training.reproduction.runs import Run
 from training.reproduction.store import ResultStore
@@ -53,7 +53,7 @@ class Everything:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(GcnCf, "fit", counted)
             self.report = reproduce(self.request, self.store, here(self.store), self.said.append)
-        self.text = publish(self.report, folder, write_docs=False)
+        self.text = publish(self.report, folder)
 
 
 @pytest.fixture(scope="module")
@@ -214,9 +214,7 @@ def test_a_run_that_fails_is_named_and_holds_up_no_other(data: Path, tmp_path: P
     assert list(block["missing"].values()) == [
         "out of luck", "out of luck", "its process ended with -9",
     ]  # fmt: skip
-    assert "- Missing: MovieLens-1M: BinCF, split 0: out of luck" in publish(
-        report, tmp_path, write_docs=False
-    )
+    assert "- Missing: MovieLens-1M: BinCF, split 0: out of luck" in publish(report, tmp_path)
     made = reproduce(request(data, figures=(2,), n_splits=2), store, here(store), quiet)
     assert not made["figures"]["2"]["missing"]  # what failed is tried again
 
@@ -237,13 +235,13 @@ def test_what_is_not_there_is_refused_with_what_is(asked: Any, named: str, data:
 def test_pictures_and_tables_go_into_the_page(everything: Everything, tmp_path: Path) -> None:
     page = tmp_path / "reproduction.md"
     shutil.copyfile(PROJECT / "docs" / "reproduction.md", page)
-    publish(everything.report, tmp_path / "out", write_docs=True, page=page)
+    publish(everything.report, tmp_path / "out", page)
     text = page.read_text()
     assert "| popularity | – |" in text
     assert "](reproduction-figure-2.svg)" in text
     assert (tmp_path / "reproduction-figure-2.svg").read_text().startswith("<?xml")
     with pytest.raises(ConfigError, match="copy of the source"):
-        publish(everything.report, tmp_path, write_docs=True, page=tmp_path / "none.md")
+        page_of_docs(tmp_path / "none.md")
 
 
 def test_the_page_has_a_place_for_everything() -> None:
