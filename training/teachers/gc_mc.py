@@ -141,9 +141,9 @@ class GcMc(Hyperparameters):
     hidden_dim: PositiveInt = 128
     factor_dim: PositiveInt = 64
     bases: PositiveInt = 2
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.6
-    epochs: PositiveInt = 60
-    batches_per_epoch: PositiveInt = 8
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.3
+    epochs: PositiveInt = 100
+    batches_per_epoch: PositiveInt = 16
     learning_rate: PositiveFloat = 0.01
     init_scale: PositiveFloat = 0.1
     validate_every: NonNegativeInt = 0

@@ -118,7 +118,7 @@ class Network(nn.Module):
         super().__init__()
         self.near = near
         self.convolutions = [Convolution(dim, random) for _ in range(n_layers)]
-        self._registered = nn.ModuleList(self.convolutions)
+        self._registered = nn.ModuleList(self.convolutions)  # a list's weights go unseen
         self.hidden = Dense(dim, dim, random)
         self.out = Dense(dim, dim, random)
 
@@ -271,9 +271,9 @@ class PinSage(Hyperparameters):
     here they are a user, by other items, and an item; and their hard negatives are those of middle
     rank in the visits from the query.
 
-    A step draws, convolves and moves at most b (S + 2 + n_hard) (T + 1)^K rows, however large the
-    graph is. The graph is in memory only to be walked on: beside its edges there are T neighbours
-    for each item, and the features with Adam's two moments.
+    A step needs the rows of at most b (S + 1 + n_hard) + n_shared items and of (T + 1)^K times as
+    many neighbours, however large the graph is. In memory are the edges, to walk on, T neighbours
+    of each item, and the features with Adam's two moments.
 
     Attributes:
         factor_dim: width of features, layers and embeddings.
@@ -289,8 +289,8 @@ class PinSage(Hyperparameters):
         epochs: passes over the training pairs.
         pairs_per_epoch: most pairs of a pass, drawn anew each time; None takes all.
         batch_size: b, the most pairs of a step.
-        learning_rate: of Adam for the weights, at the start; it falls to zero along half a cosine.
-            Features have `FEATURE_RATE` times that.
+        learning_rate: of Adam for the weights, at its height: it rises during the first pass and
+            falls to zero along half a cosine. Features have `FEATURE_RATE` times that.
         init_scale: standard deviation of the initial features.
         validate_every: epochs between two points of a curve of Recall@20 and NDCG@20, for which a
             tenth of the pairs is held out of training; 0 learns from all pairs, without a curve.
@@ -308,7 +308,7 @@ class PinSage(Hyperparameters):
     margin: PositiveFloat = 0.1
     epochs: PositiveInt = 8
     pairs_per_epoch: PositiveInt | None = None
-    batch_size: PositiveInt = 2048
+    batch_size: PositiveInt = 512
     learning_rate: PositiveFloat = 0.001
     init_scale: PositiveFloat = 0.1
     validate_every: NonNegativeInt = 0
@@ -348,7 +348,8 @@ class PinSage(Hyperparameters):
             order = torch.randperm(len(sampler), generator=random, device=device)
             for number, pairs in enumerate(order[:n_pairs].chunk(n_batches)):
                 done = (epoch + number / n_batches) / self.epochs
-                rate = self.learning_rate * (1 + math.cos(math.pi * done)) / 2
+                warmth = min(1.0, epoch + (number + 1) / n_batches)
+                rate = self.learning_rate * warmth * (1 + math.cos(math.pi * done)) / 2
                 batch = Batch.draw(
                     sampler,
                     walks,
