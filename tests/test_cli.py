@@ -74,6 +74,7 @@ def test_every_option_of_a_job_sets_something() -> None:
     from training.cli import SETTING_OF_OPTION, retrain, train
 
     others = {"out", "store", "config", "preset", "columns", "as_json", "quiet", "max_drop", "once"}
+    others.add("fresh")
     for command in (train, retrain):
         assert set(inspect.signature(command).parameters) <= {*SETTING_OF_OPTION, *others}
 

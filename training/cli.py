@@ -88,6 +88,9 @@ KCoreOption = Annotated[
     int | None,
     typer.Option(min=0, help="Drop users and items with fewer interactions, until none is left."),
 ]
+FreshOption = Annotated[
+    bool, typer.Option("--fresh", help="Start over, even if the same job was killed on the way.")
+]
 
 # What an option of `train` and `retrain` sets; the others are no settings of a job.
 SETTING_OF_OPTION = {
@@ -170,6 +173,7 @@ def train(
         ),
     ] = None,
     k: Annotated[int | None, typer.Option(help="Length of the evaluated lists.")] = None,
+    fresh: FreshOption = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -177,7 +181,7 @@ def train(
     job = _job_config(job_options | {"split": split, "test": test, "validate": validate, "k": k})
     from training.job import train as run_job
 
-    report = run_job(job, out, _progress(quiet), _narrator(quiet))
+    report = run_job(job, out, _progress(quiet), _narrator(quiet), fresh=fresh)
     if as_json:
         print_json(asdict(report))
         return
@@ -242,6 +246,7 @@ def retrain(
     once: Annotated[
         bool, typer.Option("--once", help="Do nothing if the store serves a valid version already.")
     ] = False,
+    fresh: FreshOption = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -256,7 +261,7 @@ def retrain(
     job = _job_config(job_options | options)
     from training.retraining import retrain as run_job
 
-    report = run_job(job, store, max_drop, _progress(quiet), _narrator(quiet))
+    report = run_job(job, store, max_drop, _progress(quiet), _narrator(quiet), fresh=fresh)
     if as_json:
         print_json(asdict(report))
     else:

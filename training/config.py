@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, NonNegativeInt, SecretStr
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, SecretStr
 
 from index.errors import ConfigError
 from index.overlay import NEGATIVE_TYPES
@@ -66,7 +66,7 @@ class SplitConfig(Hyperparameters):
 
 
 class JobConfig(Hyperparameters):
-    """Everything that decides what a job produces.
+    """Everything that decides what a job produces, and how often it keeps how far it is.
 
     Attributes:
         teacher: `name` and settings; by default chosen on held-out data for the model `auto`, and
@@ -78,6 +78,9 @@ class JobConfig(Hyperparameters):
             of the training part; to find out costs one more fit.
         k: length of the lists that are evaluated.
         seed: of the split, of every initial weight and of every sample.
+        checkpoint_seconds: between two checkpoints, from which a killed job goes on; 0 keeps one
+            after every step that can be gone on from. No part of what a report says: the result
+            is the same.
     """
 
     data: DataConfig = DataConfig()
@@ -89,6 +92,7 @@ class JobConfig(Hyperparameters):
     k: Annotated[int, Field(ge=1)] = 100
     seed: NonNegativeInt = 0
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    checkpoint_seconds: NonNegativeFloat = Field(default=30.0, exclude=True)
 
 
 def load_config(path: Path | None, flags: Mapping[str, Any]) -> JobConfig:

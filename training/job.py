@@ -3,6 +3,7 @@
 RUN/artifact/       what serves
 RUN/held_out.npy    the held-out pairs, int32 (n, 2): user row, item row; none with `--split none`
 RUN/report.json     figures, settings, seed, data hash
+RUN/.checkpoints/   how far a job is, until it is done
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from contextlib import closing
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -27,6 +29,7 @@ from index.manifest import DataInfo, Manifest, ModelInfo
 from index.model import Model
 from index.recommender import Recommender
 from index.seen import SeenItems
+from training.checkpoints import Checkpoints
 from training.config import DataConfig, JobConfig
 from training.data.catalogue import Dataset, load_dataset
 from training.data.filtering import k_core
@@ -49,15 +52,26 @@ from training.progress import Progress
 from training.recipe import RERANK_NEEDS_TEACHER, Recipe, Say
 from training.report import REPORT_FILE, Report, Stopwatch, environment, peak_memory_mb
 from training.reranking import DIMS, RerankChoice, build_reranker, choose_reranker
+from training.resuming import ResumableProgress
 from training.scorer import Scorer
 from training.selection import VALIDATION_SHARE
 
+CHECKPOINTS_FOLDER = ".checkpoints"
 Figures = dict[str, dict[str, float]]
 Fitted = tuple[HashCodes, Scorer | None]  # codes, and what the teacher they learned from can do
 
 
-def train(config: JobConfig, run: Path, progress: Progress, say: Say) -> Report:
+def train(
+    config: JobConfig, run: Path, progress: Progress, say: Say, *, fresh: bool = False
+) -> Report:
     """Read, split, learn, write the artifact, evaluate, report.
+
+    Args:
+        config: the job's settings.
+        run: folder to write to. A job that was killed there goes on if it is this one.
+        progress: follows the training loops.
+        say: takes one-line messages.
+        fresh: start over, whatever is there.
 
     Raises:
         HashrecError: with the reason; an artifact that was in `run` before is replaced only by a
@@ -65,18 +79,29 @@ def train(config: JobConfig, run: Path, progress: Progress, say: Say) -> Report:
     """
     recipe, clock = Recipe.of(config), Stopwatch()
     run.mkdir(parents=True, exist_ok=True)
+    checkpoints = Checkpoints(run / CHECKPOINTS_FOLDER, config.checkpoint_seconds, say)
+    if fresh:
+        checkpoints.clear()
     with clock.stage("read"):
         dataset = read(config.data, say)
         split = split_data(dataset, config, say)
+        checkpoints.begin(recipe.key(config, split.train))
+    progress = ResumableProgress(progress, checkpoints, say)
     part = "validation" if config.split.by_validation else "test"
     held_out = split.validation if config.split.by_validation else split.test
     with clock.stage("selection"):
         recipe, selection = recipe.settle(split.train, config, progress, say)
     choice = None
     if config.rerank == "auto":
-        choice = choose_by_validation(
-            recipe, split.train, config, progress=progress, clock=clock, say=say
-        )
+
+        def choose() -> dict[str, Any] | None:
+            chosen = choose_by_validation(
+                recipe, split.train, config, progress=progress, clock=clock, say=say
+            )
+            return None if chosen is None else asdict(chosen)
+
+        if (kept := progress.once("re-ranking", choose)) is not None:
+            choice = RerankChoice(**kept)
     fitted = fit(recipe, split.train, config.seed, progress=progress, clock=clock, say=say)
     artifact = run / RUN_FOLDER
     with clock.stage("write"):
@@ -108,13 +133,21 @@ def train(config: JobConfig, run: Path, progress: Progress, say: Say) -> Report:
         bytes_per_item=bytes_per_item(manifest),
         rerank=None if choice is None else asdict(choice),
         selection=None if selection is None else selection.report(),
+        resumed=checkpoints.resumed,
     )
     report.write(run)
+    checkpoints.clear()
     return report
 
 
-def read(config: DataConfig, say: Say) -> Dataset:
-    """Read the data that a job names, and filter it."""
+def read(config: DataConfig, say: Say, until: int | None = None) -> Dataset:
+    """Read the data that a job names, and filter it.
+
+    Args:
+        config: which data.
+        say: takes one-line messages.
+        until: position of the last entry of the journal that counts; None for all.
+    """
     dataset = load_dataset(
         config.source,
         data_home=config.home,
@@ -127,15 +160,19 @@ def read(config: DataConfig, say: Say) -> Dataset:
     )
     say(dataset.description)
     if config.events is not None:
-        dataset = with_events(dataset, config, say)
+        dataset = with_events(dataset, config, say, until)
     return dataset.with_interactions(k_core(dataset.interactions, config.k_core))
 
 
-def with_events(dataset: Dataset, config: DataConfig, say: Say) -> Dataset:
-    """Merge the events of the journal that a job names into its data."""
+def with_events(
+    dataset: Dataset, config: DataConfig, say: Say, until: int | None = None
+) -> Dataset:
+    """Merge the events of the journal that a job names into its data; see `read`."""
     assert config.events is not None
     with closing(open_journal(config.events.get_secret_value())) as journal:
-        events = read_events(journal, types=config.types, negative_types=config.negative_types)
+        events = read_events(
+            journal, types=config.types, negative_types=config.negative_types, until=until
+        )
     merged = merge_events(dataset.interactions, events)
     say(
         f"journal: {events.n_events:,} events; {merged.n_added:,} interactions added, "

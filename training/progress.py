@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Protocol, TextIO
+from typing import TYPE_CHECKING, Any, Protocol, TextIO, TypeVar
 
 from rich.console import Console
 from rich.progress import (
@@ -20,7 +20,26 @@ from rich.progress import Progress as Bars
 
 from index.progress import RateColumn
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 History = dict[str, dict[str, list[float]]]
+Plain = TypeVar("Plain")  # numbers, strings, None, and lists and dictionaries of these
+
+
+class Stateful(Protocol):
+    """What can be saved and put back, as PyTorch's modules, optimisers and schedules can."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state: tensors and plain data."""
+        ...
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> Any:
+        """Take on a state that `state_dict` returned, of an object made alike."""
+        ...
+
+
+State = Sequence["Tensor | Stateful"]
 
 
 class Progress(Protocol):
@@ -32,8 +51,26 @@ class Progress(Protocol):
 
     history: History
 
-    def track(self, loop: str, total: int) -> Iterator[int]:
-        """Yield 0 .. total - 1 and show how far the loop is; loops do not nest."""
+    def track(self, loop: str, total: int, state: State = (), *, first: int = 0) -> Iterator[int]:
+        """Yield first .. total - 1 and show how far the loop is; loops do not nest.
+
+        Args:
+            loop: in words.
+            total: number of steps.
+            state: all that the steps change, tensors in place. A loop that tells it may be entered
+                where a killed job left it (`ResumableProgress`): its later steps must depend on
+                nothing else that earlier ones did, and what was logged of these is in `history`.
+            first: step to begin with.
+        """
+        ...
+
+    def once(self, what: str, make: Callable[[], Plain]) -> Plain:
+        """Return what `make` returns, or returned before the job was killed.
+
+        Args:
+            what: in words, unlike others in the same part of the job.
+            make: a part of the job; the same job gives the same outcome again.
+        """
         ...
 
     def log(self, **values: float) -> None:
@@ -48,10 +85,21 @@ class QuietProgress:
         self.history: History = {}
         self._loop = ""
 
-    def track(self, loop: str, total: int) -> Iterator[int]:
-        """Yield 0 .. total - 1."""
+    def track(
+        self,
+        loop: str,
+        total: int,
+        state: State = (),  # noqa: ARG002
+        *,
+        first: int = 0,
+    ) -> Iterator[int]:
+        """Yield first .. total - 1."""
         self._loop = loop
-        yield from range(total)
+        yield from range(first, total)
+
+    def once(self, what: str, make: Callable[[], Plain]) -> Plain:  # noqa: ARG002
+        """Return what `make` returns."""
+        return make()
 
     def log(self, **values: float) -> None:
         """Record quantities under the current loop."""
@@ -80,11 +128,11 @@ class BarProgress(QuietProgress):
         )
         self._bar: TaskID | None = None
 
-    def track(self, loop: str, total: int) -> Iterator[int]:
-        """Yield 0 .. total - 1 under a bar."""
+    def track(self, loop: str, total: int, state: State = (), *, first: int = 0) -> Iterator[int]:
+        """Yield first .. total - 1 under a bar."""
         with self._bars:
-            self._bar = self._bars.add_task(loop, total=total, latest="")
-            for step in super().track(loop, total):
+            self._bar = self._bars.add_task(loop, total=total, completed=first, latest="")
+            for step in super().track(loop, total, state, first=first):
                 yield step
                 self._bars.advance(self._bar)
         self._bar = None

@@ -9,6 +9,7 @@ import torch
 
 from index.backends import INDEX_TYPES
 from index.errors import ConfigError
+from training.checkpoints import job_key
 from training.config import JobConfig
 from training.data.interactions import Interactions
 from training.device import resolve_device
@@ -101,6 +102,16 @@ class Recipe:
             teacher_name=selection.teacher_name,
             teacher=selection.teacher,
         ), selection
+
+    def key(self, config: JobConfig, *data: Interactions) -> str:
+        """Return what tells a job's checkpoints from those of all that would end otherwise.
+
+        Args:
+            config: the job's settings, which this recipe was made from; nothing is settled yet.
+            data: what the job learns from.
+        """
+        settings = {"job": config.model_dump(mode="json"), "recipe": self.settings()}
+        return job_key(settings, self.device, *data)
 
     def settings(self) -> dict[str, Any]:
         """Return names and settings, with the defaults written out."""

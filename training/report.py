@@ -47,12 +47,13 @@ class Report:
         config: the settings in force, the model's and the teacher's with all their defaults.
         data: source, SHA-256 and sizes after filtering.
         metrics: part -> what was ranked (`codes`, `teacher`, `popularity`) -> figure.
-        seconds: wall clock by stage.
+        seconds: wall clock by stage, of the process that finished the job.
         peak_memory_mb: largest resident size of the process, in 10^6 bytes.
         curves: loss curves by training loop.
         bytes_per_item: by which an item is ranked: its code, and its re-ranking vector if any.
         rerank: the choice and what it was made by; None where codes alone rank.
         selection: what the teacher and settings were chosen from; None where they were given.
+        resumed: the job was interrupted, and this is the report of the process that went on.
     """
 
     version: str
@@ -66,6 +67,7 @@ class Report:
     bytes_per_item: dict[str, int] = field(default_factory=dict)
     rerank: dict[str, Any] | None = None
     selection: dict[str, Any] | None = None
+    resumed: bool = False
 
     def write(self, run: Path) -> None:
         """Write `report.json` into a run's folder."""

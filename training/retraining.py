@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from pydantic import SecretStr
 
@@ -23,11 +25,14 @@ from index.manifest import Manifest
 from index.recommender import Recommender
 from index.seen import SeenItems
 from index.store import Store
+from training.checkpoints import Checkpoints
 from training.config import JobConfig
+from training.data.catalogue import Dataset
 from training.data.interactions import Interactions
 from training.data.splits import by_popularity, stable_holdout
 from training.evaluation import evaluate_codes
 from training.job import (
+    CHECKPOINTS_FOLDER,
     Figures,
     Fitted,
     as_served,
@@ -43,15 +48,22 @@ from training.job import (
 from training.progress import Progress
 from training.recipe import Recipe, Say
 from training.report import Report, Stopwatch, environment, peak_memory_mb
-from training.reranking import choose_reranker
+from training.reranking import RerankChoice, choose_reranker
+from training.resuming import ResumableProgress
 
 VALIDATION_SHARE = 0.1
 REPORT_FOLDER = "last-retraining"
-_WORK_FOLDER = ".retraining"
+_WORK_FOLDER, CANDIDATE, EVERYTHING = ".retraining", "candidate", "everything"
 
 
 def retrain(
-    config: JobConfig, store_path: Path, max_drop: float, progress: Progress, say: Say
+    config: JobConfig,
+    store_path: Path,
+    max_drop: float,
+    progress: Progress,
+    say: Say,
+    *,
+    fresh: bool = False,
 ) -> Report:
     """Train a candidate, hold it against the served version, train on everything, publish.
 
@@ -62,6 +74,7 @@ def retrain(
         max_drop: share by which NDCG@k may fall below the served version's, 0 to 1.
         progress: follows the training loops.
         say: takes one-line messages.
+        fresh: start over, even if the same job was killed on the way.
 
     Raises:
         QualityGateError: the candidate ranks too badly; the served version stays.
@@ -71,16 +84,28 @@ def retrain(
     recipe, store = Recipe.of(config), Store(store_path)
     config = _with_own_journal(config, store_path)
     work = store_path / _WORK_FOLDER
+    checkpoints = Checkpoints(work / CHECKPOINTS_FOLDER, config.checkpoint_seconds, say)
     with store.writing(job="retraining"):
-        shutil.rmtree(work, ignore_errors=True)
+        if fresh:
+            checkpoints.clear()
         try:
-            report = _retrain(config, recipe, store, work, max_drop, progress=progress, say=say)
+            report = _retrain(
+                config, recipe, store, work, max_drop,
+                checkpoints=checkpoints, progress=progress, say=say,
+            )  # fmt: skip
             folder = store_path / REPORT_FOLDER
             folder.mkdir(exist_ok=True)
             report.write(folder)
-            store.publish(work / "everything")  # last: what fails before it changes nothing
+            store.publish(work / EVERYTHING)  # last: what fails before it changes nothing
+            checkpoints.clear()
+        except QualityGateError:
+            checkpoints.clear()  # the same job would end the same
+            raise
         finally:
-            shutil.rmtree(work, ignore_errors=True)
+            for artifact in (CANDIDATE, EVERYTHING):
+                shutil.rmtree(work / artifact, ignore_errors=True)
+            with suppress(OSError):  # there are checkpoints in it, or it was never made
+                work.rmdir()
     say(f"published {report.version}")
     return report
 
@@ -92,12 +117,13 @@ def _retrain(
     work: Path,
     max_drop: float,
     *,
+    checkpoints: Checkpoints,
     progress: Progress,
     say: Say,
 ) -> Report:
     clock = Stopwatch()
     with clock.stage("read"):
-        dataset = read(config.data, say)
+        dataset = _read(config, recipe, checkpoints, say)
         part, held_out = stable_holdout(dataset.interactions, VALIDATION_SHARE)
         if not len(held_out):
             raise EmptyDataError(
@@ -108,45 +134,53 @@ def _retrain(
         part, held_out_of_part = by_popularity(part, held_out)
         full, held_out_of_full = by_popularity(dataset.interactions, held_out)
 
+    progress = ResumableProgress(progress, checkpoints, say)
     with clock.stage("selection"):
         recipe, selection = recipe.settle(part, config, progress, say)
 
     def learn(train: Interactions) -> Fitted:
         return fit(recipe, train, config.seed, progress=progress, clock=clock, say=say)
 
-    def save(fitted: Fitted, train: Interactions, folder: Path) -> Manifest:
+    def save(
+        fitted: Fitted, train: Interactions, folder: Path, choice: RerankChoice | None
+    ) -> Manifest:
         with clock.stage("write"):
             return write(
                 folder, fitted, train, dataset, choice,
                 recipe=recipe, config=config, progress=progress,
             )  # fmt: skip
 
-    candidate, everything = work / "candidate", work / "everything"
-    fitted, choice = learn(part), None
-    if config.rerank == "auto":  # the candidate is a fit without a validation part already
-        with clock.stage("rerank"):
-            choice = choose_reranker(
-                fitted[0],
-                rerank_factors(recipe, fitted, config.seed, progress),
-                held_out_of_part.seen(),
-                part.seen(),
-                config.k,
-                say=say,
-            )
-    save(fitted, part, candidate)
-    del fitted  # its teacher may hold gigabytes, and the next one is to have the room
-    with clock.stage("evaluate"):
-        figures = judge(candidate, held_out_of_part.seen(), config.k)
+    def judge_candidate() -> dict[str, Any]:
+        fitted, choice = learn(part), None
+        if config.rerank == "auto":  # the candidate is a fit without a validation part already
+            with clock.stage("rerank"):
+                choice = choose_reranker(
+                    fitted[0],
+                    rerank_factors(recipe, fitted, config.seed, progress),
+                    held_out_of_part.seen(),
+                    part.seen(),
+                    config.k,
+                    say=say,
+                )
+        save(fitted, part, work / CANDIDATE, choice)
+        with clock.stage("evaluate"):
+            relevant = held_out_of_part.seen()
+            return {
+                "choice": None if choice is None else asdict(choice),
+                "figures": judge(work / CANDIDATE, relevant, config.k),
+                "among_all": _ndcg_among_all(work / CANDIDATE, relevant, config.k),
+            }
+
+    candidate = progress.once("candidate", judge_candidate)
+    figures: Figures = candidate["figures"]
+    choice = None if candidate["choice"] is None else RerankChoice(**candidate["choice"])
     require_no_drop(figures, _served_metrics(store), max_drop, say)
 
-    manifest = save(learn(full), full, everything)
+    everything = work / EVERYTHING
+    manifest = save(learn(full), full, everything, choice)
     with clock.stage("evaluate"):
-        require_same_fit(
-            _ndcg_among_all(candidate, held_out_of_part.seen(), config.k),
-            _ndcg_among_all(everything, held_out_of_full.seen(), config.k),
-            config.k,
-            max_drop,
-        )
+        among_all = _ndcg_among_all(everything, held_out_of_full.seen(), config.k)
+        require_same_fit(candidate["among_all"], among_all, config.k, max_drop)
     record_metrics(everything, headline("validation", figures))
     return Report(
         version=manifest.version,
@@ -160,7 +194,24 @@ def _retrain(
         bytes_per_item=bytes_per_item(manifest),
         rerank=None if choice is None else asdict(choice),
         selection=None if selection is None else selection.report(),
+        resumed=checkpoints.resumed,
     )
+
+
+def _read(config: JobConfig, recipe: Recipe, checkpoints: Checkpoints, say: Say) -> Dataset:
+    """Read the data, and begin or go on with their job.
+
+    Events come all the time. An interrupted job goes on with those that it had read, and the
+    service applies the later ones to what it publishes.
+    """
+    until = checkpoints.journal_position()
+    dataset = read(config.data, say, until)
+    key = recipe.key(config, dataset.interactions)
+    if until is not None and not checkpoints.belong_to(key):
+        dataset = read(config.data, say)
+        key = recipe.key(config, dataset.interactions)
+    checkpoints.begin(key, dataset.journal_position)
+    return dataset
 
 
 def _with_own_journal(config: JobConfig, store_path: Path) -> JobConfig:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -20,6 +22,15 @@ class RowAdam:
         self._parameters = parameters
         self._mean = torch.zeros_like(parameters)
         self._square = torch.zeros_like(parameters)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what it remembers of earlier steps; the parameters are not part of it."""
+        return {"mean": self._mean, "square": self._square}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take on what another has remembered."""
+        self._mean.copy_(state_dict["mean"])
+        self._square.copy_(state_dict["square"])
 
     def step(self, rows: Tensor, gradient: Tensor, rate: float) -> None:
         """Take one step for some rows, each at most once."""

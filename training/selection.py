@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -155,20 +156,22 @@ def select(
         return None
     conditions = Conditions(part, held_out, k, seed, device, progress, say)
     trials: list[Trial] = []
-    scorer: Scorer | None = None
     if teacher is None:
-        name, chosen, scorer = _best_teacher(conditions, trials)
+        name, chosen, fitted = _best_teacher(conditions, trials)
     else:
         name, chosen = teacher
+        fitted = partial(conditions.fitted, chosen)
     perplexity, *others = _different(perplexities, part.n_items)
     if others:
-        scorer = conditions.fitted(chosen) if scorer is None else scorer
-        perplexity = _best_perplexity(conditions, scorer, model, (perplexity, *others), trials)
+        candidates = (perplexity, *others)
+        perplexity = _best_perplexity(conditions, cache(fitted), model, candidates, trials)
     return Selection(name, chosen, _with(model, perplexity=perplexity), k, tuple(trials))
 
 
-def _best_teacher(conditions: Conditions, trials: list[Trial]) -> tuple[str, Teacher, Scorer]:
-    """Return the teacher that ranks held-out items best, fitted.
+def _best_teacher(
+    conditions: Conditions, trials: list[Trial]
+) -> tuple[str, Teacher, Callable[[], Scorer]]:
+    """Return the teacher that ranks held-out items best, and what returns it fitted.
 
     Raises:
         ConfigError: every teacher refused the data.
@@ -185,21 +188,32 @@ def _best_teacher(conditions: Conditions, trials: list[Trial]) -> tuple[str, Tea
         seed=conditions.seed,
         device=conditions.device,
         progress=conditions.progress,
+        teachers=teachers,
     )
 
-    best: tuple[float, str, Teacher, Scorer] | None = None
+    def judge(what: str, teacher: Teacher) -> tuple[float, Scorer | None]:
+        scorer: Scorer | None = None  # stays so where an interrupted job has kept the figure
+
+        def ndcg() -> float:
+            nonlocal scorer
+            scorer = fits.fit(teacher)
+            return evaluate_scores(RowsOf(scorer, rows), judged.train, relevant, k).ndcg
+
+        return conditions.progress.once(what, ndcg), scorer
+
+    best: tuple[float, str, Teacher, Scorer | None] | None = None
     refusal: ConfigError | None = None
     for i, ((name, settings), teacher) in enumerate(zip(candidates, teachers, strict=True)):
         fits.release(teachers[i:])
+        given = _in_words(settings)
+        what = f"teacher {name}" + (f" ({given})" if given else "")
         try:
-            scorer = fits.fit(teacher)
+            ndcg, scorer = judge(what, teacher)
         except ConfigError as error:  # not for these data; others may be
             conditions.say(f"left out teacher {name}: {error}")
             refusal = error
             continue
-        ndcg = evaluate_scores(RowsOf(scorer, rows), judged.train, relevant, k).ndcg
-        given = _in_words(settings)
-        trials.append(Trial(f"teacher {name}" + (f" ({given})" if given else ""), ndcg))
+        trials.append(Trial(what, ndcg))
         if best is None or ndcg > best[0]:
             best = ndcg, name, teacher, scorer
         del scorer  # one that lost would lie beside the next one while that is fitted
@@ -207,12 +221,13 @@ def _best_teacher(conditions: Conditions, trials: list[Trial]) -> tuple[str, Tea
         raise refusal or ConfigError("there is no teacher to choose from")
     ndcg, name, teacher, scorer = best
     conditions.say(f"chose teacher {name}: ndcg@{k} {ndcg:.4f} on held-out items")
-    return name, teacher, scorer
+    fits.release(())
+    return name, teacher, lambda: fits.fit(teacher) if scorer is None else scorer
 
 
 def _best_perplexity(
     conditions: Conditions,
-    scorer: Scorer,
+    fitted: Callable[[], Scorer],
     model: Listwise,
     perplexities: tuple[float, ...],
     trials: list[Trial],
@@ -221,18 +236,22 @@ def _best_perplexity(
     rows = _some(conditions.train.n_users, _TRIAL_USERS)
     few = conditions.of_users(rows)
     figures: list[float] = []
-    for perplexity in perplexities:
-        trial = _with(model, perplexity=perplexity, **_TRIAL_SETTINGS)
+
+    def ndcg(trial: Listwise) -> float:
         codes = trial.fit(
             few.train,
-            RowsOf(scorer, rows),
+            RowsOf(fitted(), rows),
             seed=conditions.seed,
             device=conditions.device,
             progress=conditions.progress,
         )
-        judged = evaluate_hash_codes(codes.users, codes.items, few.train, few.held_out, few.k)
-        figures.append(judged.ndcg)
-        trials.append(Trial(f"codes of perplexity {perplexity:g}, a short fit", judged.ndcg))
+        return evaluate_hash_codes(codes.users, codes.items, few.train, few.held_out, few.k).ndcg
+
+    for perplexity in perplexities:
+        what = f"codes of perplexity {perplexity:g}, a short fit"
+        trial = _with(model, perplexity=perplexity, **_TRIAL_SETTINGS)
+        figures.append(conditions.progress.once(what, partial(ndcg, trial)))
+        trials.append(Trial(what, figures[-1]))
     best = int(np.argmax(figures))
     conditions.say(
         f"chose perplexity {perplexities[best]:g}: ndcg@{conditions.k} {figures[best]:.4f} "

@@ -21,19 +21,31 @@ class SharedFits:
 
     Shared are the parts of blends and the smooth signals of graph filters, whatever their
     exponents; and the widest factors of a denoised EASE. The first of these are the factors of a
-    smaller rank, found a little better than alone, as `truncated_svd` follows more directions.
+    smaller rank, found a little better than alone, as `truncated_svd` follows more directions. What
+    a fit gives does not depend on which were made before.
 
     Args:
         train: what all are fitted to.
         seed: of every fit.
         device: where they run.
         progress: follows them.
+        teachers: all that may be fitted.
     """
 
     def __init__(
-        self, train: Interactions, *, seed: int, device: torch.device, progress: Progress
+        self,
+        train: Interactions,
+        *,
+        seed: int,
+        device: torch.device,
+        progress: Progress,
+        teachers: Iterable[Teacher] = (),
     ) -> None:
         self._train = train
+        self._widest: dict[Hashable, int] = {}
+        for part in (part for teacher in teachers for part in _parts(teacher)):
+            if isinstance(part, DenoisedEase) and part.rank is not None:
+                self._widest[_key(part)] = max(part.rank, self._widest.get(_key(part), 0))
         self._how: dict[str, Any] = {"seed": seed, "device": device, "progress": progress}
         self._kept: dict[Hashable, Any] = {}
 
@@ -60,7 +72,10 @@ class SharedFits:
             rank = min(teacher.rank, self._train.n_users, self._train.n_items)
             factors = self._kept.get(key)
             if factors is None or factors.dim < rank:
-                factors = self._kept[key] = alone()
+                widest = max(teacher.rank, self._widest.get(key, 0))
+                wide = teacher.model_copy(update={"rank": widest})
+                self._kept[key] = wide.fit(self._train, **self._how)
+                factors = self._kept[key]
             return factors if factors.dim == rank else factors.cut(rank)
         return self._once(key, alone)
 

@@ -53,6 +53,7 @@ def read_events(
     *,
     types: Collection[str] | None = None,
     negative_types: Collection[str] = NEGATIVE_TYPES,
+    until: int | None = None,
 ) -> JournalEvents:
     """Read all events of a journal, some thousand at a time.
 
@@ -60,13 +61,18 @@ def read_events(
         journal: is left open.
         types: those that say yes, in place of all that do not say no; others say nothing.
         negative_types: those that say no.
+        until: position of the last entry to read; None reads to the end.
 
     Raises:
         JournalError: it cannot be read.
     """
     frames = [pl.DataFrame(schema=_SCHEMA)]
     position = n_events = 0
-    while entries := journal.read(position, ENTRIES_AT_ONCE):
+    while entries := [
+        entry
+        for entry in journal.read(position, ENTRIES_AT_ONCE)
+        if until is None or entry.position <= until
+    ]:
         position = entries[-1].position
         events = [entry.record for entry in entries if isinstance(entry.record, Event)]
         told = [

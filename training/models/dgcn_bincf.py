@@ -139,7 +139,8 @@ class DgcnBinCf(Hyperparameters):
         distillation = self._distillation(train, teacher, device) if self.alpha else None
         adam = torch.optim.Adam([P, Q], lr=self.learning_rate, fused=True)
         decay = torch.optim.lr_scheduler.CosineAnnealingLR(adam, self.epochs)
-        for epoch in progress.track(f"{type(self).__name__} epochs", self.epochs):
+        loop, state = f"{type(self).__name__} epochs", (P, Q, adam, decay)
+        for epoch in progress.track(loop, self.epochs, state):
             random = generator(device, seed, 2, epoch)
             done = epoch / max(1, self.epochs - 1)
             total = torch.zeros((), device=device)

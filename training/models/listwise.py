@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -46,6 +46,16 @@ class Student:
     A: Tensor
     V: Tensor
     scale: float
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything; see `Stateful`."""
+        return {"A": self.A, "V": self.V, "scale": self.scale}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Learn on from there."""
+        self.A.copy_(state_dict["A"])
+        self.V.copy_(state_dict["V"])
+        self.scale = state_dict["scale"]
 
 
 class Listwise(Hyperparameters):
@@ -215,7 +225,7 @@ class Listwise(Hyperparameters):
         per_epoch = math.ceil(n_users / size)
         chances = torch.from_numpy(draw_chances(histories.getnnz(0), self.sampled_items)).to(device)
         of_A, of_V = RowAdam(student.A), RowAdam(student.V)
-        for epoch in progress.track("Listwise epochs", self.epochs):
+        for epoch in progress.track("Listwise epochs", self.epochs, (student, of_A, of_V)):
             random = generator(device, seed, 7, epoch)
             order = torch.randperm(n_users, generator=random, device=device)
             loss = torch.zeros((), device=device)

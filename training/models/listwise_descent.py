@@ -127,7 +127,9 @@ def descend(
         find_candidates(users, items, lists, seen, rows=rows, n_near=n_near)
         for rows in _slices(len(users), _CHUNK)
     ]
-    for _ in progress.track("Listwise descent", rounds):
+    kept_scale = torch.tensor(scale, dtype=torch.float64)  # as exact as a float
+    for _ in progress.track("Listwise descent", rounds, (users, items, kept_scale)):
+        scale = kept_scale.item()
         sums = Sums.zeros(items)
         for chunk in chunks:
             user_pass(users, items, chunk, sums, scale=scale, flips=flips)
@@ -135,8 +137,9 @@ def descend(
         if sums.curvature > 0:
             step = 0.7 * sums.slope / sums.curvature
             scale = min(max(scale - step, scale / 2), 2 * scale)
+        kept_scale.fill_(scale)
         progress.log(loss=sums.loss / len(users), scale=scale)
-    return scale
+    return kept_scale.item()
 
 
 def find_candidates(

@@ -122,7 +122,7 @@ class GcnCf(Hyperparameters):
         )
         adam = torch.optim.Adam(network.parameters(), lr=self.learning_rate, fused=True)
         decay = torch.optim.lr_scheduler.CosineAnnealingLR(adam, self.epochs)
-        for epoch in progress.track("GCN-CF epochs", self.epochs):
+        for epoch in progress.track("GCN-CF epochs", self.epochs, (network, adam, decay)):
             loss_of_epoch = torch.zeros((), device=device)
             for batch in sampler.triples(self.batches_per_epoch, generator(device, seed, 1, epoch)):
                 factors = network(L)
