@@ -128,7 +128,8 @@ class HashedMf(Hyperparameters):
         items = self._table(train.n_items, random)
         adam = torch.optim.Adam([users.table, items.table], lr=self.learning_rate, fused=True)
         decay = torch.optim.lr_scheduler.CosineAnnealingLR(adam, self.epochs)
-        for epoch in progress.track("Hashed MF epochs", self.epochs):
+        state = (users.table, items.table, adam, decay)
+        for epoch in progress.track("Hashed MF epochs", self.epochs, state):
             total = torch.zeros((), device=device)
             for batch in sampler.triples(
                 self.batches_per_epoch, generator(device, seed, 12, epoch)
