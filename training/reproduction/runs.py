@@ -15,6 +15,7 @@ from training.selection import TEACHERS_OF_FEW_ITEMS, TEACHERS_OF_MANY_ITEMS
 from training.teachers import TEACHERS, Teacher
 
 KEY_LENGTH = 16  # hexadecimal digits of the SHA-256
+_UNSAID = ("name", "n_bits", "factor_dim")  # when a run is named: they are those of its table
 
 
 @dataclass(frozen=True)
@@ -101,10 +102,12 @@ class Run:
         return f"{self.source.dataset}/{self.method}-{self.seed}-{self.key()}.json"
 
     def __str__(self) -> str:
+        given = (self.model or self.teacher).items()
+        words = ", ".join(f"{name} {value}" for name, value in given if name not in _UNSAID)
+        settings = f" ({words})" if words else ""
         part = ", validation" if self.by_validation else ""
-        return (
-            f"{self.source.protocol.title}: {METHODS[self.method].title}, split {self.seed}{part}"
-        )
+        title = METHODS[self.method].title
+        return f"{self.source.protocol.title}: {title}{settings}, split {self.seed}{part}"
 
 
 def key_of(settings: Mapping[str, Any]) -> str:

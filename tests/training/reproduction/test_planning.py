@@ -18,10 +18,10 @@ from training.reproduction.methods import (
     FULL,
     GRIDS,
     METHODS,
-    PROTOCOLS,
     SWEEPS,
     SWEPT_METHOD,
 )
+from training.reproduction.performing import perform
 from training.reproduction.planning import Plan
 from training.reproduction.published import PUBLISHED
 from training.reproduction.publishing import publish
@@ -242,9 +242,11 @@ def test_yelp_with_a_test_part_is_judged_by_that(data: Path, tmp_path: Path) -> 
     (tmp_path / "train.txt").write_text("\n".join(line[:-3] for line in lines))
     (tmp_path / "test.txt").write_text("0 12\n1 9\n")
     given = find_source("Table 4", ("yelp", "yelp2018"), tmp_path, None)
+    report = perform(Plan(given, QUICK, 5).run("popularity", 0).config("cpu"))
+    assert report["metrics"]["test"]["scores"]["k"] == 20
+    assert report["data"]["n_held_out"] == 2
     assert given.dataset == "yelp2018"
     (tmp_path / "test.txt").write_text("0 12\n1 8\n")
     other = find_source("Table 4", ("yelp", "yelp2018"), tmp_path, None)
     assert other.data_hash != given.data_hash
     assert find_source("Table 4", ("yelp", "yelp2018"), data, None).dataset == "yelp"
-    assert PROTOCOLS["yelp2018"].k == 20

@@ -214,7 +214,10 @@ def test_a_run_that_fails_is_named_and_holds_up_no_other(data: Path, tmp_path: P
     assert list(block["missing"].values()) == [
         "out of luck", "out of luck", "its process ended with -9",
     ]  # fmt: skip
-    assert "- Missing: MovieLens-1M: BinCF, split 0: out of luck" in publish(report, tmp_path)
+    assert (
+        "- Missing: MovieLens-1M: BinCF (epochs 6, batches_per_epoch 8), split 0: out of luck"
+        in publish(report, tmp_path)
+    )
     made = reproduce(request(data, figures=(2,), n_splits=2), store, here(store), quiet)
     assert not made["figures"]["2"]["missing"]  # what failed is tried again
 
