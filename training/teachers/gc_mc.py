@@ -121,7 +121,7 @@ class GcMc(Hyperparameters):
     The paper has a message and a matrix Q for each rating, and learns which rating a pair has.
     Implicit feedback has one type of edge and no pair known not to be there, so the softmax over
     ratings becomes BPR between a user's items and sampled others. (Cross entropy between the two
-    did a little worse.) Node dropout, with which an edge cannot give itself away, is the paper's.
+    did a little worse.) The dropout of whole nodes is the paper's.
 
     A user's factors depend on the items alone, so a new user is encoded as known ones are.
 
