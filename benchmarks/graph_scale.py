@@ -31,7 +31,7 @@ from benchmarks.training_scale import N_ITEMS, USERS_A_MILLION
 from training.data.fractal import expand
 from training.data.reading import read_interactions
 from training.data.writing import write_parquet
-from training.progress import QuietProgress
+from training.progress import QuietProgress, State
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "lightgcn": {},
@@ -48,10 +48,10 @@ class Timer(QuietProgress):
         super().__init__()
         self.times = [time.process_time()]
 
-    def track(self, loop: str, total: int) -> Iterator[int]:
-        """Yield 0 .. total - 1."""
+    def track(self, loop: str, total: int, state: State = (), *, first: int = 0) -> Iterator[int]:
+        """Yield first .. total - 1."""
         self.times.append(time.process_time())
-        for step in super().track(loop, total):
+        for step in super().track(loop, total, state, first=first):
             yield step
             self.times.append(time.process_time())
 

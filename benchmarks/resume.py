@@ -27,7 +27,7 @@ from training.progress import QuietProgress, State
 from training.retraining import retrain
 
 _PROCESSES = multiprocessing.get_context("forkserver")  # a start costs no import
-_PROCESSES.set_forkserver_preload(["training.retraining", "torch._dynamo"])
+_PROCESSES.set_forkserver_preload(["training.retraining", "pandas", "polars", "torch._dynamo"])
 ANY_DROP = 1.0  # what the job learns matters here, not how well that ranks
 KINDS: dict[str, dict[str, Any]] = {
     "auto": {},

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -53,7 +52,7 @@ from training.resuming import ResumableProgress
 
 VALIDATION_SHARE = 0.1
 REPORT_FOLDER = "last-retraining"
-_WORK_FOLDER, CANDIDATE, EVERYTHING = ".retraining", "candidate", "everything"
+_WORK_FOLDER, _EVERYTHING = ".retraining", "everything"
 
 
 def retrain(
@@ -84,8 +83,9 @@ def retrain(
     recipe, store = Recipe.of(config), Store(store_path)
     config = _with_own_journal(config, store_path)
     work = store_path / _WORK_FOLDER
-    checkpoints = Checkpoints(work / CHECKPOINTS_FOLDER, config.checkpoint_seconds, say)
+    checkpoints = Checkpoints(store_path / CHECKPOINTS_FOLDER, config.checkpoint_seconds, say)
     with store.writing(job="retraining"):
+        shutil.rmtree(work, ignore_errors=True)
         if fresh:
             checkpoints.clear()
         try:
@@ -96,16 +96,13 @@ def retrain(
             folder = store_path / REPORT_FOLDER
             folder.mkdir(exist_ok=True)
             report.write(folder)
-            store.publish(work / EVERYTHING)  # last: what fails before it changes nothing
+            store.publish(work / _EVERYTHING)  # last: what fails before it changes nothing
             checkpoints.clear()
         except QualityGateError:
             checkpoints.clear()  # the same job would end the same
             raise
         finally:
-            for artifact in (CANDIDATE, EVERYTHING):
-                shutil.rmtree(work / artifact, ignore_errors=True)
-            with suppress(OSError):  # there are checkpoints in it, or it was never made
-                work.rmdir()
+            shutil.rmtree(work, ignore_errors=True)
     say(f"published {report.version}")
     return report
 
@@ -162,13 +159,13 @@ def _retrain(
                     config.k,
                     say=say,
                 )
-        save(fitted, part, work / CANDIDATE, choice)
+        artifact, relevant = work / "candidate", held_out_of_part.seen()
+        save(fitted, part, artifact, choice)
         with clock.stage("evaluate"):
-            relevant = held_out_of_part.seen()
             return {
                 "choice": None if choice is None else asdict(choice),
-                "figures": judge(work / CANDIDATE, relevant, config.k),
-                "among_all": _ndcg_among_all(work / CANDIDATE, relevant, config.k),
+                "figures": judge(artifact, relevant, config.k),
+                "among_all": _ndcg_among_all(artifact, relevant, config.k),
             }
 
     candidate = progress.once("candidate", judge_candidate)
@@ -176,7 +173,7 @@ def _retrain(
     choice = None if candidate["choice"] is None else RerankChoice(**candidate["choice"])
     require_no_drop(figures, _served_metrics(store), max_drop, say)
 
-    everything = work / EVERYTHING
+    everything = work / _EVERYTHING
     manifest = save(learn(full), full, everything, choice)
     with clock.stage("evaluate"):
         among_all = _ndcg_among_all(everything, held_out_of_full.seen(), config.k)

@@ -31,6 +31,20 @@ def test_bar_names_the_loop_and_counts_its_steps():
     assert "loss 0.25" in stream.getvalue()
 
 
+@pytest.mark.parametrize("make", [QuietProgress, lambda: BarProgress(io.StringIO())])
+def test_loops_may_begin_later_and_parts_are_made(make):
+    progress = make()
+    assert list(progress.track("teacher", 5, first=3)) == [3, 4]
+    assert progress.once("part", lambda: {"ndcg": 0.5}) == {"ndcg": 0.5}
+
+
+def test_bar_begins_where_the_loop_does():
+    stream = io.StringIO()
+    for _ in BarProgress(stream).track("teacher", 4, first=3):
+        pass
+    assert "4/4" in stream.getvalue()
+
+
 def test_quiet_progress_writes_nothing(capfd):
     progress = QuietProgress()
     for _ in progress.track("teacher", 2):

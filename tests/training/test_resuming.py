@@ -27,16 +27,19 @@ from index.cli import app, mount_commands
 from index.errors import QualityGateError, StoreBusyError
 from index.journal import Event, SqliteJournal, journal_beside
 from index.store import Store
-from tests.training.small_jobs import quick_config, small_interactions, write_csv
+from tests.training.small_jobs import quick_config, quick_toml, small_interactions, write_csv
 from training.checkpoints import EVENTS_KEPT_S, Checkpoints, job_key
-from training.config import JobConfig
+from training.config import JobConfig, load_config
 from training.data.synthetic import synthetic_catalogue
 from training.job import train
 from training.progress import QuietProgress, State
 from training.resuming import ResumableProgress
 from training.retraining import REPORT_FOLDER, retrain
 
-KILLS = 6
+QUICK = {
+    "teacher": {"name": "gcn-cf", "factor_dim": 8, "epochs": 4, "batches_per_epoch": 2},
+    "model": {"name": "dgcn-bincf", "n_bits": 32, "epochs": 5, "batches_per_epoch": 2},
+}
 LISTWISE = {
     "teacher": {"name": "graph-filter"},
     "model": {"name": "listwise", "n_bits": 32, "epochs": 6, "descent_rounds": 2},
@@ -75,20 +78,20 @@ class Workplace:
 
     def config(self, **flags: Any) -> JobConfig:
         config = quick_config(self.folder, self.source, k=10, checkpoint_seconds=0)
-        return config.model_copy(update=flags)
+        return config.model_copy(update=QUICK | flags)
 
     def retrain(self, *, max_drop: float = 1.0, **flags: Any) -> Watched:
         progress = Watched()
         retrain(self.config(**flags), self.store, max_drop, progress, progress.said.append)
         return progress
 
-    def interrupt(self, *, steps: int = 9, **flags: Any) -> None:
+    def interrupt(self, *, steps: int = 6, **flags: Any) -> None:
         """End a retraining after some steps, in the middle of a loop."""
         with pytest.raises(Interruption):
             retrain(self.config(**flags), self.store, 1.0, Watched(steps), ignore)
 
     def kept(self) -> list[Path]:
-        return sorted(self.store.glob(".retraining/.checkpoints/**/*.pt"))
+        return sorted(self.store.glob(".checkpoints/**/*.pt"))
 
     def arrays(self) -> dict[str, bytes]:
         return arrays_of(self.store)
@@ -98,8 +101,19 @@ def ignore(_message: str) -> None:
     """Take what a job says."""
 
 
+def left_by(store: Path) -> list[Path]:
+    """Return what is only there while a job is under way."""
+    return [store / name for name in (".retraining", ".checkpoints") if (store / name).exists()]
+
+
 def report_of(store: Path) -> dict[str, Any]:
     return json.loads((store / REPORT_FOLDER / "report.json").read_text())
+
+
+@pytest.fixture(autouse=True)
+def no_flush(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Do not wait for the disk: processes are killed here, and the machine goes on."""
+    monkeypatch.setattr(os, "fsync", lambda _: None)
 
 
 @pytest.fixture
@@ -114,29 +128,31 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workplace, Watched]
     return place, place.retrain()
 
 
-@pytest.mark.parametrize("settings", [{}, LISTWISE], ids=["dgcn-bincf", "listwise"])
+@pytest.mark.parametrize(
+    ("settings", "most_kills"), [(QUICK, 6), (LISTWISE, 3)], ids=["dgcn-bincf", "listwise"]
+)
 def test_a_job_that_is_killed_again_and_again_publishes_the_same_model(
-    settings: dict[str, Any], place: Workplace
+    settings: dict[str, Any], most_kills: int, place: Workplace
 ) -> None:
     config, folder = place.config(**settings), place.folder
     whole = KilledJob(config, folder / "whole", folder / "whole.log")
     assert whole.run()
     job, rng = KilledJob(config, folder / "store", folder / "store.log"), random.Random(0)
-    most = whole.steps() // KILLS
+    most = whole.steps() // most_kills
     kills, made_again = survive(
-        job, whole, lambda: (rng.randint(1, most), rng.uniform(0, 0.05)), KILLS
+        job, whole, lambda: (rng.randint(1, most), rng.uniform(0, 0.05)), most_kills
     )
-    assert kills >= KILLS // 2
+    assert kills > most_kills // 2
     assert 0 <= made_again <= kills, "a step that was kept was made again"
     assert any(": going on from " in line for line in job.said())
     found, wanted = report_of(job.store), report_of(whole.store)
     for figure in ("curves", "metrics", "selection"):
         assert found[figure] == wanted[figure], figure
     assert (found["resumed"], wanted["resumed"]) == (True, False)
-    assert not (job.store / ".retraining").exists()
+    assert not left_by(job.store)
 
 
-@pytest.mark.parametrize("steps", [3, 9, 20])  # the teacher's, the model's, those of the final fit
+@pytest.mark.parametrize("steps", [2, 6, 12])  # the teacher's, the model's, those of the final fit
 def test_a_job_goes_on_from_any_of_its_loops(
     steps: int, whole: tuple[Workplace, Watched], place: Workplace
 ) -> None:
@@ -145,7 +161,7 @@ def test_a_job_goes_on_from_any_of_its_loops(
     again = place.retrain()
     assert again.steps == whole[1].steps - steps
     assert place.arrays() == whole[0].arrays()
-    assert not (place.store / ".retraining").exists()
+    assert not left_by(place.store)
 
 
 def test_a_choice_of_teacher_and_settings_is_not_made_again(place: Workplace) -> None:
@@ -224,7 +240,7 @@ def test_a_job_that_was_interrupted_long_ago_is_no_reason_to_leave_events_out(
         journal.append([Event("before", item, "click", 1.0, "a")])
         place.interrupt()
         journal.append([Event("since", item, "click", 1.0, "b")])
-    about = place.store / ".retraining" / ".checkpoints" / "job.json"
+    about = place.store / ".checkpoints" / "job.json"
     job = json.loads(about.read_text())
     about.write_text(json.dumps(job | {"started": job["started"] - EVENTS_KEPT_S}))
     place.retrain()
@@ -233,7 +249,7 @@ def test_a_job_that_was_interrupted_long_ago_is_no_reason_to_leave_events_out(
 
 def test_a_job_shorter_than_the_interval_keeps_nothing(place: Workplace) -> None:
     place.interrupt(checkpoint_seconds=3600.0)
-    assert not (place.store / ".retraining").exists()
+    assert not left_by(place.store)
 
 
 def test_a_refused_job_leaves_nothing_to_go_on_with(place: Workplace) -> None:
@@ -243,7 +259,7 @@ def test_a_refused_job_leaves_nothing_to_go_on_with(place: Workplace) -> None:
     write_csv(place.source, dataclasses.replace(data, user_rows=users))
     with pytest.raises(QualityGateError):
         place.retrain(max_drop=0.1)
-    assert not (place.store / ".retraining").exists()
+    assert not left_by(place.store)
 
 
 def test_a_second_job_says_why_and_leaves_the_checkpoints_of_the_first(place: Workplace) -> None:
@@ -258,9 +274,10 @@ def test_a_second_job_says_why_and_leaves_the_checkpoints_of_the_first(place: Wo
 
 
 def test_training_that_was_killed_goes_on_at_the_same_command(place: Workplace) -> None:
-    whole = train(place.config(), place.folder / "whole", QuietProgress(), ignore)
-    toml = place.folder / "quick.toml"  # which `config` wrote
+    toml = quick_toml(place.folder)
     toml.write_text("checkpoint_seconds = 0\nk = 10\n" + toml.read_text())
+    config = load_config(toml, {"data.source": str(place.source)})
+    whole = train(config, place.folder / "whole", QuietProgress(), ignore)
     options = ["train", "--data", str(place.source), "--config", str(toml)]
     options += ["--out", str(place.folder / "run")]
     kept = place.folder / "run" / ".checkpoints"

@@ -53,6 +53,18 @@ def test_scores_are_exactly_those_of_separate_fits(train):
         assert np.array_equal(scores_of(fits.fit(teacher)), alone(teacher, train)), teacher
 
 
+def test_a_fit_does_not_depend_on_those_before_it(train):
+    teachers = (DenoisedEase(rank=8), DenoisedEase(rank=24), Blend(), GraphFilter())
+    fits = [
+        SharedFits(train, seed=0, device=CPU, progress=QuietProgress(), teachers=teachers)
+        for _ in range(2)
+    ]
+    there = [scores_of(fits[0].fit(teacher)) for teacher in teachers]
+    back = [scores_of(fits[1].fit(teacher)) for teacher in reversed(teachers)]
+    for teacher, one, other in zip(teachers, there, reversed(back), strict=True):
+        assert np.array_equal(one, other), teacher
+
+
 def test_what_teachers_share_is_fitted_once(train):
     progress = QuietProgress()
     fits = shared(train, progress)

@@ -17,7 +17,7 @@ from training.data.reading import read_interactions
 from training.data.synthetic import synthetic_catalogue
 from training.data.writing import write_parquet
 from training.diagnostics import gini
-from training.progress import QuietProgress
+from training.progress import QuietProgress, State
 
 
 @pytest.fixture(scope="module")
@@ -140,9 +140,9 @@ def test_progress_follows_the_blocks(source: Interactions):
     seen: list[tuple[str, int]] = []
 
     class Watching(QuietProgress):
-        def track(self, loop: str, total: int):
+        def track(self, loop: str, total: int, state: State = (), *, first: int = 0):
             seen.append((loop, total))
-            return super().track(loop, total)
+            return super().track(loop, total, state, first=first)
 
     expand(source, 1_200, 600, 30_000, progress=Watching())
     assert seen == [("expanding", 3 * 3)]

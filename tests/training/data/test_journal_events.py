@@ -165,3 +165,17 @@ def test_merging_is_what_telling_one_after_the_other_is(
         closing(SqliteJournal(Path(folder) / "journal.sqlite")) as journal,
     ):
         assert pairs_of(merged(journal, events_of(*told), data).interactions) == expected.keys()
+
+
+@pytest.mark.parametrize("at_once", [2, 3, 10])
+def test_a_journal_can_be_read_as_it_was(
+    journal: SqliteJournal, at_once: int, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(journal_events, "ENTRIES_AT_ONCE", at_once)
+    journal.append(events_of(*[("u0", f"new {n}", "click") for n in range(3)]))
+    before = read_events(journal)
+    journal.append([event(n, "u0", f"new {n}", "click") for n in range(3, 9)])
+    again = read_events(journal, until=before.position)
+    assert again.pairs.equals(before.pairs)
+    assert (again.n_events, again.position) == (3, before.position)
+    assert read_events(journal).n_events == 9
