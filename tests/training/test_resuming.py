@@ -391,6 +391,16 @@ def test_what_was_settled_between_checkpoints_is_kept_with_the_next(
     assert progress.once("slow", lambda: 0) == 2
 
 
+def test_a_loop_that_was_kept_on_the_way_is_kept_at_its_end(
+    kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    for step in counting(kept.progress(every=30), torch.zeros(())):
+        now[0] = 31.0 + step
+    assert list(counting(kept.progress(every=30), torch.zeros(()))) == []
+
+
 def test_checkpoints_of_another_key_are_removed(kept: Kept) -> None:
     list(counting(kept.progress(), torch.zeros(())))
     other = kept.progress(key="another job")
