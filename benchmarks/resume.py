@@ -10,9 +10,12 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
+import os
 import random
 import shutil
+import signal
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -35,23 +38,41 @@ KINDS: dict[str, dict[str, Any]] = {
 }
 
 
-class _Log(QuietProgress):
-    """Writes a line before each step of a loop that can go on, and for what is said."""
+Moment = tuple[int, float]  # steps to begin, and seconds from the last of these
 
-    def __init__(self, path: Path) -> None:
+
+class _Log(QuietProgress):
+    """Writes a line before each step of a loop that can go on, and for what is said.
+
+    Args:
+        path: of the file.
+        kill: when this process is to be killed; None lets it live.
+    """
+
+    def __init__(self, path: Path, kill: Moment | None) -> None:
         super().__init__()
         self._file = path.open("a", buffering=1)
+        self._kill, self._begun = kill, 0
+        self._kill_in_time()
 
     def track(self, loop: str, total: int, state: State = (), *, first: int = 0) -> Iterator[int]:
         """Yield the steps, each once its line is written."""
         for step in super().track(loop, total, state, first=first):
             if state:
                 self._write(loop=loop, step=step)
+                self._begun += 1
+                self._kill_in_time()
             yield step
 
     def say(self, message: str) -> None:
         """Take a message for the person who waits."""
         self._write(said=message)
+
+    def _kill_in_time(self) -> None:
+        if self._kill is not None and self._kill[0] == self._begun:
+            timer = threading.Timer(self._kill[1], os.kill, (os.getpid(), signal.SIGKILL))
+            timer.daemon = True  # a process that is done before does not wait to be killed
+            timer.start()
 
     def _write(self, **line: object) -> None:
         self._file.write(json.dumps(line) + "\n")
@@ -71,31 +92,24 @@ class KilledJob:
     store: Path
     log: Path
 
-    def run(self, *, steps: int | None = None, delay: float = 0.0) -> bool:
-        """Run until the job is done, or kill it.
+    def run(self, kill: Moment | None = None) -> bool:
+        """Run until the job is done, or it is killed.
 
         Args:
-            steps: that this process is to begin before it is killed; None lets it live.
-            delay: seconds from then to the kill.
+            kill: when; None lets it live.
 
         Returns:
-            Whether the job is done.
+            Whether it was killed.
 
         Raises:
             ChildProcessError: it failed.
         """
-        before = self.steps()
-        process = _PROCESSES.Process(target=_learn, args=(self.config, self.store, self.log))
+        process = _PROCESSES.Process(target=_learn, args=(self.config, self.store, self.log, kill))
         process.start()
-        if steps is not None:
-            while process.is_alive() and self.steps() - before < steps:
-                time.sleep(0.002)
-            process.join(delay)
-            process.kill()
         process.join()
-        if process.exitcode not in (0, -9):
+        if process.exitcode not in (0, -signal.SIGKILL):
             raise ChildProcessError(f"the job ended with {process.exitcode}")
-        return process.exitcode == 0
+        return process.exitcode != 0
 
     def lines(self) -> list[dict[str, Any]]:
         """Return what was logged, without the line a kill cut off."""
@@ -118,21 +132,21 @@ def arrays_of(store: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.suffix != ".json"}
 
 
-def _learn(config: JobConfig, store: Path, log: Path) -> None:
+def _learn(config: JobConfig, store: Path, log: Path, kill: Moment | None) -> None:
     torch.set_num_threads(1)
-    progress = _Log(log)
+    progress = _Log(log, kill)
     retrain(config, store, ANY_DROP, progress, progress.say)
 
 
 def survive(
-    job: KilledJob, whole: KilledJob, draw: Callable[[], tuple[int, float]], kills: int
+    job: KilledJob, whole: KilledJob, draw: Callable[[], Moment], kills: int
 ) -> tuple[int, int]:
     """Kill a job some times, let it end, and hold it against one that nobody interrupted.
 
     Args:
         job: that nothing has run of yet.
         whole: the same, done.
-        draw: gives the steps before a kill, and the seconds after these.
+        draw: gives the moment of the next kill.
         kills: at most; fewer if it is done before.
 
     Returns:
@@ -141,14 +155,9 @@ def survive(
     Raises:
         AssertionError: what it published differs.
     """
-    killed = 0
-    while killed < kills:
-        steps, delay = draw()
-        if job.run(steps=steps, delay=delay):
-            break
-        killed += 1
-    else:
-        job.run()
+    killed, store = 0, Store(job.store)
+    while store.pointer() is None:  # it may be killed after it has published
+        killed += job.run(draw() if killed < kills else None)
     found, wanted = arrays_of(job.store), arrays_of(whole.store)
     differing = [name for name in wanted if found.get(name) != wanted[name]]
     if differing or found.keys() != wanted.keys():
@@ -166,14 +175,14 @@ def measure(source: str, kind: str, kills: int, every: float, seed: int) -> dict
         start = time.perf_counter()
         whole.run()
         seconds = time.perf_counter() - start
-        most = whole.steps() // 4
+        most = 1 + whole.steps() // 8  # so that a job is killed some times on its way
         killed = lost = jobs = 0
         while killed < kills:
             job = KilledJob(config, root / "store", root / "job.log")
             more, again = survive(
                 job,
                 whole,
-                lambda: (rng.randrange(most), rng.uniform(0, seconds / 4)),
+                lambda: (rng.randrange(most), rng.uniform(0, seconds / 16)),
                 kills - killed,
             )
             killed, lost, jobs = killed + more, lost + again, jobs + 1
