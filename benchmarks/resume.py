@@ -175,7 +175,8 @@ def measure(source: str, kind: str, kills: int, every: float, seed: int) -> dict
         start = time.perf_counter()
         whole.run()
         seconds = time.perf_counter() - start
-        most = 1 + whole.steps() // 8  # so that a job is killed some times on its way
+        steps = whole.steps()
+        most = 1 + steps // 8  # so that a job is killed some times on its way
         killed = lost = jobs = 0
         while killed < kills:
             job = KilledJob(config, root / "store", root / "job.log")
@@ -192,7 +193,7 @@ def measure(source: str, kind: str, kills: int, every: float, seed: int) -> dict
     return {
         "kind": kind,
         "seconds": round(seconds, 2),
-        "steps": whole.steps(),
+        "steps": steps,
         "kills": killed,
         "jobs": jobs,
         "steps_again": lost,

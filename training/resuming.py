@@ -50,7 +50,8 @@ class ResumableProgress:
             first = kept["done"]
             _put_back(state, kept["state"])
             self._remember(kept["history"])
-            self._say(f"{loop}: going on from {first} of {total}")
+            if first < total:
+                self._say(f"{loop}: going on from {first} of {total}")
         for step in self._shown.track(loop, total, state, first=first):
             yield step
             done = step + 1

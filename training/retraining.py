@@ -161,6 +161,7 @@ def _retrain(
                 )
         artifact, relevant = work / "candidate", held_out_of_part.seen()
         save(fitted, part, artifact, choice)
+        del fitted  # its teacher may hold gigabytes
         with clock.stage("evaluate"):
             return {
                 "choice": None if choice is None else asdict(choice),
