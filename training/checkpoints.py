@@ -155,7 +155,7 @@ class Checkpoints:
             durable.write_bytes(self._folder / _JOB_FILE, json.dumps(job).encode() + b"\n")
         with durable.replacing(path) as temporary, temporary.open("wb+") as file:
             file.write(bytes(_DIGEST_BYTES))
-            torch.save(content, file)
+            _save(content, file)
             file.seek(_DIGEST_BYTES)
             digest = self._digest(file)
             file.seek(0)
@@ -166,6 +166,16 @@ class Checkpoints:
         while chunk := file.read(_CHUNK):
             digest.update(chunk)
         return digest.digest()
+
+
+def _save(content: Mapping[str, Any], file: BinaryIO) -> None:
+    try:
+        torch.save(content, file)
+    except RuntimeError as error:
+        # Of a write that failed PyTorch says only that its archive is not whole.
+        if isinstance(error.__context__, OSError):
+            raise error.__context__ from None
+        raise
 
 
 def job_key(settings: Mapping[str, Any], device: torch.device, *data: Interactions) -> str:

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 import random
+import resource
 import shutil
 import signal
 import subprocess
@@ -425,15 +426,18 @@ def test_what_is_no_checkpoint_is_ignored(kept: Kept, content: bytes) -> None:
     assert "it is damaged" in kept.said[-1]
 
 
-def test_a_full_disk_costs_the_checkpoint_and_not_the_job(
-    kept: Kept, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(torch, "save", full)
-    assert list(counting(kept.progress(), torch.zeros(()))) == [0, 1, 2, 3, 4]
-    assert any("No space left on device" in line for line in kept.said)
+@pytest.mark.parametrize("room", [100, 10_000])
+def test_a_full_disk_costs_the_checkpoint_and_not_the_job(kept: Kept, room: int) -> None:
+    progress, total = kept.progress(), torch.zeros(10_000)
+    _, most = limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, most))
+    try:
+        steps = list(progress.track("sums", 5, (total,)))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert steps == [0, 1, 2, 3, 4]
+    assert any("no checkpoint could be kept" in line for line in kept.said)
+    assert all("File too large" in line for line in kept.said)
     assert not list(kept.folder.glob("**/*.pt")) + list(kept.folder.glob("**/*.tmp"))
 
 
