@@ -85,7 +85,8 @@ class Neighbourhoods:
                 seen.append((starts * n_items + at)[at != starts])
             pairs, counts = torch.unique(torch.cat(seen), return_counts=True)
             # By item, then by visits; a stable sort leaves equals in the order of their rows.
-            order = torch.argsort(pairs // n_items * (counts.max() + 1) - counts, stable=True)
+            most = n_walks * n_steps
+            order = torch.argsort(pairs // n_items * (most + 1) - counts, stable=True)
             pairs, counts = pairs[order], counts[order]
             of = pairs // n_items
             place = torch.arange(len(of), device=device) - torch.searchsorted(of, of)

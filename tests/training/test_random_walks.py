@@ -47,6 +47,12 @@ def test_neighbours_by_hand():
     assert not found.weights[3:].any()
 
 
+def test_walks_that_lead_nowhere_find_nothing():
+    found = near(interactions_of([(0, 0), (1, 1)], 2, 2))
+    assert found.rows.tolist() == [[0, 0, 0], [1, 1, 1]]
+    assert not found.weights.any()
+
+
 def test_items_visited_equally_often_come_by_row_and_the_last_are_cut():
     train = interactions_of([(0, item) for item in range(40)], 1, 40)
     found = near(train, size=39, n_walks=30)
