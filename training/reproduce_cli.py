@@ -39,7 +39,7 @@ def reproduce(
     ] = False,
     data: Annotated[
         Path | None,
-        typer.Option(help="File, folder of a data set, or folder that holds such by name."),
+        typer.Option(help="File, data set by folder or name, or folder that holds such by name."),
     ] = None,
     home: HomeOption = None,
     out: Annotated[Path, typer.Option(help="Folder of runs, report and figures.")] = Path(

@@ -84,8 +84,10 @@ def reproduce(request: Request, store: ResultStore, performer: Performer, say: S
 
     Raises:
         DataError: the data of a table are not there.
+        OSError: nothing can be written where results are kept.
     """
     plans = find_plans(request)
+    store.prepare()  # rather than after the first run
     for plan in plans.values():
         say(f"{plan.source.protocol.title}: {plan.source.path}")
     targets, runner = targets_of(request, plans), Runner(store, performer, say)

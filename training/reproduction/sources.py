@@ -22,20 +22,22 @@ def find_source(
     Args:
         what: they are for, such as `Table 2`.
         datasets: keys of `PROTOCOLS`, the first that is there is taken.
-        data: a file, the folder of one data set, or a folder that holds such by name; None looks in
-            `home`.
+        data: a file, the folder of one data set, a folder that holds such by name, or a name in
+            `home`; None takes the data set's own name.
         home: where named data sets lie; None for the default.
 
     Raises:
         DataError: they are not there; says how to get them.
     """
     home = home or default_data_home()
+    if data is not None and not data.exists() and (home / data).is_dir():
+        data = home / data
     folder = home if data is None else data
     if data is not None and not holds_data_sets(data):
-        return _read(datasets, data)
+        return _read(datasets, data, home)
     for name in datasets:
         if (folder / name).is_dir():
-            return _read((name,), folder / name)
+            return _read((name,), folder / name, home)
     protocol = PROTOCOLS[datasets[0]]
     raise DataError(f"{what} needs {protocol.title}, which is not in {folder}: {protocol.help}")
 
@@ -45,9 +47,9 @@ def holds_data_sets(folder: Path) -> bool:
     return any((folder / name).is_dir() for name in PROTOCOLS)
 
 
-def _read(datasets: tuple[str, ...], path: Path) -> Source:
+def _read(datasets: tuple[str, ...], path: Path, home: Path) -> Source:
     """Read data; where they bring a test part, by the protocol that takes it, if there is one."""
-    found = read(DataConfig(source=str(path)), lambda _: None)
+    found = read(DataConfig(source=str(path), home=home), lambda _: None)
     fixed = found.test_path is not None
     dataset = next((name for name in datasets if PROTOCOLS[name].fixed_split == fixed), datasets[0])
     protocol = PROTOCOLS[dataset]
@@ -58,4 +60,5 @@ def _read(datasets: tuple[str, ...], path: Path) -> Source:
             raise DataError(f"{path}: {protocol.title} needs train.txt and test.txt beside it")
         test = read_interactions(found.test_path).interactions
         data_hash = key_of({"train": data_hash, "test": test.data_hash()})
-    return Source(dataset, str(path.resolve()), data_hash, len(interactions))
+    source = str(path.resolve() if path.exists() else path)  # `synthetic` is nowhere
+    return Source(dataset, source, data_hash, len(interactions))

@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 from index import durable
@@ -31,6 +32,16 @@ class ResultStore:
     def teachers(self) -> Path:
         """Folder of the factors."""
         return self.folder / TEACHERS
+
+    def prepare(self) -> None:
+        """Make the folder.
+
+        Raises:
+            OSError: nothing can be written there.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=self.folder):
+            pass
 
     def load(self, run: Run) -> dict[str, Any] | None:
         """Return a finished run's report; None where there is none, or its file is damaged."""

@@ -225,9 +225,19 @@ def test_data_are_found_by_file_by_folder_and_by_name(data: Path, tmp_path: Path
         find_source(*asked, root / "ml-1m", None),
         find_source(*asked, root, None),
         find_source(*asked, None, root),
+        find_source(*asked, Path("ml-1m"), root),
     ]
     assert len({source.data_hash for source in found}) == 1
     assert {source.dataset for source in found} == {"ml-1m"}
+    assert {Path(source.path) for source in found[1:]} == {root / "ml-1m"}
+    with pytest.raises(DataError, match=f"ml-1m: not in {tmp_path}; run"):
+        find_source(*asked, Path("ml-1m"), tmp_path)
+
+
+def test_invented_data_can_be_run_on() -> None:
+    invented = find_source("Table 2", ("ml-1m",), Path("synthetic"), None)
+    report = perform(Plan(invented, QUICK, 1).run("popularity", 0).config("cpu"))
+    assert report["metrics"]["test"]["scores"]["ndcg"] > 0
 
 
 def test_one_file_is_not_taken_for_two_data_sets(data: Path) -> None:

@@ -222,6 +222,11 @@ def test_a_run_that_fails_is_named_and_holds_up_no_other(data: Path, tmp_path: P
     assert not made["figures"]["2"]["missing"]  # what failed is tried again
 
 
+def test_a_folder_that_cannot_be_written_is_refused_before_anything_runs(data: Path) -> None:
+    with pytest.raises(OSError, match=str(data)):
+        reproduce(request(data, figures=(1,)), ResultStore(data / "out"), refuse, quiet)
+
+
 @pytest.mark.parametrize(
     ("asked", "named"),
     [
