@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -16,6 +17,7 @@ from tests.training.reproduction.quick import lasting, request
 from tests.training.reproduction.work import add, die, refuse
 from training.job import train
 from training.progress import QuietProgress
+from training.report import peak_memory_mb
 from training.reproduction import planning
 from training.reproduction.performing import perform
 from training.reproduction.process import in_own_process
@@ -75,6 +77,14 @@ def test_work_in_another_process_answers_refuses_or_dies():
         in_own_process(refuse)
     with pytest.raises(ChildProcessError, match="-9"):
         in_own_process(die)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere it is not told apart")
+def test_peak_memory_of_another_process_is_its_own():
+    here = np.ones(50_000_000)
+    assert peak_memory_mb() > 400
+    assert 0 < in_own_process(peak_memory_mb) < 400
+    del here
 
 
 WAIT_FOR_EVER = """
