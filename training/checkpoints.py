@@ -129,7 +129,8 @@ class Checkpoints:
         inside = self._folder / name
         if self.is_due() or inside.exists():
             self.save(name, outcome)
-            shutil.rmtree(inside, ignore_errors=True)
+            if self.holds(name):  # the disk may have refused it
+                shutil.rmtree(inside, ignore_errors=True)
         else:
             self._pending[name] = outcome
 

@@ -375,6 +375,22 @@ def test_a_part_that_is_done_replaces_its_loops(kept: Kept) -> None:
     assert len(progress.history["sums"]["total"]) == 5
 
 
+def test_a_part_whose_outcome_the_disk_refuses_can_go_on_with_its_loops(kept: Kept) -> None:
+    _, most = limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def part() -> None:
+        list(counting(progress, torch.zeros(())))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100, most))
+
+    progress = kept.progress()
+    try:
+        progress.once("part", part)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    progress = kept.progress()
+    assert progress.once("part", lambda: list(counting(progress, torch.zeros(())))) == []
+
+
 def test_what_was_settled_between_checkpoints_is_kept_with_the_next(
     kept: Kept, monkeypatch: pytest.MonkeyPatch
 ) -> None:
