@@ -208,7 +208,9 @@ def _read(config: JobConfig, recipe: Recipe, checkpoints: Checkpoints, say: Say)
     if until is not None and not checkpoints.belong_to(key):
         dataset = read(config.data, say)
         key = recipe.key(config, dataset.interactions)
-    checkpoints.begin(key, dataset.journal_position)
+    # Of a journal that is still empty, too, later events are left for the next job.
+    none = None if config.data.events is None else 0
+    checkpoints.begin(key, dataset.journal_position or none)
     return dataset
 
 

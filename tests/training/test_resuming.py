@@ -232,6 +232,17 @@ def test_events_that_came_since_wait_for_the_next_job(place: Workplace) -> None:
     assert artifact.model.users.row("since") is None
 
 
+def test_the_first_events_of_a_journal_wait_for_the_next_job(place: Workplace) -> None:
+    with closing(SqliteJournal(journal_beside(place.store))) as journal:
+        place.interrupt()
+        item = small_interactions().items.id(0)
+        journal.append([Event("since", item, "click", 1.0, "a")])
+    assert any(": going on from " in line for line in place.retrain().said)
+    assert Store(place.store).open().model.users.row("since") is None
+    place.retrain()
+    assert Store(place.store).open().model.users.row("since") is not None
+
+
 def test_a_job_that_was_interrupted_long_ago_is_no_reason_to_leave_events_out(
     place: Workplace,
 ) -> None:
