@@ -9,6 +9,7 @@ from torch import Tensor
 
 from training.data.interactions import Interactions
 from training.device import csr_of, sparse_product
+from training.embeddings import Embeddings
 
 
 def laplacian(train: Interactions, device: torch.device) -> Tensor:
@@ -66,3 +67,14 @@ def neighbour_sum(L: Tensor, X: Tensor) -> Tensor:
 def propagate(L: Tensor, X: Tensor) -> Tensor:
     """Return (I + L) X, the linear part of eq. 6; see `neighbour_sum`."""
     return X + neighbour_sum(L, X)
+
+
+def embeddings_of_nodes(factors: Tensor, n_users: int) -> Embeddings:
+    """Return the factors of the nodes as those of users and items, on the processor.
+
+    Args:
+        factors: float32, shape (n_users + n_items, d).
+        n_users: nodes that are users.
+    """
+    rows = factors.detach().cpu().numpy()
+    return Embeddings(users=rows[:n_users], items=rows[n_users:])

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
+from training.bpr_fit import BprFit
 from training.data.interactions import Interactions
 from training.device import deterministic, generator
 from training.embeddings import Embeddings
@@ -21,7 +22,7 @@ from training.graph import laplacian, neighbour_sum
 from training.hyperparameters import Hyperparameters
 from training.losses import bpr_of_triples
 from training.progress import Progress
-from training.sampling import PairSampler
+from training.sampling import PairSampler, Triples
 from training.scorer import Csr
 from training.validation_curve import ValidationCurve
 
@@ -170,21 +171,15 @@ class GcMc(Hyperparameters):
             init_scale=self.init_scale,
             random=generator(device, seed, 0),
         )
+
+        def loss(batch: Triples, random: torch.Generator) -> Tensor:
+            chance = torch.rand((len(network.messages), 1), generator=random, device=device)
+            kept = (chance >= self.dropout) / (1 - self.dropout)
+            return bpr_of_triples(network(L, kept), batch, train.n_users)
+
         adam = torch.optim.Adam(network.parameters(), lr=self.learning_rate, fused=True)
-        decay = torch.optim.lr_scheduler.CosineAnnealingLR(adam, self.epochs)
-        for epoch in progress.track("GC-MC epochs", self.epochs):
-            loss_of_epoch = torch.zeros((), device=device)
-            random = generator(device, seed, 1, epoch)
-            for batch in sampler.triples(self.batches_per_epoch, random):
-                chance = torch.rand((len(network.messages), 1), generator=random, device=device)
-                kept = (chance >= self.dropout) / (1 - self.dropout)
-                loss = bpr_of_triples(network(L, kept), batch, train.n_users)
-                adam.zero_grad(set_to_none=True)
-                loss.backward()
-                adam.step()
-                loss_of_epoch += loss.detach()
-            decay.step()
-            progress.log(loss=loss_of_epoch.item() / len(sampler))
+        fit = BprFit(loss, adam, sampler, self.batches_per_epoch)
+        for epoch in fit.epochs("GC-MC epochs", self.epochs, seed, progress):
             if curve.is_due(epoch):
                 curve.log(_scores(network, L), progress)
         return _scores(network, L)

@@ -9,14 +9,15 @@ from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
 
+from training.bpr_fit import BprFit
 from training.data.interactions import Interactions
 from training.device import deterministic, generator
 from training.embeddings import Embeddings
-from training.graph import laplacian, propagate
+from training.graph import embeddings_of_nodes, laplacian, propagate
 from training.hyperparameters import Hyperparameters
 from training.losses import bpr_of_triples, penalty_of_triples
 from training.progress import Progress
-from training.sampling import PairSampler
+from training.sampling import PairSampler, Triples
 
 ACTIVATIONS = {
     "identity": lambda x: x,
@@ -120,20 +121,14 @@ class GcnCf(Hyperparameters):
             self.init_scale,
             generator(device, seed, 0),
         )
+
+        def loss(batch: Triples, _: torch.Generator) -> Tensor:
+            factors = network(L)
+            penalty = penalty_of_triples(factors, batch, train.n_users)
+            return bpr_of_triples(factors, batch, train.n_users) + self.regularization * penalty
+
         adam = torch.optim.Adam(network.parameters(), lr=self.learning_rate, fused=True)
-        decay = torch.optim.lr_scheduler.CosineAnnealingLR(adam, self.epochs)
-        for epoch in progress.track("GCN-CF epochs", self.epochs, (network, adam, decay)):
-            loss_of_epoch = torch.zeros((), device=device)
-            for batch in sampler.triples(self.batches_per_epoch, generator(device, seed, 1, epoch)):
-                factors = network(L)
-                penalty = penalty_of_triples(factors, batch, train.n_users)
-                loss = bpr_of_triples(factors, batch, train.n_users) + self.regularization * penalty
-                adam.zero_grad(set_to_none=True)
-                loss.backward()
-                adam.step()
-                loss_of_epoch += loss.detach()
-            decay.step()
-            progress.log(loss=loss_of_epoch.item() / len(sampler))
-        with torch.no_grad():
-            factors = network(L).cpu().numpy()
-        return Embeddings(users=factors[: train.n_users], items=factors[train.n_users :])
+        fit = BprFit(loss, adam, sampler, self.batches_per_epoch)
+        for _ in fit.epochs("GCN-CF epochs", self.epochs, seed, progress):
+            pass
+        return embeddings_of_nodes(network(L), train.n_users)

@@ -10,14 +10,15 @@ import torch
 from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Tensor
 
+from training.bpr_fit import BprFit
 from training.data.interactions import Interactions
 from training.device import deterministic, generator
 from training.embeddings import Embeddings
-from training.graph import laplacian, neighbour_sum
+from training.graph import embeddings_of_nodes, laplacian, neighbour_sum
 from training.hyperparameters import Hyperparameters
 from training.losses import bpr_of_triples, penalty_of_triples
 from training.progress import Progress
-from training.sampling import PairSampler
+from training.sampling import PairSampler, Triples
 from training.validation_curve import ValidationCurve
 
 
@@ -91,25 +92,16 @@ class LightGcn(Hyperparameters):
             shape, generator=generator(device, seed, 0), device=device
         )
         E.requires_grad_()
-        adam = torch.optim.Adam([E], lr=self.learning_rate, fused=True)
-        decay = torch.optim.lr_scheduler.CosineAnnealingLR(adam, self.epochs)
-        for epoch in progress.track("LightGCN epochs", self.epochs):
-            loss_of_epoch = torch.zeros((), device=device)
-            for batch in sampler.triples(self.batches_per_epoch, generator(device, seed, 1, epoch)):
-                factors = mean_of_layers(L, E, self.layers)
-                penalty = penalty_of_triples(E, batch, train.n_users) / 2
-                loss = bpr_of_triples(factors, batch, train.n_users) + self.regularization * penalty
-                adam.zero_grad(set_to_none=True)
-                loss.backward()
-                adam.step()
-                loss_of_epoch += loss.detach()
-            decay.step()
-            progress.log(loss=loss_of_epoch.item() / len(sampler))
-            if curve.is_due(epoch):
-                curve.log(self._embeddings(L, E, train.n_users), progress)
-        return self._embeddings(L, E, train.n_users)
 
-    def _embeddings(self, L: Tensor, E: Tensor, n_users: int) -> Embeddings:
-        with torch.no_grad():
-            factors = mean_of_layers(L, E, self.layers).cpu().numpy()
-        return Embeddings(users=factors[:n_users], items=factors[n_users:])
+        def loss(batch: Triples, _: torch.Generator) -> Tensor:
+            factors = mean_of_layers(L, E, self.layers)
+            penalty = penalty_of_triples(E, batch, train.n_users) / 2
+            return bpr_of_triples(factors, batch, train.n_users) + self.regularization * penalty
+
+        adam = torch.optim.Adam([E], lr=self.learning_rate, fused=True)
+        fit = BprFit(loss, adam, sampler, self.batches_per_epoch)
+        for epoch in fit.epochs("LightGCN epochs", self.epochs, seed, progress):
+            if curve.is_due(epoch):
+                factors = mean_of_layers(L, E, self.layers)
+                curve.log(embeddings_of_nodes(factors, train.n_users), progress)
+        return embeddings_of_nodes(mean_of_layers(L, E, self.layers), train.n_users)

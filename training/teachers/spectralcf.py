@@ -9,14 +9,15 @@ import torch
 from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
+from training.bpr_fit import BprFit
 from training.data.interactions import Interactions
 from training.device import deterministic, generator
 from training.embeddings import Embeddings
-from training.graph import laplacian, neighbour_sum
+from training.graph import embeddings_of_nodes, laplacian, neighbour_sum
 from training.hyperparameters import Hyperparameters
 from training.losses import bpr_of_triples, penalty_of_triples
 from training.progress import Progress
-from training.sampling import PairSampler
+from training.sampling import PairSampler, Triples
 from training.validation_curve import ValidationCurve
 
 
@@ -120,26 +121,15 @@ class SpectralCf(Hyperparameters):
             self.init_scale,
             generator(device, seed, 0),
         )
+
+        def loss(batch: Triples, _: torch.Generator) -> Tensor:
+            factors = network(L)
+            penalty = penalty_of_triples(factors, batch, train.n_users)
+            return bpr_of_triples(factors, batch, train.n_users) + self.regularization * penalty
+
         rmsprop = torch.optim.RMSprop(network.parameters(), lr=self.learning_rate)
-        decay = torch.optim.lr_scheduler.CosineAnnealingLR(rmsprop, self.epochs)
-        for epoch in progress.track("SpectralCF epochs", self.epochs):
-            loss_of_epoch = torch.zeros((), device=device)
-            for batch in sampler.triples(self.batches_per_epoch, generator(device, seed, 1, epoch)):
-                factors = network(L)
-                penalty = penalty_of_triples(factors, batch, train.n_users)
-                loss = bpr_of_triples(factors, batch, train.n_users) + self.regularization * penalty
-                rmsprop.zero_grad(set_to_none=True)
-                loss.backward()
-                rmsprop.step()
-                loss_of_epoch += loss.detach()
-            decay.step()
-            progress.log(loss=loss_of_epoch.item() / len(sampler))
+        fit = BprFit(loss, rmsprop, sampler, self.batches_per_epoch)
+        for epoch in fit.epochs("SpectralCF epochs", self.epochs, seed, progress):
             if curve.is_due(epoch):
-                curve.log(_embeddings(network, L, train.n_users), progress)
-        return _embeddings(network, L, train.n_users)
-
-
-def _embeddings(network: SpectralFactors, L: Tensor, n_users: int) -> Embeddings:
-    with torch.no_grad():
-        factors = network(L).cpu().numpy()
-    return Embeddings(users=factors[:n_users], items=factors[n_users:])
+                curve.log(embeddings_of_nodes(network(L), train.n_users), progress)
+        return embeddings_of_nodes(network(L), train.n_users)
