@@ -88,7 +88,7 @@ def _figure_text(number: str, block: Block, made: str) -> str:
         f"![{block['title']}](figure-{number}.svg)",
         "",
     ]
-    if bars:
+    if "bars" in block:
         lines += [
             f"| {block['dataset']} | Recall@{k} | MAP@{k} | NDCG@{k} | splits |",
             "|---|---|---|---|---|",
@@ -96,9 +96,9 @@ def _figure_text(number: str, block: Block, made: str) -> str:
         for row in bars:
             cells = [row["title"], *(as_text(*row["figures"][metric]) for metric in METRICS)]
             lines.append(f"| {' | '.join(cells)} | {row['n_splits']} |")
-        *others, best = bars
         gains = [
-            f"{best['title']} over {other['title']}: {_gains(best, other)}." for other in others
+            f"{bars[-1]['title']} over {other['title']}: {_gains(bars[-1], other)}."
+            for other in bars[:-1]
         ]
     else:
         lines += [
@@ -116,9 +116,10 @@ def _figure_text(number: str, block: Block, made: str) -> str:
 
 def _gains(row: Block, other: Block) -> str:
     names = {"recall": "Recall", "map": "MAP", "ndcg": "NDCG"}
+    means = ((row["figures"][metric][0], other["figures"][metric][0]) for metric in METRICS)
     return ", ".join(
-        f"{names[metric]} {row['figures'][metric][0] / other['figures'][metric][0] - 1:+.1%}"
-        for metric in METRICS
+        f"{names[metric]} {mean / base - 1:+.1%}" if base else f"{names[metric]} {DASH}"
+        for metric, (mean, base) in zip(METRICS, means, strict=True)
     )
 
 

@@ -222,6 +222,20 @@ def test_a_run_that_fails_is_named_and_holds_up_no_other(data: Path, tmp_path: P
     assert not made["figures"]["2"]["missing"]  # what failed is tried again
 
 
+def test_a_figure_can_be_told_of_runs_that_all_failed_and_of_a_zero(
+    everything: Everything, tmp_path: Path
+) -> None:
+    report = json.loads((everything.folder / "report.json").read_text())
+    report["figures"]["1"]["bars"] = []
+    report["figures"]["2"]["bars"][0]["figures"]["map"][0] = 0.0
+    text = publish(report, tmp_path)
+    assert (
+        "| MovieLens-1M | Recall@100 | MAP@100 | NDCG@100 | splits |\n|---|---|---|---|---|\n\n"
+        in text
+    )
+    assert "MAP –, NDCG" in text
+
+
 def test_a_folder_that_cannot_be_written_is_refused_before_anything_runs(data: Path) -> None:
     with pytest.raises(OSError, match=str(data)):
         reproduce(request(data, figures=(1,)), ResultStore(data / "out"), refuse, quiet)
