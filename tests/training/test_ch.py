@@ -47,6 +47,30 @@ def test_objective_falls_in_every_iteration(reconstruction):
     assert losses[-1] < losses[0]
 
 
+def objective(model, sides, scale):
+    there = torch.from_numpy(TRAIN.matrix().toarray()).double()
+    w, s = 1 + (model.weight - 1) * there, model.rest + (1 - model.rest) * there
+    total = model.reconstruction * (w * (s - scale * shares_that_agree(sides)).square()).mean()
+    for side in sides:
+        total += (side.codes - side.features @ side.rotation).double().square().mean()
+    return total.item()
+
+
+@pytest.mark.parametrize("of_items", [False, True])
+def test_no_change_of_a_bit_lowers_the_objective_of_improved_codes(sides, of_items):
+    model, scale = Ch(n_bits=N_BITS, reconstruction=3.0), 1.3
+    side, other = sides[::-1] if of_items else sides
+    before = torch.zeros_like(side.codes)
+    while not torch.equal(before, side.codes):
+        before = side.codes.clone()
+        model.improve(side, other, scale)
+    least = objective(model, sides, scale)
+    for bit in side.codes.view(-1):
+        bit.neg_()
+        assert objective(model, sides, scale) >= least - 1e-9
+        bit.neg_()
+
+
 def test_factors_multiply_to_the_shares_of_bits_that_agree(sides):
     P, Q = agreements(sides, scale=3.0)
     torch.testing.assert_close((P @ Q.T).double(), 3 * shares_that_agree(sides))

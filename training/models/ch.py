@@ -85,13 +85,8 @@ class Ch(Hyperparameters):
             squares = ImplicitSquares(1.0, self.rest, self.weight)
             scale = best_scale(squares, sides)
             for _ in progress.track("CH iterations", self.iterations):
-                ours = self._of_inner_products(scale)
-                pull = 4 * self.n_bits * train.n_users * train.n_items / scale**2
                 for side, other in (sides, sides[::-1]):
-                    wanted = ours.wanted(side.positives, other.codes)
-                    wanted += pull / self.reconstruction / len(side.codes) * side.turned()
-                    heavier = (side.positives, self.weight)
-                    descend(side.codes, other.codes, wanted, heavier=heavier)
+                    self.improve(side, other, scale)
                 for side in sides:
                     side.rotation = best_rotation(side.features, side.codes)
                 scale = best_scale(squares, sides)
@@ -100,6 +95,14 @@ class Ch(Hyperparameters):
                 progress.log(loss=loss + sum(side.quantisation_error() for side in sides))
         users, items = (BinaryCodes.from_signs(side.codes.cpu().numpy()) for side in sides)
         return HashCodes(users, items, fit_encoder(train, users, items))
+
+    def improve(self, side: Side, other: Side, scale: float) -> None:
+        """Set each bit of one side to where the objective is least, all else as it is."""
+        ours = self._of_inner_products(scale)
+        pull = 4 * self.n_bits * len(other.codes) / (self.reconstruction * scale**2)
+        wanted = ours.wanted(side.positives, other.codes) + pull * side.turned()
+        heavier = (side.positives, self.weight)
+        descend(side.codes, other.codes, wanted, heavier=heavier)
 
     def _start(self, X: Csr, random: torch.Generator, progress: Progress) -> list[Side]:
         """Return features, and one rotation for both sides, to where signs lose least."""
