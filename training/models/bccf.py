@@ -12,14 +12,12 @@ import torch
 from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor
 
-from index.codes import BinaryCodes
 from training.data.interactions import Interactions
 from training.device import deterministic, generator
-from training.encoding import fit_encoder
 from training.hyperparameters import Hyperparameters
 from training.implicit_squares import ImplicitSquares
-from training.models.hash_model import CodeWidth, HashCodes
-from training.models.itq import best_rotation, quantisation_error, random_frame, signs
+from training.models.hash_model import CodeWidth, HashCodes, codes_of_signs
+from training.models.itq import learned_rotation
 from training.models.relaxation import relaxed_factors
 from training.progress import Progress
 from training.scorer import Scorer
@@ -99,19 +97,16 @@ class Bccf(Hyperparameters):
             if self.binarizer == "median":
                 P, Q = above_median(P), above_median(Q)
             else:
-                P, Q = self._rotated(P, Q, generator(device, seed, 11), progress)
-        users, items = (BinaryCodes.from_signs(side.cpu().numpy()) for side in (P, Q))
-        return HashCodes(users, items, fit_encoder(train, users, items))
-
-    def _rotated(
-        self, P: Tensor, Q: Tensor, random: torch.Generator, progress: Progress
-    ) -> tuple[Tensor, Tensor]:
-        F = torch.cat([P, Q])
-        R = random_frame(self.n_bits, self.n_bits, random)
-        for _ in progress.track("BCCF rotations", self.rotations):
-            R = best_rotation(F, signs(F @ R))
-            progress.log(loss=quantisation_error(F, R))
-        return P @ R, Q @ R
+                R = learned_rotation(
+                    torch.cat([P, Q]),
+                    self.n_bits,
+                    iterations=self.rotations,
+                    random=generator(device, seed, 11),
+                    progress=progress,
+                    loop="BCCF rotations",
+                )
+                P, Q = P @ R, Q @ R
+        return codes_of_signs(train, P, Q)
 
 
 def above_median(factors: Tensor) -> Tensor:

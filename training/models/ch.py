@@ -13,14 +13,12 @@ import torch
 from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Tensor
 
-from index.codes import BinaryCodes
 from training.data.interactions import Interactions
 from training.device import deterministic, generator
-from training.encoding import fit_encoder
 from training.hyperparameters import Hyperparameters
 from training.implicit_squares import ImplicitSquares, Positives, inner
 from training.models.bit_descent import descend
-from training.models.hash_model import CodeWidth, HashCodes
+from training.models.hash_model import CodeWidth, HashCodes, codes_of_signs
 from training.models.itq import best_rotation, random_frame, signs
 from training.progress import Progress
 from training.scorer import Csr, Scorer
@@ -93,8 +91,7 @@ class Ch(Hyperparameters):
                 error = squares.loss(sides[0].positives, *agreements(sides, scale))
                 loss = self.reconstruction * error / (train.n_users * train.n_items)
                 progress.log(loss=loss + sum(side.quantisation_error() for side in sides))
-        users, items = (BinaryCodes.from_signs(side.codes.cpu().numpy()) for side in sides)
-        return HashCodes(users, items, fit_encoder(train, users, items))
+        return codes_of_signs(train, *(side.codes for side in sides))
 
     def improve(self, side: Side, other: Side, scale: float) -> None:
         """Set each bit of one side to where the objective is least, all else as it is."""

@@ -11,14 +11,12 @@ import torch
 from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Tensor
 
-from index.codes import BinaryCodes
 from training.data.interactions import Interactions
 from training.device import deterministic, generator
-from training.encoding import fit_encoder
 from training.hyperparameters import Hyperparameters
 from training.implicit_squares import ImplicitSquares, Positives
 from training.models.bit_descent import descend
-from training.models.hash_model import CodeWidth, HashCodes
+from training.models.hash_model import CodeWidth, HashCodes, codes_of_signs
 from training.models.itq import signs
 from training.models.relaxation import relaxed_factors
 from training.progress import Progress
@@ -119,8 +117,7 @@ class Dcf(Hyperparameters):
                     objective += pulls[side] * (codes[side] - nearest[side]).square().sum().item()
                 objective += squares.loss(positives[0], *codes)
                 progress.log(loss=objective / (train.n_users * train.n_items))
-        users, items = (BinaryCodes.from_signs(side.cpu().numpy()) for side in codes)
-        return HashCodes(users, items, fit_encoder(train, users, items))
+        return codes_of_signs(train, *codes)
 
 
 def delegates(codes: Tensor, random: torch.Generator) -> Tensor:

@@ -7,12 +7,14 @@ from typing import Annotated, Any, ClassVar, Protocol
 
 import torch
 from pydantic import AfterValidator
+from torch import Tensor
 
 from index.codes import BinaryCodes, require_code_width
 from index.encoder import Encoder
 from index.errors import CodeWidthError, ConfigError
 from index.refiner import UserRefiner
 from training.data.interactions import Interactions
+from training.encoding import fit_encoder
 from training.progress import Progress
 from training.scorer import Scorer
 
@@ -45,6 +47,18 @@ class HashCodes:
         for n_bits in (self.items.n_bits, self.encoder.users.n_bits, self.encoder.items.n_bits):
             if n_bits != self.users.n_bits:
                 raise CodeWidthError(self.users.n_bits, n_bits)
+
+
+def codes_of_signs(train: Interactions, users: Tensor, items: Tensor) -> HashCodes:
+    """Return the signs as codes, zero counting as +1, with an encoder fitted to them.
+
+    Args:
+        train: what was learned from.
+        users: float, shape (n_users, n_bits).
+        items: float, shape (n_items, n_bits).
+    """
+    user_codes, item_codes = (BinaryCodes.from_signs(side.cpu().numpy()) for side in (users, items))
+    return HashCodes(user_codes, item_codes, fit_encoder(train, user_codes, item_codes))
 
 
 class HashModel(Protocol):

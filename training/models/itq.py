@@ -13,14 +13,12 @@ import torch
 from pydantic import NonNegativeInt, PositiveInt
 from torch import Tensor
 
-from index.codes import BinaryCodes
 from training.data.interactions import Interactions
 from training.device import deterministic, generator
 from training.embeddings import Embeddings
-from training.encoding import fit_encoder
 from training.factorization import factors_of
 from training.hyperparameters import Hyperparameters
-from training.models.hash_model import CodeWidth, HashCodes, require_teacher
+from training.models.hash_model import CodeWidth, HashCodes, codes_of_signs, require_teacher
 from training.models.least_squares import standardised_rows
 from training.models.start import balanced
 from training.progress import Progress
@@ -73,13 +71,16 @@ class Itq(Hyperparameters):
         factors = factors_of(teacher, self.target_rank, seed=seed, device=device, progress=progress)
         X = stacked(factors, self.n_bits, device)
         with deterministic(device):
-            R = random_frame(X.shape[1], self.n_bits, generator(device, seed, 9))
-            for _ in progress.track("ITQ iterations", self.iterations):
-                R = best_rotation(X, signs(X @ R))
-                progress.log(loss=quantisation_error(X, R))
-            codes = BinaryCodes.from_signs((X @ R).cpu().numpy())
-        users, items = codes[: train.n_users], codes[train.n_users :]
-        return HashCodes(users, items, fit_encoder(train, users, items))
+            R = learned_rotation(
+                X,
+                self.n_bits,
+                iterations=self.iterations,
+                random=generator(device, seed, 9),
+                progress=progress,
+                loop="ITQ iterations",
+            )
+            users, items = (X @ R).split((train.n_users, train.n_items))
+        return codes_of_signs(train, users, items)
 
 
 def stacked(factors: Embeddings, width: int, device: torch.device) -> Tensor:
@@ -87,6 +88,32 @@ def stacked(factors: Embeddings, width: int, device: torch.device) -> Tensor:
     sides = (side[:, :width] for side in balanced(standardised_rows(factors)))
     X = np.vstack([side / max(np.sqrt(np.square(side).mean()), 1e-12) for side in sides])
     return torch.from_numpy(X.astype(np.float32)).to(device)
+
+
+def learned_rotation(
+    X: Tensor,
+    n_bits: int,
+    *,
+    iterations: int,
+    random: torch.Generator,
+    progress: Progress,
+    loop: str,
+) -> Tensor:
+    """Return R, R R^T = I, float32, shape (d, n_bits), that leaves |sign(X R) - X R|^2 small.
+
+    Args:
+        X: float32, shape (n, d), d <= n_bits.
+        n_bits: columns of R.
+        iterations: each improves the codes, then R.
+        random: of the R to start from; on the device of X.
+        progress: shows the iterations and records `quantisation_error`.
+        loop: as what it shows them.
+    """
+    R = random_frame(X.shape[1], n_bits, random)
+    for _ in progress.track(loop, iterations):
+        R = best_rotation(X, signs(X @ R))
+        progress.log(loss=quantisation_error(X, R))
+    return R
 
 
 def random_frame(n_rows: int, n_columns: int, random: torch.Generator) -> Tensor:

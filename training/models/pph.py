@@ -1,7 +1,6 @@
 """PPH: factors of one norm, whose directions and lengths become bits.
 
-Zhang, Wang, Ruan and Yang, "Preference Preserving Hashing for Efficient Recommendation", SIGIR
-2014.
+Zhang, Wang, Ruan and Si, "Preference Preserving Hashing for Efficient Recommendation", SIGIR 2014.
 """
 
 from __future__ import annotations
@@ -13,13 +12,11 @@ import torch
 from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor
 
-from index.codes import BinaryCodes
 from training.data.interactions import Interactions
 from training.device import deterministic, generator
-from training.encoding import fit_encoder
 from training.hyperparameters import Hyperparameters
 from training.implicit_squares import ImplicitSquares
-from training.models.hash_model import CodeWidth, HashCodes
+from training.models.hash_model import CodeWidth, HashCodes, codes_of_signs
 from training.models.itq import signs
 from training.models.relaxation import relaxed_factors
 from training.progress import Progress
@@ -98,9 +95,8 @@ class Pph(Hyperparameters):
                 loop="PPH factors",
             )
             both = torch.ones((len(P), MAGNITUDE_BITS), device=device)
-            sides = (torch.cat([P, both], 1), torch.cat([Q, magnitude_bits(Q)], 1))
-        users, items = (BinaryCodes.from_signs(side.cpu().numpy()) for side in sides)
-        return HashCodes(users, items, fit_encoder(train, users, items))
+            users, items = torch.cat([P, both], 1), torch.cat([Q, magnitude_bits(Q)], 1)
+        return codes_of_signs(train, users, items)
 
 
 def of_norm_1(factors: Tensor) -> Tensor:
