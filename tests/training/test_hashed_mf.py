@@ -7,10 +7,12 @@ import pytest
 import torch
 
 from tests.training.pairs import random_interactions
+from training.checkpoints import Checkpoints
 from training.device import generator
 from training.losses import bpr_loss
 from training.models.hashed_mf import HashedMf, HashedTable
 from training.progress import QuietProgress
+from training.resuming import ResumableProgress
 from training.sampling import PairSampler
 
 CPU = torch.device("cpu")
@@ -142,3 +144,31 @@ def test_codes_are_the_signs_of_the_factors_that_are_read_out(train):
     for side, hashed in ((codes.users, users), (codes.items, items)):
         factors = hashed.rows(torch.arange(len(side))).detach().numpy()
         assert np.array_equal(side.to_signs(), np.where(factors >= 0, 1, -1))
+
+
+class Left(QuietProgress):
+    """Ends the job before its third epoch."""
+
+    def track(self, loop, total, state=(), *, first=0):
+        for step in super().track(loop, total, state, first=first):
+            if step == 2:
+                raise KeyboardInterrupt
+            yield step
+
+
+def test_a_fit_that_was_left_goes_on_to_the_same_codes_and_curve(train, tmp_path):
+    model = HashedMf(**{**QUICK, "epochs": 4})
+    whole, uninterrupted = fit(model, train)
+
+    def resumable(shown):
+        checkpoints = Checkpoints(tmp_path / "checkpoints", 0.0, lambda _: None)
+        checkpoints.begin("a job")
+        return ResumableProgress(shown, checkpoints, lambda _: None)
+
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(train, None, seed=0, device=CPU, progress=resumable(Left()))
+    again = resumable(QuietProgress())
+    resumed = model.fit(train, None, seed=0, device=CPU, progress=again)
+    assert again.history == uninterrupted.history
+    assert np.array_equal(resumed.users.packed, whole.users.packed)
+    assert np.array_equal(resumed.items.packed, whole.items.packed)
