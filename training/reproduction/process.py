@@ -31,7 +31,7 @@ def in_own_process(work: Callable[..., Answer], *arguments: Any) -> Answer:
         arguments: of it.
 
     Raises:
-        DataError: hashrec refuses the work, with its reason.
+        DataError: hashrec refuses the work, or the disk does, with the reason.
         ChildProcessError: it failed in another way, such as for want of memory.
     """
     context = multiprocessing.get_context("spawn")
@@ -59,7 +59,7 @@ def _answer(sender: Connection, work: Callable[..., Any], arguments: tuple[Any, 
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         answer = work(*arguments)
-    except HashrecError as error:
+    except (HashrecError, OSError) as error:
         answer = _Refusal(str(error))
     sender.send(answer)
 

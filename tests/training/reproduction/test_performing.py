@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from index.cli import app, mount_commands
 from index.errors import DataError
 from tests.training.reproduction.quick import lasting, request
-from tests.training.reproduction.work import add, die, refuse
+from tests.training.reproduction.work import add, die, fill_the_disk, refuse
 from training.job import train
 from training.progress import QuietProgress
 from training.report import peak_memory_mb
@@ -75,6 +75,8 @@ def test_work_in_another_process_answers_refuses_or_dies():
     assert in_own_process(add, 2, 3) == 5
     with pytest.raises(DataError, match="somewhere: nothing there"):
         in_own_process(refuse)
+    with pytest.raises(DataError, match="No space left on device: 'factors.npz'"):
+        in_own_process(fill_the_disk)
     with pytest.raises(ChildProcessError, match="-9"):
         in_own_process(die)
 

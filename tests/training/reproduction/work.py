@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 
@@ -16,6 +17,11 @@ def add(a: int, b: int) -> int:
 def refuse() -> None:
     """Fail as hashrec does."""
     raise EmptyDataError("somewhere", "nothing there")
+
+
+def fill_the_disk() -> None:
+    """Fail as a disk does."""
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "factors.npz")
 
 
 def die() -> None:
