@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from index.cli import app, mount_commands
@@ -18,7 +19,7 @@ from tests.training.reproduction.work import add, die, fill_the_disk, refuse
 from training.job import train
 from training.progress import QuietProgress
 from training.report import peak_memory_mb
-from training.reproduction import planning
+from training.reproduction import performing, planning
 from training.reproduction.performing import perform
 from training.reproduction.process import in_own_process
 from training.reproduction.reproducing import find_plans
@@ -58,6 +59,28 @@ def test_factors_that_are_kept_change_nothing_but_the_time_spent(plan, tmp_path:
     )
 
 
+def test_factors_serve_no_other_split_seed_settings_version_or_device(
+    plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    for n_kept, run in enumerate(
+        (
+            plan.run("gcn-cf", 0),
+            plan.run("gcn-cf", 0, by_validation=True),
+            plan.run("gcn-cf", 1),
+            plan.run("gcn-cf", 0, teacher={"learning_rate": 0.02}),
+        ),
+        1,
+    ):
+        kept = perform(run.config("cpu"), teachers=tmp_path)
+        assert lasting(kept) == lasting(perform(run.config("cpu")))
+        assert len(list(tmp_path.iterdir())) == n_kept
+
+    settings = plan.run("gcn-cf", 0).config("cpu").model_dump(mode="json")
+    on_cpu, on_gpu = (performing._key(settings, "", torch.device(name)) for name in ("cpu", "cuda"))
+    monkeypatch.setattr(performing, "version_of", lambda _: 7)
+    assert len({on_cpu, on_gpu, performing._key(settings, "", torch.device("cpu"))}) == 3
+
+
 def test_teachers_that_can_do_more_than_score_are_not_kept(plan, tmp_path: Path):
     perform(plan.run("ials", 0).config("cpu"), teachers=tmp_path)
     assert not list(tmp_path.iterdir())
@@ -75,7 +98,7 @@ def test_work_in_another_process_answers_refuses_or_dies():
     assert in_own_process(add, 2, 3) == 5
     with pytest.raises(DataError, match="somewhere: nothing there"):
         in_own_process(refuse)
-    with pytest.raises(DataError, match="No space left on device: 'factors.npz'"):
+    with pytest.raises(DataError, match=r"No space left on device: 'factors\.npz'"):
         in_own_process(fill_the_disk)
     with pytest.raises(ChildProcessError, match="-9"):
         in_own_process(die)
