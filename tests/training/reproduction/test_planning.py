@@ -181,7 +181,8 @@ def test_chosen_settings_do_best_on_validation_and_judge_the_test_part_once(
         assert {name: run.model[name] for name in ("beta", "nu", "tau")} == {
             name: of_run[name] for name in ("beta", "nu", "tau")
         }
-        assert run.teacher["regularization"] == 0.01
+    students = [run for run in made if run.model]
+    assert {run.teacher["regularization"] for run in students} == {0.01}  # chosen before theirs
     assert made[-4:] == tests  # nothing is chosen after a test part was looked at
 
 
