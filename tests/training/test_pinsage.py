@@ -10,6 +10,7 @@ from tests.training.pairs import interactions_of, random_interactions
 from training.device import generator
 from training.progress import QuietProgress
 from training.random_walks import Neighbourhoods, Walks
+from training.row_adam import RowAdam
 from training.sampling import PairSampler
 from training.teachers.pinsage import Batch, Network, PinSage
 
@@ -174,3 +175,24 @@ def test_pass_of_some_of_the_pairs_takes_as_many_steps_as_these_need(train, monk
     monkeypatch.setattr(Batch, "draw", classmethod(watched))
     fit(train, epochs=2, batch_size=25, pairs_per_epoch=50)
     assert sizes == [25, 25] * 2
+
+
+def test_rates_rise_in_the_first_pass_and_fall_along_half_a_cosine(train, monkeypatch):
+    of_features, of_weights = [], []
+    step, weights_step = RowAdam.step, torch.optim.Adam.step
+
+    def watched(self, rows, gradient, rate):
+        of_features.append(rate)
+        step(self, rows, gradient, rate)
+
+    def weights_watched(self):
+        of_weights.append(self.param_groups[0]["lr"])
+        return weights_step(self)
+
+    monkeypatch.setattr(RowAdam, "step", watched)
+    monkeypatch.setattr(torch.optim.Adam, "step", weights_watched)
+    fit(train, epochs=2, batch_size=25, pairs_per_epoch=50)
+    falling = [(1 + np.cos(np.pi * done)) / 2 for done in (0, 0.25, 0.5, 0.75)]
+    expected = 0.001 * np.array(falling) * (0.5, 1, 1, 1)
+    np.testing.assert_allclose(of_weights, expected)
+    np.testing.assert_allclose(of_features, 10 * expected)
