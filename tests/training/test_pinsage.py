@@ -191,8 +191,8 @@ def test_rates_rise_in_the_first_pass_and_fall_along_half_a_cosine(train, monkey
 
     monkeypatch.setattr(RowAdam, "step", watched)
     monkeypatch.setattr(torch.optim.Adam, "step", weights_watched)
-    fit(train, epochs=2, batch_size=25, pairs_per_epoch=50)
+    fit(train, epochs=2, batch_size=25, pairs_per_epoch=50, learning_rate=0.002)
     falling = [(1 + np.cos(np.pi * done)) / 2 for done in (0, 0.25, 0.5, 0.75)]
-    expected = 0.001 * np.array(falling) * (0.5, 1, 1, 1)
+    expected = 0.002 * np.array(falling) * (0.5, 1, 1, 1)
     np.testing.assert_allclose(of_weights, expected)
     np.testing.assert_allclose(of_features, 10 * expected)
