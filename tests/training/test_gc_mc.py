@@ -87,3 +87,17 @@ def test_item_without_a_user_says_nothing_about_a_new_one():
 def test_dropout_is_a_chance_below_one(dropout):
     with pytest.raises(ConfigError, match=f"dropout: .*got {dropout}"):
         GcMc(dropout=dropout)
+
+
+def test_messages_that_are_kept_make_up_for_those_left_out(train, monkeypatch):
+    factors = []
+    forward = GraphAutoencoder.forward
+
+    def watched(self, L, kept=None):
+        factors.extend([] if kept is None else kept.flatten().tolist())
+        return forward(self, L, kept)
+
+    monkeypatch.setattr(GraphAutoencoder, "forward", watched)
+    fit(train, dropout=0.75)
+    assert set(factors) == {0.0, 4.0}
+    assert np.mean(factors) == pytest.approx(1, abs=0.3)
