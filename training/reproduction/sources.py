@@ -33,7 +33,7 @@ def find_source(
     if data is not None and not data.exists() and (home / data).is_dir():
         data = home / data
     folder = home if data is None else data
-    if data is not None and not holds_data_sets(data):
+    if data is not None and not holds_data_sets(data) and not _is_empty(data):
         return _read(datasets, data, home)
     for name in datasets:
         if (folder / name).is_dir():
@@ -45,6 +45,10 @@ def find_source(
 def holds_data_sets(folder: Path) -> bool:
     """Say whether a path is a folder of data sets by name, rather than one of them."""
     return any((folder / name).is_dir() for name in PROTOCOLS)
+
+
+def _is_empty(path: Path) -> bool:
+    return path.is_dir() and not any(path.iterdir())
 
 
 def _read(datasets: tuple[str, ...], path: Path, home: Path) -> Source:

@@ -205,6 +205,11 @@ def test_sweep_has_a_point_of_each_value_on_each_line(data: Path, tmp_path: Path
     assert drawn < {path.name for path in (tmp_path / "out").iterdir()}
 
 
+def test_empty_folder_is_answered_with_how_to_get_the_data(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="hashrec data fetch ml-1m"):
+        find_source("Table 2", ("ml-1m",), tmp_path, None)
+
+
 def test_missing_movielens_10m_is_named_with_the_way_to_get_it(data: Path, tmp_path: Path) -> None:
     for asked in ({"data": None, "home": tmp_path}, {"data": data_root(tmp_path, data)}):
         with pytest.raises(DataError, match=r"Table 3 needs MovieLens-10M.*data fetch ml-10m"):
