@@ -156,9 +156,11 @@ class RedisCache:
                 await self._connection.read_response()
             except ResponseError:  # out of memory, or a replica: it can still be read
                 self._report("refused")
-        if not keys and values == b"PONG":
-            return []
-        return _require_values(values, len(keys))
+        if keys:
+            return _require_values(values, len(keys))
+        if values != b"PONG":
+            raise TypeError("the reply to a ping is not PONG")
+        return []
 
     def _lose(
         self,

@@ -52,7 +52,8 @@ def test_no_fault_of_redis_fails_a_request_and_a_healed_one_is_used_again(
             assert answers == {(200, "miss", "redis")}
             assert proxy.n_asked - before < 100, "every request asked the lost server"
             assert client.get("/readyz").json() == {"status": "degraded"}
-            assert metric(client, "hashrec_degraded") == 1
+            # Over several probes, of which none takes what the server says for an answer.
+            assert {metric(client, "hashrec_degraded") for _ in range(40)} == {1}
             proxy.fault = None
             wait_until(lambda: is_used(client))
             wait_until(lambda: client.get("/readyz").json() == {"status": "ready"})
