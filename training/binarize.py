@@ -9,6 +9,11 @@ import torch
 from torch import Tensor
 
 
+def signs(x: Tensor) -> Tensor:
+    """Return +-1 as float32; 0 counts as +1, as in `BinaryCodes`."""
+    return torch.where(x >= 0, 1.0, -1.0)
+
+
 class Binarizer(Protocol):
     """What stands for sign(P) while real parameters P are learned."""
 
@@ -97,7 +102,7 @@ class StraightThrough:
 
     def codes(self, bounded: Tensor, random: torch.Generator) -> Tensor:  # noqa: ARG002
         """Return sign(P), +1 at zero, with the gradient of `bounded`."""
-        return straight_through(torch.where(bounded >= 0, 1.0, -1.0).to(bounded.dtype), bounded)
+        return straight_through(signs(bounded).to(bounded.dtype), bounded)
 
     def penalty(self, bounded: Tensor) -> Tensor:
         """Return 0."""

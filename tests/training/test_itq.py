@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from tests.training.pairs import random_interactions
+from training.binarize import signs
 from training.device import generator
 from training.embeddings import Embeddings
 from training.models.itq import (
@@ -12,7 +13,6 @@ from training.models.itq import (
     best_rotation,
     quantisation_error,
     random_frame,
-    signs,
     stacked,
 )
 from training.models.lsh import Lsh

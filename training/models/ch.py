@@ -13,13 +13,14 @@ import torch
 from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Tensor
 
+from training.binarize import signs
 from training.data.interactions import Interactions
 from training.device import deterministic, generator
 from training.hyperparameters import Hyperparameters
 from training.implicit_squares import ImplicitSquares, Positives, inner
 from training.models.bit_descent import descend
 from training.models.hash_model import CodeWidth, HashCodes, codes_of_signs
-from training.models.itq import best_rotation, random_frame, signs
+from training.models.itq import best_rotation, random_frame
 from training.progress import Progress
 from training.scorer import Csr, Scorer
 from training.spectral import right_singular_vectors, scaled

@@ -11,13 +11,13 @@ import torch
 from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Tensor
 
+from training.binarize import signs
 from training.data.interactions import Interactions
 from training.device import deterministic, generator
 from training.hyperparameters import Hyperparameters
 from training.implicit_squares import ImplicitSquares, Positives
 from training.models.bit_descent import descend
 from training.models.hash_model import CodeWidth, HashCodes, codes_of_signs
-from training.models.itq import signs
 from training.models.relaxation import relaxed_factors
 from training.progress import Progress
 from training.scorer import Scorer

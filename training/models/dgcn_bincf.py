@@ -10,17 +10,15 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor
 from torch.nn.functional import embedding
 
-from index.codes import BinaryCodes
 from training.binarize import Bernoulli, Binarizer, Relaxed, StraightThrough, TanhAnnealing
 from training.data.interactions import Interactions
 from training.device import deterministic, generator
 from training.embeddings import Embeddings
-from training.encoding import fit_encoder
 from training.factorization import factors_of
 from training.hyperparameters import Hyperparameters
 from training.losses import bpr_loss
 from training.models.distillation import Distillation, ListNet, RankDistil, SoftTargets
-from training.models.hash_model import CodeWidth, HashCodes, require_teacher
+from training.models.hash_model import CodeWidth, HashCodes, codes_of_signs, require_teacher
 from training.models.start import factors_of_width
 from training.progress import Progress
 from training.sampling import ItemLists, PairSampler
@@ -157,9 +155,7 @@ class DgcnBinCf(Hyperparameters):
                 total += loss.detach()
             decay.step()
             progress.log(loss=total.item() / len(sampler))
-        user_codes = BinaryCodes.from_signs(P.detach().cpu().numpy())
-        item_codes = BinaryCodes.from_signs(Q.detach().cpu().numpy())
-        return HashCodes(user_codes, item_codes, fit_encoder(train, user_codes, item_codes))
+        return codes_of_signs(train, P.detach(), Q.detach())
 
     def _binarizer(self) -> Binarizer:
         match self.binarizer:

@@ -13,6 +13,7 @@ import torch
 from pydantic import NonNegativeInt, PositiveInt
 from torch import Tensor
 
+from training.binarize import signs
 from training.data.interactions import Interactions
 from training.device import deterministic, generator
 from training.embeddings import Embeddings
@@ -120,11 +121,6 @@ def random_frame(n_rows: int, n_columns: int, random: torch.Generator) -> Tensor
     """Return random orthonormal rows, float32, shape (n_rows, n_columns), n_rows <= n_columns."""
     tall = torch.randn((n_columns, n_rows), generator=random, device=random.device)
     return torch.linalg.qr(tall).Q.T
-
-
-def signs(values: Tensor) -> Tensor:
-    """Return +-1 by sign; zero counts as +1, as in `BinaryCodes`."""
-    return torch.where(values >= 0, 1.0, -1.0)
 
 
 def best_rotation(X: Tensor, B: Tensor) -> Tensor:

@@ -16,16 +16,14 @@ import torch
 from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt
 from torch import Tensor
 
-from index.codes import BinaryCodes
 from training.data.interactions import Interactions
 from training.device import deterministic, generator
 from training.embeddings import Embeddings
-from training.encoding import fit_encoder
 from training.factorization import factors_of
 from training.hyperparameters import Hyperparameters
 from training.implicit_squares import inner
 from training.models.bit_descent import blocks, descend
-from training.models.hash_model import CodeWidth, HashCodes, require_teacher
+from training.models.hash_model import CodeWidth, HashCodes, codes_of_signs, require_teacher
 from training.models.start import factors_of_width
 from training.progress import Progress
 from training.scorer import Scorer
@@ -141,9 +139,7 @@ class LeastSquares(Hyperparameters):
                 descend(side.codes, other.codes, R, scale)
                 scale = best_scale(side, other, R)
             progress.log(loss=residual(items, users, R, energy, scale) / n_pairs)
-        user_codes = BinaryCodes.from_signs(users.codes.cpu().numpy())
-        item_codes = BinaryCodes.from_signs(items.codes.cpu().numpy())
-        return HashCodes(user_codes, item_codes, fit_encoder(train, user_codes, item_codes))
+        return codes_of_signs(train, users.codes, items.codes)
 
 
 def standardised_rows(embeddings: Embeddings) -> Embeddings:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from index.codes import BinaryCodes
 from index.encoder import Encoder, UserEncoder
+from training.binarize import signs
 from training.data.interactions import Interactions
 from training.device import csr_tensor, deterministic, generator, product_dtype, sparse_product
 from training.encoding import fit_item_encoder
@@ -342,11 +343,6 @@ class Batch:
             log_scale=(of_users * P).sum().item(),
             loss=loss,
         )
-
-
-def signs(x: Tensor) -> Tensor:
-    """Return +-1 as float32; 0 counts as +1, as in `BinaryCodes`."""
-    return torch.where(x >= 0, 1.0, -1.0)
 
 
 def window(x: Tensor) -> Tensor:

@@ -12,12 +12,10 @@ import torch
 from pydantic import NonNegativeFloat, PositiveInt
 from torch import Tensor
 
-from index.codes import BinaryCodes
 from training.data.interactions import Interactions
-from training.device import csr_tensor, deterministic, generator
-from training.encoding import fit_encoder
+from training.device import csr_tensor, deterministic, generator, sparse_product
 from training.hyperparameters import Hyperparameters
-from training.models.hash_model import CodeWidth, HashCodes
+from training.models.hash_model import CodeWidth, HashCodes, codes_of_signs
 from training.progress import Progress
 from training.scorer import Scorer
 
@@ -78,9 +76,7 @@ class MinHash(Hyperparameters):
         with deterministic(device):
             users = self.user_signs(train, generator(device, seed, 10), progress)
             items = self.votes(train, users)
-        user_codes = BinaryCodes.from_signs(users.cpu().numpy())
-        item_codes = BinaryCodes.from_signs(items.cpu().numpy())
-        return HashCodes(user_codes, item_codes, fit_encoder(train, user_codes, item_codes))
+        return codes_of_signs(train, users, items)
 
     def user_signs(
         self, train: Interactions, random: torch.Generator, progress: Progress
@@ -105,7 +101,7 @@ class MinHash(Hyperparameters):
         users_of_items = csr_tensor(train.matrix().T.tocsr(), users.device)
         return torch.cat(
             [
-                users_of_items @ signs - needed * signs.mean(0)
+                sparse_product(users_of_items, signs) - needed * signs.mean(0)
                 for signs in (part.float() for part in users.split(_BITS_AT_ONCE, dim=1))
             ],
             dim=1,
