@@ -1,4 +1,4 @@
-"""The training loop of the graph teachers: gradient steps on sampled triples, epoch by epoch."""
+"""The training loop of models that learn by BPR: steps on sampled triples, epoch by epoch."""
 
 from __future__ import annotations
 
@@ -23,12 +23,14 @@ class BprFit:
         optimizer: of all that is learned, at the rate of the start.
         sampler: draws the triples.
         batches_per_epoch: steps in an epoch, each with an equal part of the pairs.
+        stream: of the random numbers, see `generator`.
     """
 
     loss: Callable[[Triples, torch.Generator], Tensor]
     optimizer: torch.optim.Optimizer
     sampler: PairSampler
     batches_per_epoch: int
+    stream: int = 1
 
     def epochs(self, loop: str, total: int, seed: int, progress: Progress) -> Iterator[int]:
         """Learn for an epoch, log its mean loss and yield it, `total` times.
@@ -43,7 +45,7 @@ class BprFit:
         learned = [weight for group in self.optimizer.param_groups for weight in group["params"]]
         decay = torch.optim.lr_scheduler.CosineAnnealingLR(self.optimizer, total)
         for epoch in progress.track(loop, total, (*learned, self.optimizer, decay)):
-            random = generator(device, seed, 1, epoch)
+            random = generator(device, seed, self.stream, epoch)
             loss_of_epoch = torch.zeros((), device=device)
             for batch in self.sampler.triples(self.batches_per_epoch, random):
                 loss = self.loss(batch, random)

@@ -15,6 +15,7 @@ from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor
 
 from index.codes import BinaryCodes
+from training.bpr_fit import BprFit
 from training.data.interactions import Interactions
 from training.device import deterministic, generator
 from training.encoding import fit_encoder
@@ -126,28 +127,21 @@ class HashedMf(Hyperparameters):
         random = generator(device, seed, 11)
         users = self._table(train.n_users, random)
         items = self._table(train.n_items, random)
+
+        def loss(batch: Triples, _: torch.Generator) -> Tensor:
+            users_read, user_of = batch.users.unique(return_inverse=True)
+            pairs = torch.stack([batch.positives, batch.negatives])
+            items_read, items_of = pairs.unique(return_inverse=True)
+            factors = torch.cat([users.rows(users_read), items.rows(items_read)])
+            triples = Triples(user_of, *items_of)
+            penalty = penalty_of_triples(factors, triples, len(users_read))
+            ranking = bpr_of_triples(factors, triples, len(users_read))
+            return ranking + self.regularization * penalty
+
         adam = torch.optim.Adam([users.table, items.table], lr=self.learning_rate, fused=True)
-        decay = torch.optim.lr_scheduler.CosineAnnealingLR(adam, self.epochs)
-        state = (users.table, items.table, adam, decay)
-        for epoch in progress.track("Hashed MF epochs", self.epochs, state):
-            total = torch.zeros((), device=device)
-            for batch in sampler.triples(
-                self.batches_per_epoch, generator(device, seed, 12, epoch)
-            ):
-                users_read, user_of = batch.users.unique(return_inverse=True)
-                pairs = torch.stack([batch.positives, batch.negatives])
-                items_read, items_of = pairs.unique(return_inverse=True)
-                factors = torch.cat([users.rows(users_read), items.rows(items_read)])
-                triples = Triples(user_of, *items_of)
-                penalty = penalty_of_triples(factors, triples, len(users_read))
-                loss = bpr_of_triples(factors, triples, len(users_read))
-                loss = loss + self.regularization * penalty
-                adam.zero_grad(set_to_none=True)
-                loss.backward()
-                adam.step()
-                total += loss.detach()
-            decay.step()
-            progress.log(loss=total.item() / len(sampler))
+        fit = BprFit(loss, adam, sampler, self.batches_per_epoch, stream=12)
+        for _ in fit.epochs("Hashed MF epochs", self.epochs, seed, progress):
+            pass
         return users, items
 
     def _table(self, n_rows: int, random: torch.Generator) -> HashedTable:
