@@ -27,10 +27,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.training_scale import N_ITEMS, USERS_A_MILLION
-from training.data.fractal import expand
+from benchmarks.training_scale import expanded
 from training.data.reading import read_interactions
-from training.data.writing import write_parquet
 from training.progress import QuietProgress, State
 
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -107,12 +105,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="hashrec-benchmark-") as temporary:
         work = options.work or Path(temporary)
         work.mkdir(parents=True, exist_ok=True)
-        files = {millions: work / f"{millions}m.parquet" for millions in options.millions}
-        for millions, data in files.items():
-            if not data.is_file():
-                source = read_interactions(options.data).interactions
-                n_users, n_pairs = USERS_A_MILLION * millions, 1_000_000 * millions
-                write_parquet(expand(source, n_users, N_ITEMS, n_pairs, seed=0), data)
+        files = {millions: expanded(options.data, millions, work) for millions in options.millions}
         report = compare(files, options.teachers)
     if options.json is not None:
         options.json.write_text(json.dumps(report, indent=2) + "\n")

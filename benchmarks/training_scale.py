@@ -29,6 +29,16 @@ LIMIT_S = 2_700.0
 LIMIT_MB = 8_000.0
 
 
+def expanded(ratings: Path, millions: int, work: Path) -> Path:
+    """Return the file of an expansion to some million interactions, made unless it is there."""
+    data = work / f"{millions}m.parquet"
+    if not data.is_file():
+        source = read_interactions(ratings).interactions
+        n_users, n_pairs = USERS_A_MILLION * millions, 1_000_000 * millions
+        write_parquet(expand(source, n_users, N_ITEMS, n_pairs, seed=0), data)
+    return data
+
+
 def train(data: Path, run: Path) -> dict[str, Any]:
     """Run the job and return its report; one that `run` holds already is not made again."""
     report = run / "report.json"
@@ -54,14 +64,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="hashrec-benchmark-") as temporary:
         work = options.work or Path(temporary)
         work.mkdir(parents=True, exist_ok=True)
-        source = read_interactions(options.data).interactions
         reports: dict[int, dict[str, Any]] = {}
         print(f"{'pairs':>12} {'users':>8} {'teacher':>14} {'seconds':>9} {'MB':>7} {'growth':>7}")
         for millions in options.millions:
-            data = work / f"{millions}m.parquet"
-            if not data.is_file():
-                n_users, n_pairs = USERS_A_MILLION * millions, 1_000_000 * millions
-                write_parquet(expand(source, n_users, N_ITEMS, n_pairs, seed=0), data)
+            data = expanded(options.data, millions, work)
             report = reports[millions] = train(data, work / f"run-{millions}m")
             first = reports[options.millions[0]]
             growth = report["seconds"]["total"] / first["seconds"]["total"]
