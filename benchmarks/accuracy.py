@@ -24,9 +24,9 @@ from pathlib import Path
 from benchmarks.accuracy_jobs import Job, Report, finished, invent, jobs, run, stale
 from benchmarks.accuracy_protocol import DATASETS, FLOAT_METHODS, HASH_METHODS, METHODS
 from benchmarks.accuracy_tables import Comparison, as_json, compare, markdown, summary
-from index.errors import HashrecError
-from training.data.catalogue import default_data_home
-from training.reproduction.summary import write_into
+from hashrec.index.errors import HashrecError
+from hashrec.training.data.catalogue import default_data_home
+from hashrec.training.reproduction.summary import write_into
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 ALL_METHODS = (*FLOAT_METHODS, *HASH_METHODS)

@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.accuracy_protocol import DATASETS, FLOAT_METHODS, HASH_METHODS, Protocol
-from index import durable
-from index.errors import DataError
-from training.cli import SETTING_OF_OPTION
-from training.config import PAPER_PROTOCOL, PAPER_SETTINGS, JobConfig, load_config
-from training.report import REPORT_FILE, read_report
-from training.reproduction.process import in_own_process
+from hashrec.index.artifacts import durable
+from hashrec.index.errors import DataError
+from hashrec.training.commands.jobs import SETTING_OF_OPTION
+from hashrec.training.jobs.config import PAPER_PROTOCOL, PAPER_SETTINGS, JobConfig, load_config
+from hashrec.training.jobs.report import REPORT_FILE, read_report
+from hashrec.training.reproduction.process import in_own_process
 
 # Where the data lie and what computes say nothing of what is measured.
 _ELSEWHERE = ("data.source", "data.home", "data.items", "split.test", "device")
@@ -75,7 +75,7 @@ class Job:
         """Return what a report says that was made so: the settings, defaults written out."""
         if self.bits is None:
             return float_settings(self, self.config())
-        from training.recipe import Recipe
+        from hashrec.training.jobs.recipe import Recipe
 
         config = self.config()
         return config.model_dump(mode="json") | Recipe.of(config).settings()
@@ -129,7 +129,7 @@ def stale(job: Job, results: Path) -> str | None:
 
 
 def _differs(report: Report, job: Job) -> str | None:
-    from training.reproduction.runs import candidates
+    from hashrec.training.reproduction.runs import candidates
 
     teacher = report["config"].get("teacher")
     if "teacher" in job.left_open() and teacher not in candidates():
@@ -179,7 +179,7 @@ def run(job: Job, source: str, results: Path) -> Report:
 
 def judge_float(job: Job, source: str) -> Report:
     """Fit a float model and judge it by its scores, on the split that codes are judged on."""
-    from training.reproduction.performing import perform
+    from hashrec.training.reproduction.performing import perform
 
     config, method = job.config(source), FLOAT_METHODS[job.method]
     teacher = {"name": method.teacher, **method.settings}
@@ -189,7 +189,7 @@ def judge_float(job: Job, source: str) -> Report:
 
 def float_settings(job: Job, config: JobConfig) -> dict[str, Any]:
     """Return the settings of a float model, its defaults written out."""
-    from training.reproduction.runs import described
+    from hashrec.training.reproduction.runs import described
 
     method = FLOAT_METHODS[job.method]
     shared = config.model_dump(mode="json", include={"data", "split", "k", "seed", "device"})
@@ -201,8 +201,8 @@ def invent(dataset: str, results: Path) -> Path:
     path = results / "data" / f"{dataset}.parquet"
     arguments = DATASETS[dataset].invented
     if not path.is_file() and arguments is not None:
-        from training.data.synthetic import synthetic_catalogue
-        from training.data.writing import write_parquet
+        from hashrec.training.data.synthetic import synthetic_catalogue
+        from hashrec.training.data.writing import write_parquet
 
         write_parquet(synthetic_catalogue(**arguments, seed=0).interactions, path)
     return path
@@ -210,7 +210,16 @@ def invent(dataset: str, results: Path) -> Path:
 
 def _train(job: Job, source: str, folder: Path) -> Report:
     options = [text for name, value in job.options().items() for text in (f"--{name}", str(value))]
-    command = [sys.executable, "-m", "index.cli", "train", "--data", source, "--out", str(folder)]
+    command = [
+        sys.executable,
+        "-m",
+        "hashrec",
+        "train",
+        "--data",
+        source,
+        "--out",
+        str(folder),
+    ]
     done = subprocess.run(
         [*command, *options, "--quiet", "--json"], capture_output=True, text=True, check=False
     )

@@ -17,7 +17,7 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.ticker import NullFormatter, NullLocator
 
-from training.reproduction.drawing import GREY, PANEL, look, plain
+from hashrec.training.reproduction.drawing import GREY, PANEL, look, plain
 
 # Of the Okabe-Ito palette, which most kinds of colour blindness can tell apart.
 LINES = {

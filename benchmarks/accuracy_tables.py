@@ -10,9 +10,9 @@ from typing import Any
 
 from benchmarks.accuracy_jobs import Job, Report
 from benchmarks.accuracy_protocol import DATASETS, FLOAT_METHODS, HASH_METHODS
-from index.errors import DataError
-from training.reproduction.published import PUBLISHED
-from training.reproduction.summary import DASH, METRICS, as_text, mean_and_deviation
+from hashrec.index.errors import DataError
+from hashrec.training.reproduction.published import PUBLISHED
+from hashrec.training.reproduction.summary import DASH, METRICS, as_text, mean_and_deviation
 
 _OF_THE_SPLIT = ("sha256", "n_users", "n_items", "n_train", "n_held_out")  # one seed, the same
 

@@ -20,14 +20,14 @@ from pathlib import Path
 
 import numpy as np
 
-from index.artifact import write_artifact
-from index.codes import BinaryCodes
-from index.ids import IdMap
-from index.items import ItemTable
-from index.manifest import DataInfo, ModelInfo
-from index.model import Model
-from index.seen import SeenItems
-from index.store import Store
+from hashrec.index.arrays.codes import BinaryCodes
+from hashrec.index.arrays.ids import IdMap
+from hashrec.index.arrays.seen import SeenItems
+from hashrec.index.artifacts.artifact import write_artifact
+from hashrec.index.artifacts.manifest import DataInfo, ModelInfo
+from hashrec.index.artifacts.store import Store
+from hashrec.index.model.items import ItemTable
+from hashrec.index.model.model import Model
 
 N_BITS, N_SEEN = 192, 50
 
@@ -60,7 +60,7 @@ def measure(store: Path, n_users: int, k: int, form: str) -> dict[str, float]:
     users, out = store.parent / "users.txt", store.parent / f"lists.{form}"
     users.write_text("".join(f"{row}\n" for row in range(n_users)))
     command = [
-        sys.executable, "-m", "index.cli", "batch-recommend", "--store", str(store),
+        sys.executable, "-m", "hashrec", "batch-recommend", "--store", str(store),
         "--out", str(out), "-k", str(k), "--users", str(users), "--quiet",
     ]  # fmt: skip
     start = time.perf_counter()

@@ -32,7 +32,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.http import N_USERS, publish_catalogue
-from index.journal import open_journal
+from hashrec.index.live.journal import open_journal
 
 CLIENTS, CONNECTIONS, ROUNDS = 4, 32, 100
 
@@ -57,7 +57,7 @@ def served(store: Path, url: str, workers: int) -> Generator[tuple[int, subproce
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = (sys.executable, "-m", "index.cli", "serve", "--store", str(store))
+    command = (sys.executable, "-m", "hashrec", "serve", "--store", str(store))
     process = subprocess.Popen(
         [*command, "--port", str(port), "--workers", str(workers)],
         env={**os.environ, "HASHREC_EVENTS__URL": url, "HASHREC_LOG_LEVEL": "error"},

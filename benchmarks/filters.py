@@ -24,14 +24,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.serving_scale import random_model
-from index.artifact import Artifact
-from index.backends import FaissFlat, NumpyExact
-from index.items import ItemTable
-from index.manifest import DataInfo, Manifest, ModelInfo
-from index.model import Model
-from index.recommendation import Options
-from index.recommender import Recommender
-from index.seen import SeenItems
+from hashrec.index.arrays.seen import SeenItems
+from hashrec.index.artifacts.artifact import Artifact
+from hashrec.index.artifacts.manifest import DataInfo, Manifest, ModelInfo
+from hashrec.index.backends import FaissFlat, NumpyExact
+from hashrec.index.model.items import ItemTable
+from hashrec.index.model.model import Model
+from hashrec.index.ranking.recommendation import Options
+from hashrec.index.ranking.recommender import Recommender
 
 K, N_CATEGORIES, N_EXCLUDED, N_SEEN, N_INCLUDED = 10, 100, 500, 2000, 500
 BLOCK = 10  # requests of one kind before it is the next one's turn

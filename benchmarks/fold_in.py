@@ -24,18 +24,18 @@ from typing import Any
 import numpy as np
 
 from benchmarks.training import movielens
-from index.artifact import Artifact
-from index.recommender import Recommender
-from training.config import JobConfig, load_config
-from training.data.catalogue import Dataset
-from training.data.splits import UserSplit, hold_out_users
-from training.evaluation import Metrics, evaluate_fold_in, evaluate_histories
-from training.job import fit, read, write
-from training.progress import QuietProgress
-from training.recipe import Recipe
-from training.report import Stopwatch
-from training.scorer import FoldInScorer
-from training.teachers import TEACHERS
+from hashrec.index.artifacts.artifact import Artifact
+from hashrec.index.ranking.recommender import Recommender
+from hashrec.training.data.catalogue import Dataset
+from hashrec.training.data.splits import UserSplit, hold_out_users
+from hashrec.training.jobs.config import JobConfig, load_config
+from hashrec.training.jobs.job import fit, read, write
+from hashrec.training.jobs.recipe import Recipe
+from hashrec.training.jobs.report import Stopwatch
+from hashrec.training.judging.evaluation import Metrics, evaluate_fold_in, evaluate_histories
+from hashrec.training.numerics.scorer import FoldInScorer
+from hashrec.training.progress import QuietProgress
+from hashrec.training.teachers import TEACHERS
 
 SHARE = 1_022 / 6_022  # of the users: 1,022 of MovieLens-1M's, by the paper's protocol
 

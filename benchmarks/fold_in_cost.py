@@ -19,10 +19,10 @@ from time import process_time
 import faiss
 import numpy as np
 
-from index.artifact import Artifact
-from index.bulk import rank_histories
-from index.recommender import Recommender
-from index.seen import RowLists
+from hashrec.index.arrays.seen import RowLists
+from hashrec.index.artifacts.artifact import Artifact
+from hashrec.index.ranking.bulk import rank_histories
+from hashrec.index.ranking.recommender import Recommender
 
 TRAINING_LIBRARIES = {"torch", "scipy", "polars", "training"}
 

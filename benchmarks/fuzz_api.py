@@ -37,9 +37,9 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from benchmarks.http import serve
-from index.ids import IdMap
-from index.store import Store
-from service.keys import new_key
+from hashrec.index.arrays.ids import IdMap
+from hashrec.index.artifacts.store import Store
+from hashrec.service.access.keys import new_key
 from tests.index.small_models import model_of, write
 
 CHECKS = [

@@ -28,8 +28,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.training_scale import expanded
-from training.data.reading import read_interactions
-from training.progress import QuietProgress, State
+from hashrec.training.data.reading import read_interactions
+from hashrec.training.progress import QuietProgress, State
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "lightgcn": {},
@@ -58,8 +58,8 @@ def measure(data: Path, teacher: str) -> dict[str, float]:
     """Fit a teacher in this process."""
     import torch
 
-    from training.report import peak_memory_mb
-    from training.teachers import TEACHERS
+    from hashrec.training.jobs.report import peak_memory_mb
+    from hashrec.training.teachers import TEACHERS
 
     torch.set_num_threads(1)
     train = read_interactions(data).interactions

@@ -27,14 +27,14 @@ from urllib.request import urlopen
 
 import numpy as np
 
-from index.artifact import write_artifact
-from index.codes import BinaryCodes
-from index.ids import IdMap
-from index.items import ItemTable
-from index.manifest import DataInfo, ModelInfo
-from index.model import Model
-from index.seen import SeenItems
-from index.store import Store
+from hashrec.index.arrays.codes import BinaryCodes
+from hashrec.index.arrays.ids import IdMap
+from hashrec.index.arrays.seen import SeenItems
+from hashrec.index.artifacts.artifact import write_artifact
+from hashrec.index.artifacts.manifest import DataInfo, ModelInfo
+from hashrec.index.artifacts.store import Store
+from hashrec.index.model.items import ItemTable
+from hashrec.index.model.model import Model
 from tests.ports import free_port
 
 N_USERS, N_ITEMS, N_SEEN, N_BITS = 1_000, 3_000, 100, 192
@@ -114,7 +114,15 @@ def start(*command: str, port: int, **environment: str) -> subprocess.Popen[byte
 def serve(store: Path, **environment: str) -> tuple[subprocess.Popen[bytes], int]:
     """Start `hashrec serve`."""
     port = free_port()
-    command = ("-m", "index.cli", "serve", "--store", str(store), "--port", str(port))
+    command = (
+        "-m",
+        "hashrec",
+        "serve",
+        "--store",
+        str(store),
+        "--port",
+        str(port),
+    )
     return start(*command, port=port, **environment), port
 
 

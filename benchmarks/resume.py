@@ -24,13 +24,15 @@ from typing import Any
 
 import torch
 
-from index.store import Store
-from training.config import JobConfig, load_config
-from training.progress import QuietProgress, State
-from training.retraining import retrain
+from hashrec.index.artifacts.store import Store
+from hashrec.training.jobs.config import JobConfig, load_config
+from hashrec.training.jobs.retraining import retrain
+from hashrec.training.progress import QuietProgress, State
 
 _PROCESSES = multiprocessing.get_context("forkserver")  # a start costs no import
-_PROCESSES.set_forkserver_preload(["training.retraining", "pandas", "polars", "torch._dynamo"])
+_PROCESSES.set_forkserver_preload(
+    ["hashrec.training.jobs.retraining", "pandas", "polars", "torch._dynamo"]
+)
 ANY_DROP = 1.0  # what the job learns matters here, not how well that ranks
 KINDS: dict[str, dict[str, Any]] = {
     "auto": {},

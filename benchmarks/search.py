@@ -24,9 +24,9 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from index.backends import FaissFlat, FaissIvf
-from index.backends.faiss_ivf import TRAINING_CODES_PER_LIST
-from index.codes import BinaryCodes
+from hashrec.index.arrays.codes import BinaryCodes
+from hashrec.index.backends import FaissFlat, FaissIvf
+from hashrec.index.backends.faiss_ivf import TRAINING_CODES_PER_LIST
 
 N_BITS, DIMENSIONS, K = 192, 64, 100
 ITEMS_PER_CLUSTER, CLUSTERS_PER_GROUP = 200, 50

@@ -32,23 +32,23 @@ from urllib.request import urlopen
 import numpy as np
 
 from benchmarks.http import free_port
-from index.artifact import write_artifact
-from index.codes import BinaryCodes
-from index.encoder import Encoder, ItemEncoder, UserEncoder
-from index.ids import IdMap
-from index.items import ItemTable
-from index.manifest import DataInfo, ModelInfo
-from index.model import Model
-from index.refiner import UserRefiner
-from index.seen import SeenItems
-from index.store import Store
+from hashrec.index.arrays.codes import BinaryCodes
+from hashrec.index.arrays.ids import IdMap
+from hashrec.index.arrays.seen import SeenItems
+from hashrec.index.artifacts.artifact import write_artifact
+from hashrec.index.artifacts.manifest import DataInfo, ModelInfo
+from hashrec.index.artifacts.store import Store
+from hashrec.index.model.encoder import Encoder, ItemEncoder, UserEncoder
+from hashrec.index.model.items import ItemTable
+from hashrec.index.model.model import Model
+from hashrec.index.model.refiner import UserRefiner
 
 N_BITS, N_SEEN, N_CATEGORIES = 192, 20, 50
 N_WEIGHTS = 100  # of an item, to refine by: as many as a model of a million items has
 OPEN = """
 import sys, time
 from pathlib import Path
-from index.artifact import Artifact
+from hashrec.index.artifacts.artifact import Artifact
 start = time.perf_counter()
 Artifact.open(Path(sys.argv[1]))
 print(time.perf_counter() - start)
@@ -119,7 +119,7 @@ def seconds_to_open(store: Path) -> float:
 def serving(store: Path, workers: int) -> Iterator[tuple[int, float, float]]:
     """Run `hashrec serve`; gives its process id, and wall and CPU seconds from start to ready."""
     port = free_port()
-    command = [sys.executable, "-m", "index.cli", "serve", "--store", str(store)]
+    command = [sys.executable, "-m", "hashrec", "serve", "--store", str(store)]
     start = time.perf_counter()
     process = subprocess.Popen(
         [*command, "--port", str(port), "--workers", str(workers)], stderr=subprocess.DEVNULL

@@ -18,7 +18,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from training.data.synthetic import synthetic_catalogue
+from hashrec.training.data.synthetic import synthetic_catalogue
 
 LIMIT_S = 1_200.0
 LIMIT_MB = 4_000.0
@@ -45,7 +45,7 @@ def train(data: Path, run: Path) -> dict[str, Any]:
     """Run the job and return its report."""
     done = subprocess.run(
         [
-            sys.executable, "-m", "index.cli", "train", "--data", str(data), "--preset", "paper",
+            sys.executable, "-m", "hashrec", "train", "--data", str(data), "--preset", "paper",
             "--model", "dgcn-bincf", "--seed", "0", "--out", str(run), "--json",
         ],
         stdout=subprocess.PIPE,

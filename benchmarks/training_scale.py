@@ -2,7 +2,7 @@
 
     python -m benchmarks.training_scale --data ML-1M [--millions 1 3 10] [--work FOLDER]
 
-MovieLens-1M is expanded (`training.data.fractal`) to 7,000, 21,000 and 70,000 users of the same
+MovieLens-1M is expanded (`training/data/fractal.py`) to 7,000, 21,000 and 70,000 users of the same
 10,000 items, so that all sets are equally dense and only the number of users differs. Each is
 learned by `hashrec train --split none`, choice of teacher and settings included, in a process of
 its own. The limits are those of 10 million on two cores: 45 minutes and 8 GB. The last column says
@@ -19,9 +19,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from training.data.fractal import expand
-from training.data.reading import read_interactions
-from training.data.writing import write_parquet
+from hashrec.training.data.fractal import expand
+from hashrec.training.data.reading import read_interactions
+from hashrec.training.data.writing import write_parquet
 
 N_ITEMS = 10_000
 USERS_A_MILLION = 7_000
@@ -45,7 +45,7 @@ def train(data: Path, run: Path) -> dict[str, Any]:
     if not report.is_file():
         subprocess.run(
             [
-                sys.executable, "-m", "index.cli", "train", "--data", str(data),
+                sys.executable, "-m", "hashrec", "train", "--data", str(data),
                 "--split", "none", "--seed", "0", "--out", str(run), "--quiet",
             ],
             check=True,

@@ -23,10 +23,10 @@ import httpx
 import numpy as np
 
 from benchmarks.http import free_port, start
-from index.comparison import compare, sample_users
-from index.recommender import Recommender
-from index.store import Store
-from service.keys import new_key
+from hashrec.index.artifacts.store import Store
+from hashrec.index.ranking.comparison import compare, sample_users
+from hashrec.index.ranking.recommender import Recommender
+from hashrec.service.access.keys import new_key
 
 KEY, ENTRY = new_key("benchmark", "admin")
 WORKERS = 2
@@ -37,7 +37,15 @@ SHARE = 0.1
 def serve(store: Path, **environment: str) -> tuple[Any, str]:
     """Start a service with an admin key; return its process and its address."""
     port = free_port()
-    command = ("-m", "index.cli", "serve", "--store", str(store), "--port", str(port))
+    command = (
+        "-m",
+        "hashrec",
+        "serve",
+        "--store",
+        str(store),
+        "--port",
+        str(port),
+    )
     keys = {"HASHREC_KEYS__ENTRIES": ENTRY.entry(), "HASHREC_WORKERS": str(WORKERS)}
     process = start(*command, port=port, **{**keys, **environment})
     return process, f"http://127.0.0.1:{port}"

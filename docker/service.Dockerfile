@@ -12,8 +12,10 @@ RUN --mount=type=cache,target=/root/.cache/pip \
         --quiet --only-binary :all: --require-hashes -r requirements/serving.txt
 # Code comes last, so that a change of it reuses the layers above.
 COPY pyproject.toml README.md LICENSE ./
-COPY index/ index/
-COPY service/ service/
+# In the checkout src/hashrec has links to these folders; here are the folders themselves.
+COPY src/hashrec/*.py src/hashrec/py.typed src/hashrec/
+COPY index/ src/hashrec/index/
+COPY service/ src/hashrec/service/
 RUN --mount=type=cache,target=/root/.cache/pip \
     pip --disable-pip-version-check --python /opt/hashrec/bin/python install --quiet --no-deps .
 

@@ -23,8 +23,10 @@ RUN --mount=type=bind,source=docker/wheels,target=/wheels \
  && rm -r /opt/hashrec/lib/python3*/site-packages/torch/test \
           /opt/hashrec/lib/python3*/site-packages/torch/include
 COPY pyproject.toml README.md LICENSE ./
-COPY index/ index/
-COPY training/ training/
+# In the checkout src/hashrec has links to these folders; here are the folders themselves.
+COPY src/hashrec/*.py src/hashrec/py.typed src/hashrec/
+COPY index/ src/hashrec/index/
+COPY training/ src/hashrec/training/
 RUN --mount=type=cache,target=/root/.cache/pip \
     pip --disable-pip-version-check --python /opt/hashrec/bin/python install --quiet --no-deps .
 

@@ -17,29 +17,29 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from index.errors import MissingLibraryError
-from index.store import Store
-from service import logs
-from service.access import GUARDED, OPEN_ROUTERS, Access, Gate
-from service.body_limit import BodyLimit
-from service.cached_recommender import CachedRecommender
-from service.caches import LocalCache, RedisCache
-from service.compression import Compression
-from service.dependencies import Services, State
-from service.error_handlers import add_error_handlers
-from service.event_log import EventLog
-from service.experiment import Experiment
-from service.fast_path import FastPath
-from service.live_model import LiveModel
-from service.live_state import LiveState
-from service.methods import ROUTED, Methods
-from service.observability import Draining, Metrics, RequestObserver
-from service.routes import ROUTERS
-from service.settings import CorsSettings, Settings, multiprocess_metrics_folder
-from service.spans import Spans, no_span
+from hashrec.index.artifacts.store import Store
+from hashrec.index.errors import MissingLibraryError
+from hashrec.service.access.gate import GUARDED, OPEN_ROUTERS, Access, Gate
+from hashrec.service.answers.cached_recommender import CachedRecommender
+from hashrec.service.answers.caches import LocalCache, RedisCache
+from hashrec.service.http.body_limit import BodyLimit
+from hashrec.service.http.compression import Compression
+from hashrec.service.http.methods import ROUTED, Methods
+from hashrec.service.http.problems import add_error_handlers
+from hashrec.service.live.event_log import EventLog
+from hashrec.service.live.journal_state import LiveState
+from hashrec.service.routes import ROUTERS
+from hashrec.service.routes.dependencies import Services, State
+from hashrec.service.routes.fast_path import FastPath
+from hashrec.service.settings import CorsSettings, Settings, multiprocess_metrics_folder
+from hashrec.service.telemetry import logs
+from hashrec.service.telemetry.observability import Draining, Metrics, RequestObserver
+from hashrec.service.telemetry.spans import Spans, no_span
+from hashrec.service.versions.experiment import Experiment
+from hashrec.service.versions.served_model import LiveModel
 
 if TYPE_CHECKING:
-    from service.tracing import Tracing
+    from hashrec.service.telemetry.tracing import Tracing
 
 MAX_BODY_BYTES = 1_048_576
 MAX_STREAMED_BYTES = 67_108_864  # they pass through, and are not held
@@ -165,7 +165,7 @@ def tracing_of(settings: Settings) -> Tracing | None:
     if settings.otel.endpoint is None:
         return None
     try:
-        from service.tracing import Tracing  # noqa: PLC0415
+        from hashrec.service.telemetry.tracing import Tracing  # noqa: PLC0415
     except ModuleNotFoundError as error:
         if not (error.name or "").startswith("opentelemetry"):
             raise

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from index.cli_options import JsonOption, print_json, say
+from hashrec.index.commands.options import JsonOption, print_json, say
 
 app = typer.Typer()
 keys = typer.Typer(help="API keys of the service.", no_args_is_help=True)
@@ -31,13 +31,13 @@ def serve(
     Every setting can come from the environment too, HASHREC_PORT for example; an option here comes
     before it.
     """
-    from service.settings import Settings  # noqa: PLC0415
+    from hashrec.service.settings import Settings  # noqa: PLC0415
 
     flags: dict[str, Any] = {"store": store, "host": host, "port": port, "workers": workers}
     flags["redis"] = None if redis is None else {"url": redis}
     settings = Settings.load(**{name: value for name, value in flags.items() if value is not None})
 
-    from service.server import serve as run  # noqa: PLC0415  the web stack takes half a second
+    from hashrec.service.server import serve as run  # noqa: PLC0415  the web stack takes half a second
 
     run(settings)
 
@@ -60,10 +60,10 @@ def doctor(
     Settings come from the options, then the environment, as for `hashrec serve`: run it where the
     service runs.
     """
-    from service.doctor import examine  # noqa: PLC0415
-    from service.doctor.finding import Deployment  # noqa: PLC0415
-    from service.doctor.report import as_document, print_report, settings_in_force  # noqa: PLC0415
-    from service.settings import Settings  # noqa: PLC0415
+    from hashrec.service.doctor import examine  # noqa: PLC0415
+    from hashrec.service.doctor.finding import Deployment  # noqa: PLC0415
+    from hashrec.service.doctor.report import as_document, print_report, settings_in_force  # noqa: PLC0415
+    from hashrec.service.settings import Settings  # noqa: PLC0415
 
     flags: dict[str, Any] = {} if store is None else {"store": store}
     if redis is not None:
@@ -99,8 +99,8 @@ def bench(
     """
     from dataclasses import asdict  # noqa: PLC0415
 
-    from index.user_files import read_user_ids  # noqa: PLC0415
-    from service.load import load  # noqa: PLC0415
+    from hashrec.index.files.user_files import read_user_ids  # noqa: PLC0415
+    from hashrec.service.load import load  # noqa: PLC0415
 
     user_ids = [str(number) for number in range(1, 1001)] if users is None else read_user_ids(users)
     report = load(url, target, user_ids, connections=connections, seconds=seconds)
@@ -123,7 +123,7 @@ def new(
     as_json: JsonOption = False,
 ) -> None:
     """Make an API key: shown once, on stderr. Its line for the file of keys goes to stdout."""
-    from service.keys import new_key  # noqa: PLC0415
+    from hashrec.service.access.keys import new_key  # noqa: PLC0415
 
     key, kept = new_key(name, scope)
     if as_json:

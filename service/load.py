@@ -11,16 +11,10 @@ from urllib.parse import quote, urlsplit
 
 import numpy as np
 
-from index.errors import ConfigError, HashrecError
+from hashrec.index.errors import ConfigError
+from hashrec.service.errors import ServiceAwayError
 
 WARM_UP_REQUESTS = 50
-
-
-class ServiceAwayError(HashrecError):
-    """Nothing answers where a service should be."""
-
-    def __init__(self, url: str, reason: str) -> None:
-        super().__init__(f"{url}: {reason}; start `hashrec serve`, or mend the address")
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,12 +17,12 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.supervisors import Multiprocess
 
-from index.errors import ArtifactError, ConfigError
-from service import logs
-from service.app import create_app, tracing_of
-from service.connections import BoundedProtocol
-from service.keys import Keyring
-from service.settings import METRICS_FOLDER, Settings
+from hashrec.index.errors import ArtifactError, ConfigError
+from hashrec.service.access.keys import Keyring
+from hashrec.service.app import create_app, tracing_of
+from hashrec.service.http.connections import BoundedProtocol
+from hashrec.service.settings import METRICS_FOLDER, Settings
+from hashrec.service.telemetry import logs
 
 BACKLOG = 2048
 GRACE_S = 8  # then requests that have not ended are cut: container engines kill after 10

@@ -31,8 +31,8 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from index.errors import ConfigError, shorten
-from index.journal import JOURNALS
+from hashrec.index.errors import ConfigError, shorten
+from hashrec.index.live.journal import JOURNALS
 
 PREFIX = "HASHREC_"
 # Variables with the prefix that other commands read.

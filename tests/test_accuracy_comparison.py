@@ -11,8 +11,8 @@ import pytest
 from benchmarks.accuracy import collect
 from benchmarks.accuracy_jobs import Job, difference, finished, invent, jobs
 from benchmarks.accuracy_tables import compare, markdown, summary
-from index.errors import DataError
-from training.reproduction.summary import write_into
+from hashrec.index.errors import DataError
+from hashrec.training.reproduction.summary import write_into
 
 DENSE = "synthetic-dense"
 

@@ -14,7 +14,7 @@ import pytest
 from tests.index.small_models import model_of, write
 from tests.training.small_jobs import quick_toml, small_interactions, write_csv
 
-HASHREC = (sys.executable, "-m", "index.cli")
+HASHREC = (sys.executable, "-m", "hashrec")
 
 
 def hashrec(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -71,7 +71,7 @@ def test_publish_says_that_a_model_to_compare_is_no_model_to_serve(
 
 
 def test_every_option_of_a_job_sets_something() -> None:
-    from training.cli import SETTING_OF_OPTION, retrain, train
+    from hashrec.training.commands.jobs import SETTING_OF_OPTION, retrain, train
 
     others = {"out", "store", "config", "preset", "columns", "as_json", "quiet", "max_drop", "once"}
     others.add("fresh")
@@ -258,11 +258,11 @@ def test_progress_is_on_stderr_and_plain_where_colour_is_unwanted(
 
 def test_light_commands_never_import_torch(place: Workplace) -> None:
     program = (
-        "import sys; from index.cli import main\n"
+        "import sys; from hashrec.index.commands.app import main\n"
         f"sys.argv = ['hashrec', 'recommend', '1', '--store', {str(place.store)!r}]\n"
         "try: main()\n"
         "except SystemExit: pass\n"
-        "assert 'index.recommender' in sys.modules\n"
+        "assert 'hashrec.index.ranking.recommender' in sys.modules\n"
         "heavy = {'torch', 'polars', 'fastapi', 'uvicorn'} & set(sys.modules)\n"
         "sys.exit(f'imported {heavy}' if heavy else 0)\n"
     )

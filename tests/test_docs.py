@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from typer.main import get_command
 
-from index.cli import app, mount_commands
-from service.settings import Settings, settings_by_variable
+from hashrec.index.commands.app import app, mount_commands
+from hashrec.service.settings import Settings, settings_by_variable
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("docker/*.md")])
@@ -63,7 +63,10 @@ def test_every_file_that_is_named_exists(page: Path) -> None:
 
 def test_help_names_every_command() -> None:
     shown = subprocess.run(
-        [sys.executable, "-m", "index.cli", "--help"], capture_output=True, text=True, check=True
+        [sys.executable, "-m", "hashrec", "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
     ).stdout
     for name in ("quickstart", "data", "train", "evaluate", "publish", "serve", "retrain"):
         assert re.search(rf"^ *[│ ]*{name} ", shown, re.MULTILINE), shown

@@ -14,23 +14,23 @@ import httpx
 import numpy as np
 import pytest
 
-from index.artifact import Artifact
-from index.bulk import rank_users
-from index.ranking import most_popular
-from index.recommender import Recommender
-from index.seen import SeenItems
-from index.store import Store
+from hashrec.index.arrays.seen import SeenItems
+from hashrec.index.artifacts.artifact import Artifact
+from hashrec.index.artifacts.store import Store
+from hashrec.index.ranking.bulk import rank_users
+from hashrec.index.ranking.nearest import most_popular
+from hashrec.index.ranking.recommender import Recommender
+from hashrec.training.data.splits import hold_out_users
+from hashrec.training.jobs.config import load_config
+from hashrec.training.jobs.job import fit, load_held_out, read, train, write
+from hashrec.training.jobs.recipe import Recipe
+from hashrec.training.jobs.report import Stopwatch
+from hashrec.training.judging.evaluation import evaluate_histories
+from hashrec.training.judging.metrics import user_metrics
+from hashrec.training.progress import QuietProgress
 from tests.ports import free_port
 from tests.test_readme import wait_for
 from tests.training.small_jobs import quick_config
-from training.config import load_config
-from training.data.splits import hold_out_users
-from training.evaluation import evaluate_histories
-from training.job import fit, load_held_out, read, train, write
-from training.metrics import user_metrics
-from training.progress import QuietProgress
-from training.recipe import Recipe
-from training.report import Stopwatch
 
 K = 100
 
@@ -39,7 +39,16 @@ K = 100
 def serving(store: Path) -> Iterator[httpx.Client]:
     """Serve a store in a process of its own; gives a client of it."""
     url = f"http://127.0.0.1:{(port := free_port())}"
-    command = [sys.executable, "-m", "index.cli", "serve", "--store", store, "--port", str(port)]
+    command = [
+        sys.executable,
+        "-m",
+        "hashrec",
+        "serve",
+        "--store",
+        store,
+        "--port",
+        str(port),
+    ]
     with subprocess.Popen(command, text=True) as server, httpx.Client(base_url=url) as client:
         try:
             wait_for(f"{url}/readyz", server)

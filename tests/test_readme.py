@@ -22,7 +22,7 @@ from tests.training.small_jobs import small_interactions, write_csv
 pytestmark = pytest.mark.timeout(400)  # they train; a busy machine takes its time
 
 README = Path(__file__).resolve().parents[1] / "README.md"
-HASHREC = [sys.executable, "-m", "index.cli"]
+HASHREC = [sys.executable, "-m", "hashrec"]
 
 
 def commands(section: str) -> list[list[str]]:

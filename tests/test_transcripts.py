@@ -17,9 +17,9 @@ from urllib.request import urlopen
 
 import pytest
 
+from hashrec.training.data.synthetic import synthetic_catalogue
 from tests.ports import free_port
 from tests.training.small_jobs import write_csv
-from training.data.synthetic import synthetic_catalogue
 
 pytestmark = pytest.mark.timeout(400)  # they train; a busy machine takes its time
 
@@ -54,7 +54,7 @@ class Terminal:
         self.names: dict[str, str] = {}  # of versions and items: shown -> here
         programs = folder / "bin"
         programs.mkdir()
-        for name, command in (("hashrec", "-m index.cli"), ("python", "")):
+        for name, command in (("hashrec", "-m hashrec"), ("python", "")):
             (programs / name).write_text(f'#!/bin/sh\nexec {sys.executable} {command} "$@"\n')
             (programs / name).chmod(0o755)
         self.environment = os.environ | {

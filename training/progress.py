@@ -18,7 +18,7 @@ from rich.progress import (
 )
 from rich.progress import Progress as Bars
 
-from index.progress import RateColumn
+from hashrec.index.commands.progress import RateColumn
 
 if TYPE_CHECKING:
     from torch import Tensor

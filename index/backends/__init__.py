@@ -1,9 +1,9 @@
 """Hamming indexes behind one protocol. A new one is a file here and a line in `INDEX_TYPES`."""
 
-from index.backends.faiss_flat import FaissFlat
-from index.backends.faiss_ivf import FaissIvf
-from index.backends.hamming_index import NO_DISTANCE, NO_ROW, HammingIndex, Neighbors
-from index.backends.numpy_exact import NumpyExact
+from hashrec.index.backends.faiss_flat import FaissFlat
+from hashrec.index.backends.faiss_ivf import FaissIvf
+from hashrec.index.backends.hamming_index import NO_DISTANCE, NO_ROW, HammingIndex, Neighbors
+from hashrec.index.backends.numpy_exact import NumpyExact
 
 INDEX_TYPES: dict[str, type[HammingIndex]] = {
     "flat": FaissFlat,

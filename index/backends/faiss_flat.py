@@ -7,9 +7,9 @@ from typing import ClassVar, Self
 
 import faiss
 
-from index.backends.faiss_file import check_flat_file
-from index.backends.faiss_index import FaissIndex, padded_bytes
-from index.codes import BinaryCodes
+from hashrec.index.arrays.codes import BinaryCodes
+from hashrec.index.backends.faiss_file import check_flat_file
+from hashrec.index.backends.faiss_index import FaissIndex, padded_bytes
 
 
 class FaissFlat(FaissIndex):

@@ -9,9 +9,9 @@ from typing import Any, ClassVar, Self
 import faiss
 import numpy as np
 
-from index.backends.hamming_index import Neighbors
-from index.codes import BinaryCodes
-from index.errors import ArtifactCorruptError, CodeWidthError
+from hashrec.index.arrays.codes import BinaryCodes
+from hashrec.index.backends.hamming_index import Neighbors
+from hashrec.index.errors import ArtifactCorruptError, CodeWidthError
 
 # FAISS has unrolled Hamming kernels for these code sizes only; any other width runs a byte loop,
 # two to three times slower. Zero bytes at the end change no distance, so codes are padded.

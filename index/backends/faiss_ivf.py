@@ -9,10 +9,10 @@ from typing import ClassVar, Self
 import faiss
 import numpy as np
 
-from index.backends.faiss_file import check_ivf_file
-from index.backends.faiss_index import FaissIndex, by_distance_then_row, padded_bytes
-from index.backends.hamming_index import NO_DISTANCE, NO_ROW, Neighbors
-from index.codes import BinaryCodes
+from hashrec.index.arrays.codes import BinaryCodes
+from hashrec.index.backends.faiss_file import check_ivf_file
+from hashrec.index.backends.faiss_index import FaissIndex, by_distance_then_row, padded_bytes
+from hashrec.index.backends.hamming_index import NO_DISTANCE, NO_ROW, Neighbors
 
 PROBES = 16  # lists searched per query; about .99 recall at a million items
 TRAINING_CODES_PER_LIST = 64  # k-means gains nothing visible from more

@@ -9,7 +9,7 @@ from typing import ClassVar, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from index.codes import BinaryCodes
+from hashrec.index.arrays.codes import BinaryCodes
 
 NO_ROW = -1
 NO_DISTANCE = 2**31 - 1

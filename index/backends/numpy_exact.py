@@ -7,10 +7,10 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from index.backends.hamming_index import NO_DISTANCE, NO_ROW, Neighbors
-from index.codes import BinaryCodes
-from index.errors import ArtifactCorruptError, CodeWidthError, ConfigError
-from index.npy import map_array
+from hashrec.index.arrays.codes import BinaryCodes
+from hashrec.index.arrays.npy import map_array
+from hashrec.index.backends.hamming_index import NO_DISTANCE, NO_ROW, Neighbors
+from hashrec.index.errors import ArtifactCorruptError, CodeWidthError, ConfigError
 
 
 class NumpyExact:

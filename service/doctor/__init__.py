@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from service.doctor.finding import Deployment, Finding
-from service.doctor.journal_check import check_journal
-from service.doctor.keys_check import check_keys
-from service.doctor.machine_check import check_libraries, check_memory, check_processes
-from service.doctor.network_check import check_service
-from service.doctor.redis_check import check_redis
-from service.doctor.store_check import check_store
-from service.doctor.tracing_check import check_tracing
+from hashrec.service.doctor.finding import Deployment, Finding
+from hashrec.service.doctor.journal_check import check_journal
+from hashrec.service.doctor.keys_check import check_keys
+from hashrec.service.doctor.machine_check import check_libraries, check_memory, check_processes
+from hashrec.service.doctor.network_check import check_service
+from hashrec.service.doctor.redis_check import check_redis
+from hashrec.service.doctor.store_check import check_store
+from hashrec.service.doctor.tracing_check import check_tracing
 
 Check = Callable[[Deployment], Iterator[Finding]]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit, urlunsplit
 
-from service.settings import Settings
+from hashrec.service.settings import Settings
 
 Status = Literal["ok", "warning", "problem"]
 HIDDEN = "***"

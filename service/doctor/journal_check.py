@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-from index.errors import ArtifactError, JournalError
-from index.journal import Event, SqliteJournal, journal_beside
-from service.doctor.finding import Deployment, Finding, size
-from service.doctor.store_check import served_manifest
+from hashrec.index.errors import ArtifactError, JournalError
+from hashrec.index.live.journal import Event, SqliteJournal, journal_beside
+from hashrec.service.doctor.finding import Deployment, Finding, size
+from hashrec.service.doctor.store_check import served_manifest
 
 CHECK = "journal"
 MANY_EVENTS = 1_000_000  # that no model has learned from, which every worker holds in memory

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from index.errors import ConfigError
-from service.doctor.finding import Deployment, Finding
-from service.keys import Keyring
+from hashrec.index.errors import ConfigError
+from hashrec.service.access.keys import Keyring
+from hashrec.service.doctor.finding import Deployment, Finding
 
 CHECK = "keys"
 LOCAL = ("127.0.0.1", "::1", "localhost")

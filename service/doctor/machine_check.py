@@ -12,9 +12,9 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
-from index.errors import ArtifactError
-from service.doctor.finding import Deployment, Finding, size
-from service.doctor.store_check import artifact_bytes, served_manifest
+from hashrec.index.errors import ArtifactError
+from hashrec.service.doctor.finding import Deployment, Finding, size
+from hashrec.service.doctor.store_check import artifact_bytes, served_manifest
 
 # A worker's own memory beside the maps of a model that all share: interpreter, libraries, and what
 # they set up. Measured: 85 to 110 MB.

@@ -10,10 +10,10 @@ from typing import Any, cast
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
-from index.errors import ArtifactError, ConfigError
-from index.store import Store
-from service.doctor.finding import Deployment, Finding, without_password
-from service.server import listen
+from hashrec.index.artifacts.store import Store
+from hashrec.index.errors import ArtifactError, ConfigError
+from hashrec.service.doctor.finding import Deployment, Finding, without_password
+from hashrec.service.server import listen
 
 CHECK = "service"
 TIMEOUT_S = 5.0

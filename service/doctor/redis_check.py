@@ -10,7 +10,7 @@ from typing import Any
 from redis import Redis
 from redis.exceptions import RedisError
 
-from service.doctor.finding import Deployment, Finding, size, without_password
+from hashrec.service.doctor.finding import Deployment, Finding, size, without_password
 
 CHECK = "redis"
 TIMEOUT_S = 3.0

@@ -9,9 +9,9 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from index.cli_options import print_table
-from service.doctor.finding import HIDDEN, Finding, without_password
-from service.settings import Origin, Settings, environment_key, leaves, origin_of
+from hashrec.index.commands.options import print_table
+from hashrec.service.doctor.finding import HIDDEN, Finding, without_password
+from hashrec.service.settings import Origin, Settings, environment_key, leaves, origin_of
 
 KEYS = ("keys", "entries")  # digests, but nobody's business
 SIGNS = {"ok": "ok", "warning": "WARNING", "problem": "PROBLEM"}

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from index.errors import ArtifactError, NoArtifactError
-from index.manifest import Manifest
-from index.store import Store
-from service.doctor.finding import Deployment, Finding, size
+from hashrec.index.artifacts.manifest import Manifest
+from hashrec.index.artifacts.store import Store
+from hashrec.index.errors import ArtifactError, NoArtifactError
+from hashrec.service.doctor.finding import Deployment, Finding, size
 
 CHECK = "store"
 LOW_SHARE = 0.05  # of a disk that is free

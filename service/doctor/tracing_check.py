@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from index.errors import MissingLibraryError, shorten
-from service.app import tracing_of
-from service.doctor.finding import Deployment, Finding
+from hashrec.index.errors import MissingLibraryError, shorten
+from hashrec.service.app import tracing_of
+from hashrec.service.doctor.finding import Deployment, Finding
 
 CHECK = "tracing"
 TIMEOUT_S = 3.0

@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from service.routes import (
+from hashrec.service.routes import (
     catalogue,
     docs,
     events,

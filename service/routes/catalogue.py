@@ -14,16 +14,18 @@ import orjson
 from fastapi import APIRouter, Depends, Path, Query
 from starlette.responses import Response
 
-from index.catalogue import ItemPlace, item_now, items_from
-from index.catalogue_state import ItemNow
-from index.errors import UnknownItemError
-from index.journal import ItemChange
-from index.model import Model
-from index.model_overlay import CatalogueView, OverlayView, categories_of
-from index.seen import contained
-from service import replies
-from service.access import require_admin
-from service.catalogue_schemas import (
+from hashrec.index.arrays.seen import contained
+from hashrec.index.errors import UnknownItemError
+from hashrec.index.live.catalogue import ItemPlace, item_now, items_from
+from hashrec.index.live.catalogue_state import ItemNow
+from hashrec.index.live.journal import ItemChange
+from hashrec.index.live.model_overlay import CatalogueView, OverlayView, categories_of
+from hashrec.index.model.model import Model
+from hashrec.service.access.gate import require_admin
+from hashrec.service.answers import replies
+from hashrec.service.errors import InvalidCursorError, StaleCursorError
+from hashrec.service.http.problems import documented
+from hashrec.service.routes.catalogue_schemas import (
     OWN_CATEGORIES,
     CatalogueItem,
     CatalogueQuery,
@@ -31,10 +33,12 @@ from service.catalogue_schemas import (
     ItemsReply,
     UserReply,
 )
-from service.cursor import InvalidCursorError, StaleCursorError
-from service.dependencies import Services, ServicesDependency, refuse_repeated_options
-from service.error_handlers import documented
-from service.schemas import ExternalId
+from hashrec.service.routes.dependencies import (
+    Services,
+    ServicesDependency,
+    refuse_repeated_options,
+)
+from hashrec.service.routes.schemas import ExternalId
 
 router = APIRouter(tags=["catalogue"], dependencies=[Depends(refuse_repeated_options)])
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from fastapi import APIRouter, Request
 from starlette.responses import FileResponse, JSONResponse, Response
 
-PAGE = Path(__file__).parent.with_name("docs.html")
+PAGE = Path(__file__).with_name("docs.html")
 
 router = APIRouter(include_in_schema=False)
 

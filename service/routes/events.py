@@ -14,11 +14,16 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
-from index.journal import Event
-from service.body_limit import is_ndjson
-from service.dependencies import Services, ServicesDependency, refuse_repeated_options
-from service.error_handlers import documented
-from service.event_bodies import (
+from hashrec.index.live.journal import Event
+from hashrec.service.errors import EventsUnavailableError
+from hashrec.service.http.body_limit import is_ndjson
+from hashrec.service.http.problems import documented
+from hashrec.service.routes.dependencies import (
+    Services,
+    ServicesDependency,
+    refuse_repeated_options,
+)
+from hashrec.service.routes.event_bodies import (
     MAX_LINE_BYTES,
     EventBody,
     EventsReply,
@@ -26,7 +31,6 @@ from service.event_bodies import (
     event_of_line,
     lines,
 )
-from service.event_log import EventsUnavailableError
 
 AT_ONCE = 500  # events made between two turns of the event loop, about 5 ms
 MAX_LISTED = 1000  # rejected events that a reply names

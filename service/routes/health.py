@@ -7,11 +7,11 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from starlette.responses import JSONResponse, Response
 
-from service.caches import RedisCache
-from service.dependencies import Services, ServicesDependency
-from service.error_handlers import documented, problem_of, problem_response
-from service.live_model import NotReadyError
-from service.schemas import HealthReply
+from hashrec.service.answers.caches import RedisCache
+from hashrec.service.errors import NotReadyError
+from hashrec.service.http.problems import documented, problem_of, problem_response
+from hashrec.service.routes.dependencies import Services, ServicesDependency
+from hashrec.service.routes.schemas import HealthReply
 
 router = APIRouter(tags=["operation"])
 

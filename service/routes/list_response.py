@@ -7,11 +7,11 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from service import replies
-from service.answer import Answer
-from service.dependencies import Services
-from service.error_handlers import documented
-from service.schemas import ListReply, SimilarUsersReply
+from hashrec.service.answers import replies
+from hashrec.service.answers.answer import Answer
+from hashrec.service.http.problems import documented
+from hashrec.service.routes.dependencies import Services
+from hashrec.service.routes.schemas import ListReply, SimilarUsersReply
 
 
 class ListResponse(Response):

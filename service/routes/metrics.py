@@ -8,7 +8,7 @@ from fastapi import APIRouter
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 from starlette.responses import PlainTextResponse, Response
 
-from service.dependencies import ServicesDependency
+from hashrec.service.routes.dependencies import ServicesDependency
 
 router = APIRouter(tags=["operation"])
 

@@ -11,23 +11,27 @@ from fastapi import APIRouter, Depends, Path
 from pydantic import BaseModel
 from starlette.responses import Response
 
-from index.comparison import compare, sample_users
-from index.errors import (
+from hashrec.index.errors import (
     ArtifactCorruptError,
     NoArtifactError,
     StoreWriteError,
 )
-from index.recommender import Recommender
-from service.access import require_admin
-from service.dependencies import Services, ServicesDependency, refuse_repeated_options
-from service.error_handlers import documented
-from service.live_model import (
+from hashrec.index.ranking.comparison import compare, sample_users
+from hashrec.index.ranking.recommender import Recommender
+from hashrec.service.access.gate import require_admin
+from hashrec.service.errors import (
     ComparisonBusyError,
     NotReadyError,
     StoreNotWritableError,
     VersionDamagedError,
 )
-from service.version_schemas import (
+from hashrec.service.http.problems import documented
+from hashrec.service.routes.dependencies import (
+    Services,
+    ServicesDependency,
+    refuse_repeated_options,
+)
+from hashrec.service.routes.version_schemas import (
     CompareReply,
     CompareRequest,
     ModelsReply,

@@ -8,13 +8,13 @@ import orjson
 from fastapi import APIRouter, Depends, Path, Query, Request
 from starlette.responses import Response
 
-from index.errors import ConfigError, HashrecError
-from index.ids import require_id
-from service.answer import Answer
-from service.dependencies import ServicesDependency, refuse_repeated_options
-from service.error_handlers import documented, problem_of
-from service.routes.list_response import ListResponse, list_responses
-from service.schemas import (
+from hashrec.index.arrays.ids import require_id
+from hashrec.index.errors import ConfigError, HashrecError
+from hashrec.service.answers.answer import Answer
+from hashrec.service.http.problems import documented, problem_of
+from hashrec.service.routes.dependencies import ServicesDependency, refuse_repeated_options
+from hashrec.service.routes.list_response import ListResponse, list_responses
+from hashrec.service.routes.schemas import (
     BatchReply,
     BatchRequest,
     ExternalId,

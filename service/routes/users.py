@@ -7,9 +7,9 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path, Query, Request
 from starlette.responses import Response
 
-from service.dependencies import ServicesDependency, refuse_repeated_options
-from service.routes.list_response import ListResponse, list_responses
-from service.schemas import ExternalId, SimilarUsersQuery, SimilarUsersReply
+from hashrec.service.routes.dependencies import ServicesDependency, refuse_repeated_options
+from hashrec.service.routes.list_response import ListResponse, list_responses
+from hashrec.service.routes.schemas import ExternalId, SimilarUsersQuery, SimilarUsersReply
 
 router = APIRouter(tags=["users"], dependencies=[Depends(refuse_repeated_options)])
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from index.errors import ConfigError
-from service.caches import CACHES, Cache, RedisCache
-from service.settings import Settings
+from hashrec.index.errors import ConfigError
+from hashrec.service.answers.caches import CACHES, Cache, RedisCache
+from hashrec.service.settings import Settings
 from tests.service.serving import RedisServer
 
 Test = Callable[[Cache], Awaitable[Any]]

@@ -12,11 +12,11 @@ import httpx
 import jsonschema_rs
 import pytest
 
-from index.ids import IdMap
-from index.store import Store
-from service.app import create_app
-from service.keys import new_key
-from service.settings import Settings
+from hashrec.index.arrays.ids import IdMap
+from hashrec.index.artifacts.store import Store
+from hashrec.service.access.keys import new_key
+from hashrec.service.app import create_app
+from hashrec.service.settings import Settings
 from tests.index.small_models import model_of, write
 from tests.service.serving import serving, settings
 

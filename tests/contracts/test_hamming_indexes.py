@@ -10,10 +10,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from index.backends import INDEX_TYPES, NO_DISTANCE, NO_ROW, HammingIndex, Neighbors, NumpyExact
-from index.backends.faiss_index import FAST_CODE_BYTES, by_distance_then_row, padded_bytes
-from index.codes import BinaryCodes
-from index.errors import ArtifactCorruptError, CodeWidthError
+from hashrec.index.arrays.codes import BinaryCodes
+from hashrec.index.backends import (
+    INDEX_TYPES,
+    NO_DISTANCE,
+    NO_ROW,
+    HammingIndex,
+    Neighbors,
+    NumpyExact,
+)
+from hashrec.index.backends.faiss_index import FAST_CODE_BYTES, by_distance_then_row, padded_bytes
+from hashrec.index.errors import ArtifactCorruptError, CodeWidthError
 
 EXACT = sorted(INDEX_TYPES.keys() - {"ivf"})
 same_fixture = settings(

@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-from index.errors import ConfigError, EmptyDataError
-from index.seen import RowLists
+from hashrec.index.arrays.seen import RowLists
+from hashrec.index.errors import ConfigError, EmptyDataError
+from hashrec.training.data.interactions import Interactions
+from hashrec.training.data.synthetic import synthetic_catalogue
+from hashrec.training.models import HASH_MODELS
+from hashrec.training.numerics.device import resolve_device
+from hashrec.training.numerics.embeddings import Embeddings
+from hashrec.training.progress import QuietProgress
 from tests.training.pairs import interactions_of
-from training.data.interactions import Interactions
-from training.data.synthetic import synthetic_catalogue
-from training.device import resolve_device
-from training.embeddings import Embeddings
-from training.models import HASH_MODELS
-from training.progress import QuietProgress
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

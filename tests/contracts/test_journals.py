@@ -12,14 +12,14 @@ from typing import Any
 
 import pytest
 
-from index.errors import ConfigError
-from index.journal import JOURNALS, Event, ItemChange, Journal, open_journal
+from hashrec.index.errors import ConfigError
+from hashrec.index.live.journal import JOURNALS, Event, ItemChange, Journal, open_journal
 from tests.service.serving import RedisServer, wait_until
 
 # Appends one event after another, and says so when each append has returned.
 WRITER = """
 import sys
-from index.journal import Event, open_journal
+from hashrec.index.live.journal import Event, open_journal
 journal = open_journal(sys.argv[1])
 for number in range(int(sys.argv[2]), 100_000):
     journal.append([Event("u", "i", "click", 1.0, f"e{number}")])
@@ -27,7 +27,7 @@ for number in range(int(sys.argv[2]), 100_000):
 """
 READER = """
 import sys
-from index.journal import open_journal
+from hashrec.index.live.journal import open_journal
 journal = open_journal(sys.argv[1])
 for line in sys.stdin:
     print(journal.position(), *(e.record.item_id for e in journal.read()), flush=True)

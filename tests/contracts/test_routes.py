@@ -8,10 +8,10 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
-from service.app import create_app
-from service.routes import ROUTERS
-from service.schemas import Problem
-from service.settings import Settings
+from hashrec.service.app import create_app
+from hashrec.service.routes import ROUTERS
+from hashrec.service.routes.schemas import Problem
+from hashrec.service.settings import Settings
 
 
 @pytest.fixture(scope="module")

@@ -8,19 +8,19 @@ import torch
 from scipy import sparse
 from scipy.stats import spearmanr
 
-from index.errors import ConfigError, EmptyDataError
+from hashrec.index.errors import ConfigError, EmptyDataError
+from hashrec.training.data.interactions import Interactions
+from hashrec.training.data.synthetic import synthetic_catalogue
+from hashrec.training.numerics.device import resolve_device
+from hashrec.training.numerics.factorization import factors_of
+from hashrec.training.numerics.scorer import FoldInScorer, LinearScorer
+from hashrec.training.progress import QuietProgress
+from hashrec.training.teachers import TEACHERS
+from hashrec.training.teachers.gcn_cf import GcnCf
+from hashrec.training.teachers.lightgcn import LightGcn
+from hashrec.training.teachers.popularity import Popularity
+from hashrec.training.teachers.spectralcf import SpectralCf
 from tests.training.pairs import interactions_of
-from training.data.interactions import Interactions
-from training.data.synthetic import synthetic_catalogue
-from training.device import resolve_device
-from training.factorization import factors_of
-from training.progress import QuietProgress
-from training.scorer import FoldInScorer, LinearScorer
-from training.teachers import TEACHERS
-from training.teachers.gcn_cf import GcnCf
-from training.teachers.lightgcn import LightGcn
-from training.teachers.popularity import Popularity
-from training.teachers.spectralcf import SpectralCf
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

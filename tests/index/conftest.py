@@ -8,7 +8,7 @@ import faiss
 import pytest
 from small_models import model_of, write
 
-from index.model import Model
+from hashrec.index.model.model import Model
 
 
 @pytest.fixture(autouse=True, scope="session")

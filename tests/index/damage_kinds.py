@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from index.backends import INDEX_TYPES
-from index.codes import BinaryCodes
+from hashrec.index.arrays.codes import BinaryCodes
+from hashrec.index.backends import INDEX_TYPES
 
 Damage = Callable[[Path], object]
 

@@ -7,16 +7,16 @@ from pathlib import Path
 
 import numpy as np
 
-from index.artifact import Artifact, write_artifact
-from index.backends import INDEX_TYPES
-from index.codes import BinaryCodes
-from index.encoder import Encoder, ItemEncoder, UserEncoder
-from index.ids import IdMap
-from index.items import ItemTable
-from index.manifest import DataInfo, Manifest, ModelInfo
-from index.model import Model
-from index.refiner import UserRefiner
-from index.seen import RowLists, SeenItems
+from hashrec.index.arrays.codes import BinaryCodes
+from hashrec.index.arrays.ids import IdMap
+from hashrec.index.arrays.seen import RowLists, SeenItems
+from hashrec.index.artifacts.artifact import Artifact, write_artifact
+from hashrec.index.artifacts.manifest import DataInfo, Manifest, ModelInfo
+from hashrec.index.backends import INDEX_TYPES
+from hashrec.index.model.encoder import Encoder, ItemEncoder, UserEncoder
+from hashrec.index.model.items import ItemTable
+from hashrec.index.model.model import Model
+from hashrec.index.model.refiner import UserRefiner
 
 CATEGORIES = ("Comedy", "Drama", "Séance")
 MORNING = datetime(2026, 11, 23, 6, 0, 0, tzinfo=UTC)

@@ -9,17 +9,17 @@ import numpy as np
 import pytest
 from small_models import encoder_of, model_of, write
 
-from index.artifact import Artifact, record_metrics
-from index.backends import INDEX_TYPES
-from index.codes import BinaryCodes
-from index.errors import ArtifactCorruptError, ConfigError, NoEncoderError
-from index.ids import IdMap
-from index.items import ItemTable
-from index.model import Model
-from index.npy import map_array
-from index.recommender import Recommender
-from index.seen import RowLists, SeenItems
-from index.strings import StringArray
+from hashrec.index.arrays.codes import BinaryCodes
+from hashrec.index.arrays.ids import IdMap
+from hashrec.index.arrays.npy import map_array
+from hashrec.index.arrays.seen import RowLists, SeenItems
+from hashrec.index.arrays.strings import StringArray
+from hashrec.index.artifacts.artifact import Artifact, record_metrics
+from hashrec.index.backends import INDEX_TYPES
+from hashrec.index.errors import ArtifactCorruptError, ConfigError, NoEncoderError
+from hashrec.index.model.items import ItemTable
+from hashrec.index.model.model import Model
+from hashrec.index.ranking.recommender import Recommender
 
 
 @pytest.mark.parametrize("index_type", sorted(INDEX_TYPES))

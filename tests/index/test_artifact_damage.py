@@ -19,9 +19,9 @@ from damage_kinds import SIGNED_DAMAGE, SIMPLE_DAMAGE
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from index.artifact import Artifact
-from index.errors import ArtifactCorruptError, HashrecError
-from index.recommender import Recommender
+from hashrec.index.artifacts.artifact import Artifact
+from hashrec.index.errors import ArtifactCorruptError, HashrecError
+from hashrec.index.ranking.recommender import Recommender
 
 
 @pytest.fixture
@@ -90,7 +90,9 @@ def test_a_file_that_may_not_be_read_is_refused(
     def refuse(path: Path, *arguments: object) -> None:
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr("index.artifact._sha256", refuse)  # root may read anything
+    monkeypatch.setattr(
+        "hashrec.index.artifacts.artifact._sha256", refuse
+    )  # root may read anything
     with pytest.raises(ArtifactCorruptError, match="cannot be read: Permission denied"):
         Artifact.open(copy)
 
@@ -104,8 +106,8 @@ def test_hostile_counts_cost_no_memory(copy: Path) -> None:
         sign_again(folder)
         folders.append(str(folder))
     script = (
-        "import sys, pathlib, resource; from index.artifact import Artifact\n"
-        "from index.errors import ArtifactCorruptError\n"
+        "import sys, pathlib, resource; from hashrec.index.artifacts.artifact import Artifact\n"
+        "from hashrec.index.errors import ArtifactCorruptError\n"
         "used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "for folder in sys.argv[1:]:\n"
         "    try: Artifact.open(pathlib.Path(folder))\n"

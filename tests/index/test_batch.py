@@ -17,16 +17,16 @@ import pytest
 from small_models import model_of, refiner_of, write
 from typer.testing import CliRunner
 
-from index.batch import USERS_AT_ONCE
-from index.catalogue_state import overlay_of
-from index.errors import DataError
-from index.files_cli import app
-from index.items import ItemTable
-from index.journal import Event, ItemChange, journal_beside, open_journal
-from index.model_overlay import ModelOverlay
-from index.recommender import Recommender
-from index.store import Store
-from index.user_files import read_user_ids
+from hashrec.index.artifacts.store import Store
+from hashrec.index.commands.files import app
+from hashrec.index.errors import DataError
+from hashrec.index.files.batch import USERS_AT_ONCE
+from hashrec.index.files.user_files import read_user_ids
+from hashrec.index.live.catalogue_state import overlay_of
+from hashrec.index.live.journal import Event, ItemChange, journal_beside, open_journal
+from hashrec.index.live.model_overlay import ModelOverlay
+from hashrec.index.model.items import ItemTable
+from hashrec.index.ranking.recommender import Recommender
 
 N_USERS = 2 * USERS_AT_ONCE + 7  # more than are ranked at once
 
@@ -154,7 +154,7 @@ def test_a_file_that_names_no_users_is_refused(tmp_path: Path, content: bytes, s
 ENDLESS = """
 import sys
 from pathlib import Path
-from index.tables import writing_table
+from hashrec.index.files.tables import writing_table
 with writing_table(Path(sys.argv[1]), {"user_id": "text", "rank": "int"}) as append:
     while True:
         append({"user_id": ["u"] * 10_000, "rank": [1] * 10_000})

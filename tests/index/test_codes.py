@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from index.codes import MAX_BITS, BinaryCodes
-from index.errors import CodeWidthError, ConfigError
+from hashrec.index.arrays.codes import MAX_BITS, BinaryCodes
+from hashrec.index.errors import CodeWidthError, ConfigError
 
 n_bits = st.sampled_from([8, 16, 24, 64, 72, 192])
 

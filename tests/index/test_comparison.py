@@ -11,12 +11,12 @@ import pytest
 from small_models import in_memory, model_of, write
 from typer.testing import CliRunner
 
-from index.cli import app
-from index.codes import BinaryCodes
-from index.comparison import Comparison, compare, kendall_tau, sample_users
-from index.errors import ConfigError
-from index.recommender import Recommender
-from index.store import Store
+from hashrec.index.arrays.codes import BinaryCodes
+from hashrec.index.artifacts.store import Store
+from hashrec.index.commands.app import app
+from hashrec.index.errors import ConfigError
+from hashrec.index.ranking.comparison import Comparison, compare, kendall_tau, sample_users
+from hashrec.index.ranking.recommender import Recommender
 
 
 def recommender(order: list[int]) -> Recommender:

@@ -7,8 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from index.codes import BinaryCodes
-from index.diversity import STEPS, continued, distances_between, diversified, n_candidates
+from hashrec.index.arrays.codes import BinaryCodes
+from hashrec.index.ranking.diversity import (
+    STEPS,
+    continued,
+    distances_between,
+    diversified,
+    n_candidates,
+)
 
 DIALS = [0.0, 0.05, 0.1, 0.2, 0.3, 0.45, 0.5, 0.6, 0.75, 0.9, 0.99, 1.0]
 

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_models import encoder_of, lists_of, model_of
 
-from index.codes import BinaryCodes
-from index.encoder import BIAS_UNIT, ItemEncoder, UserEncoder
-from index.errors import ConfigError
+from hashrec.index.arrays.codes import BinaryCodes
+from hashrec.index.errors import ConfigError
+from hashrec.index.model.encoder import BIAS_UNIT, ItemEncoder, UserEncoder
 
 
 def eight(*first: int) -> list[int]:
@@ -83,7 +83,7 @@ def test_more_histories_than_fit_in_a_block_are_coded_like_few(
     encoder = encoder_of(30, 16, 0)
     users = encoder.users.encode(model.seen)
     items = encoder.items.encode(users, lists_of([[0, 49], [3], [], [1, 2]]))
-    monkeypatch.setattr("index.encoder._BLOCK", 3)
+    monkeypatch.setattr("hashrec.index.model.encoder._BLOCK", 3)
     assert np.array_equal(encoder.users.encode(model.seen).packed, users.packed)
     again = encoder.items.encode(users, lists_of([[0, 49], [3], [], [1, 2]]))
     assert np.array_equal(again.packed, items.packed)
@@ -124,8 +124,9 @@ def test_a_map_that_diverged_is_refused(value: float) -> None:
 
 def test_coding_needs_neither_torch_nor_scipy() -> None:
     script = (
-        "import sys; import index.recommender; from index.encoder import Encoder\n"
-        "print({'torch', 'scipy', 'training', 'service'} & set(sys.modules))"
+        "import sys\n"
+        "import hashrec.index.ranking.recommender, hashrec.index.model.encoder\n"
+        "print({'torch', 'scipy', 'hashrec.training', 'hashrec.service'} & set(sys.modules))"
     )
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True

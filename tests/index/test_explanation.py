@@ -4,8 +4,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from index.codes import BinaryCodes
-from index.explanation import nearest_own
+from hashrec.index.arrays.codes import BinaryCodes
+from hashrec.index.ranking.explanation import nearest_own
 
 
 @settings(deadline=None, max_examples=60)

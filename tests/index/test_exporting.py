@@ -13,13 +13,13 @@ import pytest
 from small_models import model_of, write
 from typer.testing import CliRunner
 
-from index import durable
-from index.codes import BinaryCodes
-from index.files_cli import app
-from index.items import ItemTable
-from index.journal import Event, ItemChange, journal_beside, open_journal
-from index.model import Model
-from index.store import Store
+from hashrec.index.arrays.codes import BinaryCodes
+from hashrec.index.artifacts import durable
+from hashrec.index.artifacts.store import Store
+from hashrec.index.commands.files import app
+from hashrec.index.live.journal import Event, ItemChange, journal_beside, open_journal
+from hashrec.index.model.items import ItemTable
+from hashrec.index.model.model import Model
 
 FORMATS = (".jsonl", ".parquet")
 
@@ -99,7 +99,7 @@ def test_items_are_exported_as_they_are_now(store: Path, form: str) -> None:
 
 @pytest.mark.parametrize("form", FORMATS)
 def test_exported_items_are_a_file_for_items(store: Path, form: str) -> None:
-    from training.data.items import read_items
+    from hashrec.training.data.items import read_items
 
     exported("items", store, form)
     assert read_items(store.parent / f"items{form}").attributes.by_id == {
@@ -123,7 +123,7 @@ def test_users_are_exported_with_how_much_they_have_taken(
 
 @pytest.mark.parametrize("form", FORMATS)
 def test_events_are_exported_in_order_and_can_be_learned_from(store: Path, form: str) -> None:
-    from training.data.reading import read_interactions
+    from hashrec.training.data.reading import read_interactions
 
     assert exported("events", store, form) == []
     events = [
@@ -167,7 +167,7 @@ def test_a_file_of_another_name_is_refused_before_anything_is_read(store: Path) 
 
 
 def test_a_table_that_fails_leaves_the_earlier_one_and_nothing_else(tmp_path: Path) -> None:
-    from index.tables import writing_table
+    from hashrec.index.files.tables import writing_table
 
     out = tmp_path / "a.jsonl"
     out.write_text("before\n")

@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_models import CATEGORIES, in_memory, model_of
 
-from index.backends import INDEX_TYPES
-from index.bulk import rank_histories
-from index.errors import ConfigError, UnknownHistoryError
-from index.model import Model
-from index.recommender import MAX_K, Options, Recommendation, Recommender
-from index.seen import RowLists
+from hashrec.index.arrays.seen import RowLists
+from hashrec.index.backends import INDEX_TYPES
+from hashrec.index.errors import ConfigError, UnknownHistoryError
+from hashrec.index.model.model import Model
+from hashrec.index.ranking.bulk import rank_histories
+from hashrec.index.ranking.recommender import MAX_K, Options, Recommendation, Recommender
 
 EXACT = sorted(INDEX_TYPES.keys() - {"ivf"})
 MODEL = model_of(n_users=20, n_items=40, n_bits=32, seed=3)

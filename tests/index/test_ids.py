@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from index.errors import DataError
-from index.ids import IdMap
-from index.strings import StringArray
+from hashrec.index.arrays.ids import IdMap
+from hashrec.index.arrays.strings import StringArray
+from hashrec.index.errors import DataError
 
 ids = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 

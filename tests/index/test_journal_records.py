@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from index.errors import InvalidRecordError
-from index.journal import Event, ItemChange
-from index.journal.records import LAST_TIMESTAMP, from_json, to_json
+from hashrec.index.errors import InvalidRecordError
+from hashrec.index.live.journal import Event, ItemChange
+from hashrec.index.live.journal.records import LAST_TIMESTAMP, from_json, to_json
 
 ids = st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=128)
 timestamps = st.floats(0, LAST_TIMESTAMP)

@@ -9,13 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_models import CATEGORIES, in_memory, model_of
 
-from index.catalogue import ItemPlace, item_now, items_from
-from index.items import ItemTable
-from index.journal import Entry, Event, ItemChange
-from index.model_overlay import ModelOverlay, OverlayView
-from index.overlay import Overlay
-from index.recommendation import Options, Recommendation
-from index.recommender import Recommender
+from hashrec.index.live.catalogue import ItemPlace, item_now, items_from
+from hashrec.index.live.journal import Entry, Event, ItemChange
+from hashrec.index.live.model_overlay import ModelOverlay, OverlayView
+from hashrec.index.live.overlay import Overlay
+from hashrec.index.model.items import ItemTable
+from hashrec.index.ranking.recommendation import Options, Recommendation
+from hashrec.index.ranking.recommender import Recommender
 
 N_ITEMS = 12
 TIMES = [5, None, 9, 5, 1, None, 9.5, 2, 2, None, 7, 0]

@@ -10,15 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_models import CATEGORIES, in_memory, lists_of, model_of, refiner_of
 
-from index.backends import INDEX_TYPES
-from index.bulk import rank_users
-from index.errors import UnknownItemError, UnknownUserError
-from index.items import ItemTable
-from index.journal import Entry, Event, ItemChange
-from index.model import Model
-from index.model_overlay import ModelOverlay, OverlayView
-from index.overlay import Overlay
-from index.recommender import Options, Recommendation, Recommender
+from hashrec.index.backends import INDEX_TYPES
+from hashrec.index.errors import UnknownItemError, UnknownUserError
+from hashrec.index.live.journal import Entry, Event, ItemChange
+from hashrec.index.live.model_overlay import ModelOverlay, OverlayView
+from hashrec.index.live.overlay import Overlay
+from hashrec.index.model.items import ItemTable
+from hashrec.index.model.model import Model
+from hashrec.index.ranking.bulk import rank_users
+from hashrec.index.ranking.recommender import Options, Recommendation, Recommender
 
 N_ITEMS = 40
 MODEL = dataclasses.replace(

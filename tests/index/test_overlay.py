@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_models import CATEGORIES, in_memory, model_of
 
-from index.journal import Entry, Event, ItemChange, Record
-from index.model import Model
-from index.model_overlay import ModelOverlay
-from index.overlay import ItemState, Overlay, UserEvents
-from index.recommender import Options, Recommender
+from hashrec.index.live.journal import Entry, Event, ItemChange, Record
+from hashrec.index.live.model_overlay import ModelOverlay
+from hashrec.index.live.overlay import ItemState, Overlay, UserEvents
+from hashrec.index.model.model import Model
+from hashrec.index.ranking.recommender import Options, Recommender
 
 MODEL = model_of(n_users=6, n_items=12, n_bits=16, seed=1)
 

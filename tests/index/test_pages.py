@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_models import CATEGORIES, in_memory, model_of
 
-from index.backends import INDEX_TYPES
-from index.model import Model
-from index.model_overlay import CatalogueView, OverlayView
-from index.order import Bookmark
-from index.recommendation import Options, RecommendedItem
-from index.recommender import Recommender
-from index.reranker import Reranker
+from hashrec.index.backends import INDEX_TYPES
+from hashrec.index.live.model_overlay import CatalogueView, OverlayView
+from hashrec.index.model.model import Model
+from hashrec.index.model.reranker import Reranker
+from hashrec.index.ranking.order import Bookmark
+from hashrec.index.ranking.recommendation import Options, RecommendedItem
+from hashrec.index.ranking.recommender import Recommender
 
 NOTHING = OverlayView(CatalogueView())
 

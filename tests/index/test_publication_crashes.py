@@ -21,16 +21,16 @@ import pytest
 from failing_disk import CALLS, Fault, failing_disk
 from small_models import model_of, write
 
-from index.artifact import Artifact
-from index.errors import ArtifactError
-from index.model import Model
-from index.store import Store
+from hashrec.index.artifacts.artifact import Artifact
+from hashrec.index.artifacts.store import Store
+from hashrec.index.errors import ArtifactError
+from hashrec.index.model.model import Model
 
 NEVER = 10**9
 KILL_TIMES = 8
 PUBLISH_FOREVER = """
 import pathlib, shutil, sys
-from index.store import Store
+from hashrec.index.artifacts.store import Store
 store, *artifacts = map(pathlib.Path, sys.argv[1:])
 print("ready", flush=True)
 while True:

@@ -11,17 +11,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_models import CATEGORIES, in_memory, model_of
 
-from index.backends import INDEX_TYPES, NumpyExact
-from index.bulk import rank_popular, rank_users
-from index.codes import BinaryCodes
-from index.errors import ConfigError, UnknownItemError, UnknownUserError
-from index.ids import IdMap
-from index.items import ItemTable
-from index.model import Model
-from index.model_overlay import CatalogueView, OverlayView
-from index.recommendation import Explanation, OwnItem
-from index.recommender import MAX_K, Options, Recommendation, Recommender
-from index.seen import SeenItems
+from hashrec.index.arrays.codes import BinaryCodes
+from hashrec.index.arrays.ids import IdMap
+from hashrec.index.arrays.seen import SeenItems
+from hashrec.index.backends import INDEX_TYPES, NumpyExact
+from hashrec.index.errors import ConfigError, UnknownItemError, UnknownUserError
+from hashrec.index.live.model_overlay import CatalogueView, OverlayView
+from hashrec.index.model.items import ItemTable
+from hashrec.index.model.model import Model
+from hashrec.index.ranking.bulk import rank_popular, rank_users
+from hashrec.index.ranking.recommendation import Explanation, OwnItem
+from hashrec.index.ranking.recommender import MAX_K, Options, Recommendation, Recommender
 
 EXACT = sorted(INDEX_TYPES.keys() - {"ivf"})
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from index.errors import JournalCorruptError, JournalUnavailableError
-from index.journal import Event, ItemChange, RedisStreamsJournal
-from index.journal.redis_streams import STREAM
+from hashrec.index.errors import JournalCorruptError, JournalUnavailableError
+from hashrec.index.live.journal import Event, ItemChange, RedisStreamsJournal
+from hashrec.index.live.journal.redis_streams import STREAM
 from tests.service.serving import RedisServer, wait_until
 
 DURABLE = ("--appendonly", "yes", "--appendfsync", "always")

@@ -12,14 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_models import in_memory, lists_of, model_of, refiner_of, write
 
-from index.artifact import Artifact
-from index.backends import INDEX_TYPES
-from index.bulk import rank_histories
-from index.codes import BinaryCodes
-from index.errors import ConfigError
-from index.model import Model
-from index.recommender import Recommender
-from index.refiner import MAX_LIST, UserRefiner
+from hashrec.index.arrays.codes import BinaryCodes
+from hashrec.index.artifacts.artifact import Artifact
+from hashrec.index.backends import INDEX_TYPES
+from hashrec.index.errors import ConfigError
+from hashrec.index.model.model import Model
+from hashrec.index.model.refiner import MAX_LIST, UserRefiner
+from hashrec.index.ranking.bulk import rank_histories
+from hashrec.index.ranking.recommender import Recommender
 
 N_ITEMS = 60
 MODEL = model_of(n_users=8, n_items=N_ITEMS, n_bits=32, seed=4)

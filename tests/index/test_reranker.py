@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from small_models import CATEGORIES, in_memory, model_of, write
 
-from index.artifact import Artifact
-from index.bulk import rank_users
-from index.errors import ArtifactCorruptError, ConfigError
-from index.model import Model
-from index.recommender import Options, Recommender
-from index.reranker import MAX_DIM, Reranker
+from hashrec.index.artifacts.artifact import Artifact
+from hashrec.index.errors import ArtifactCorruptError, ConfigError
+from hashrec.index.model.model import Model
+from hashrec.index.model.reranker import MAX_DIM, Reranker
+from hashrec.index.ranking.bulk import rank_users
+from hashrec.index.ranking.recommender import Options, Recommender
 
 
 def hand_made(weight: int = 0, depth: int = 3) -> Reranker:

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from index.errors import DataError
-from index.items import ItemTable
-from index.seen import RowLists, SeenItems, contained
-from index.strings import StringArray
+from hashrec.index.arrays.seen import RowLists, SeenItems, contained
+from hashrec.index.arrays.strings import StringArray
+from hashrec.index.errors import DataError
+from hashrec.index.model.items import ItemTable
 
 pairs = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 9)), max_size=40)
 
@@ -64,7 +64,10 @@ def test_order_is_checked_across_the_pieces_in_which_it_is_checked(
 ) -> None:
     indptr = np.cumsum([0, *map(len, lists)])
     items = np.array([item for row in lists for item in row], np.int32)
-    with mock.patch("index.seen.PIECE", piece), mock.patch("index.strings.PIECE", piece):
+    with (
+        mock.patch("hashrec.index.arrays.seen.PIECE", piece),
+        mock.patch("hashrec.index.arrays.strings.PIECE", piece),
+    ):
         rows = RowLists(indptr, items)
         if all(row == sorted(set(row)) for row in lists):
             rows.check("seen", len(lists), 7)

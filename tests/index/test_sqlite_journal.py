@@ -11,9 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from index.errors import ConfigError, HashrecError, JournalCorruptError, JournalUnavailableError
-from index.journal import Event, SqliteJournal, sqlite
-from index.journal.shared_position import SharedPosition
+from hashrec.index.errors import (
+    ConfigError,
+    HashrecError,
+    JournalCorruptError,
+    JournalUnavailableError,
+)
+from hashrec.index.live.journal import Event, SqliteJournal, sqlite
+from hashrec.index.live.journal.shared_position import SharedPosition
 
 
 def events(first: int, n: int) -> list[Event]:

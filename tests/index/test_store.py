@@ -10,15 +10,15 @@ from pathlib import Path
 import pytest
 from small_models import write
 
-from index.errors import (
+from hashrec.index.artifacts.store import KEPT_VERSIONS, Pointer, Store
+from hashrec.index.errors import (
     ArtifactCorruptError,
     ArtifactError,
     NoArtifactError,
     StoreBusyError,
     UnknownVersionError,
 )
-from index.model import Model
-from index.store import KEPT_VERSIONS, Pointer, Store
+from hashrec.index.model.model import Model
 
 DAYS = 9
 
@@ -248,7 +248,7 @@ def test_a_version_served_for_long_is_not_pruned(store: Store, daily: list[Path]
 
 HOLD = """
 import sys, pathlib
-from index.store import Store
+from hashrec.index.artifacts.store import Store
 with Store(pathlib.Path(sys.argv[1])).writing():
     print("held", flush=True)
     sys.stdin.read()

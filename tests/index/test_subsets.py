@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from index.codes import BinaryCodes
-from index.items import ItemTable
-from index.subsets import MAX_BYTES, Members, Subsets
+from hashrec.index.arrays.codes import BinaryCodes
+from hashrec.index.model.items import ItemTable
+from hashrec.index.model.subsets import MAX_BYTES, Members, Subsets
 
 N_ITEMS = 12
 A_SUBSET = 4 * (8 + 8)  # four items of a category: 8 bytes of code and 8 of row each
@@ -64,7 +64,7 @@ def test_unknown_names_push_nothing_out(mode: str):
 
 
 def test_empty_intersections_push_nothing_out(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("index.subsets.MAX_KEPT", 1)
+    monkeypatch.setattr("hashrec.index.model.subsets.MAX_KEPT", 1)
     found = subsets()
     kept = found.get(["c0"], "any")
     assert len(found.get(["c0", "c1"], "all").index) == 0

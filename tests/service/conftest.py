@@ -8,8 +8,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from index.recommender import Recommender
-from index.store import Store
+from hashrec.index.artifacts.store import Store
+from hashrec.index.ranking.recommender import Recommender
 from tests.index.small_models import model_of, write
 from tests.service.serving import RedisServer, serving, settings
 

@@ -10,7 +10,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
-from service.server import listen
+from hashrec.service.server import listen
 
 RESET = struct.pack("ii", 1, 0)  # linger for no time: close with a reset
 

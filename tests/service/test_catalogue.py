@@ -13,10 +13,10 @@ from typing import Any
 import httpx
 import pytest
 
-from index.journal import Record, SqliteJournal
-from index.recommender import Recommender
-from index.store import Store
-from service.keys import new_key
+from hashrec.index.artifacts.store import Store
+from hashrec.index.live.journal import Record, SqliteJournal
+from hashrec.index.ranking.recommender import Recommender
+from hashrec.service.access.keys import new_key
 from tests.index.small_models import CATEGORIES
 from tests.service.serving import metric, serving, settings
 

@@ -8,12 +8,12 @@ from collections.abc import Generator
 import httpx
 import pytest
 
-from index.store import Store
-from service.app import create_app
-from service.compression import FROM_BYTES, accepts_gzip
-from service.replies import matches
-from service.routes import ROUTERS
-from service.settings import Settings
+from hashrec.index.artifacts.store import Store
+from hashrec.service.answers.replies import matches
+from hashrec.service.app import create_app
+from hashrec.service.http.compression import FROM_BYTES, accepts_gzip
+from hashrec.service.routes import ROUTERS
+from hashrec.service.settings import Settings
 from tests.service.serving import logged, metric, serving, settings
 
 LARGE, SMALL = "/recommend/u1?k=500", "/recommend/u1?k=2"

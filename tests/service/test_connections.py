@@ -16,8 +16,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from index.store import Store
-from service.connections import (
+from hashrec.index.artifacts.store import Store
+from hashrec.service.http.connections import (
     MAX_HEAD_BYTES,
     MAX_HEADERS,
     MAX_PIPELINED,
@@ -162,7 +162,7 @@ def test_silent_clients_leave_the_others_alone(impatient: httpx.Client):
 
 def test_a_reply_that_takes_longer_is_not_cut_off(shared_store: Store):
     """The limits are for what the client does, not for what the service does."""
-    from service.app import create_app
+    from hashrec.service.app import create_app
 
     app = create_app(settings(shared_store.path, client_timeout_s=0.1))
     over = threading.Event()

@@ -13,11 +13,12 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from index.order import NEAR, POPULAR, RERANKED, Block, Bookmark, Head, Place
-from index.recommender import Options, Recommender
-from index.store import Store
-from service import cursor
-from service.cursor import Cursor, InvalidCursorError
+from hashrec.index.artifacts.store import Store
+from hashrec.index.ranking.order import NEAR, POPULAR, RERANKED, Block, Bookmark, Head, Place
+from hashrec.index.ranking.recommender import Options, Recommender
+from hashrec.service.answers import cursor
+from hashrec.service.answers.cursor import Cursor
+from hashrec.service.errors import InvalidCursorError
 from tests.service.serving import listed, serving, settings, wait_until
 
 NOBODY = "somebody-new"

@@ -20,14 +20,14 @@ import pytest
 from packaging.requirements import Requirement
 from typer.testing import CliRunner
 
-from index import durable
-from index.journal import Event, ItemChange, SqliteJournal, journal_beside
-from index.store import Store
-from service.cli import app
-from service.doctor import CHECKS
-from service.doctor.finding import Deployment, Finding, without_password
-from service.doctor.machine_check import available_memory, compare
-from service.settings import Settings, settings_by_variable
+from hashrec.index.artifacts import durable
+from hashrec.index.artifacts.store import Store
+from hashrec.index.live.journal import Event, ItemChange, SqliteJournal, journal_beside
+from hashrec.service.cli import app
+from hashrec.service.doctor import CHECKS
+from hashrec.service.doctor.finding import Deployment, Finding, without_password
+from hashrec.service.doctor.machine_check import available_memory, compare
+from hashrec.service.settings import Settings, settings_by_variable
 from tests.index.small_models import model_of, write
 from tests.ports import free_port
 from tests.service.serving import RedisServer, serving, settings, wait_until
@@ -370,7 +370,7 @@ def test_a_service_that_is_not_there_is_a_problem_where_it_was_named(store: Path
 
 def test_settings_that_are_not_valid_end_it_as_they_end_the_service(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "index.cli", "doctor", "--store", str(tmp_path)],
+        [sys.executable, "-m", "hashrec", "doctor", "--store", str(tmp_path)],
         env=os.environ | {"HASHREC_PROT": "1"}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 1

@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.envelope import FALLBACKS, SOURCES, Content, unwrap, wrap
+from hashrec.service.answers.envelope import FALLBACKS, SOURCES, Content, unwrap, wrap
 
 KEY, OTHER_KEY = b"k" * 32, b"o" * 32
 DIGEST, OTHER_DIGEST = b"d" * 16, b"e" * 16

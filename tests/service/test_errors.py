@@ -3,7 +3,8 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from index.errors import (
+from hashrec.index.artifacts.store import Store
+from hashrec.index.errors import (
     ArtifactCorruptError,
     CodeWidthError,
     ConfigError,
@@ -12,10 +13,9 @@ from index.errors import (
     UnknownItemError,
     UnknownUserError,
 )
-from index.store import Store
-from service.app import MAX_BODY_BYTES, create_app
-from service.error_handlers import problem_of
-from service.live_model import NotReadyError
+from hashrec.service.app import MAX_BODY_BYTES, create_app
+from hashrec.service.errors import NotReadyError
+from hashrec.service.http.problems import problem_of
 from tests.service.serving import logged, serving, settings
 
 

@@ -20,12 +20,12 @@ import orjson
 import pytest
 from fastapi import Request
 
-from index.journal import Event, SqliteJournal, journal_beside, open_journal
-from index.store import Store
-from service.app import MAX_BODY_BYTES, MAX_STREAMED_BYTES
-from service.event_log import EventLog
-from service.observability import Metrics
-from service.routes.events import AT_ONCE, post_events
+from hashrec.index.artifacts.store import Store
+from hashrec.index.live.journal import Event, SqliteJournal, journal_beside, open_journal
+from hashrec.service.app import MAX_BODY_BYTES, MAX_STREAMED_BYTES
+from hashrec.service.live.event_log import EventLog
+from hashrec.service.routes.events import AT_ONCE, post_events
+from hashrec.service.telemetry.observability import Metrics
 from tests.service.serving import RedisServer, logged, metric, serving, settings
 
 NDJSON = {"content-type": "application/x-ndjson"}

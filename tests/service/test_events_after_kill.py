@@ -15,8 +15,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from index.journal import open_journal
-from index.store import Store
+from hashrec.index.artifacts.store import Store
+from hashrec.index.live.journal import open_journal
 from tests.ports import free_port
 from tests.service.serving import RedisServer, wait_until
 
@@ -29,7 +29,14 @@ def serve(store: Store, journal: str, workers: int = 1) -> Generator[tuple[httpx
     port = free_port()
     process = subprocess.Popen(
         [
-            *(sys.executable, "-m", "index.cli", "serve", "--store", str(store.path)),
+            *(
+                sys.executable,
+                "-m",
+                "hashrec",
+                "serve",
+                "--store",
+                str(store.path),
+            ),
             *("--port", str(port), "--workers", str(workers)),
         ],
         stderr=subprocess.DEVNULL,

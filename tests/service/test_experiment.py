@@ -8,9 +8,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from index.recommender import Recommender
-from index.store import Store
-from service.experiment import arm
+from hashrec.index.artifacts.store import Store
+from hashrec.index.ranking.recommender import Recommender
+from hashrec.service.versions.experiment import arm
 from tests.service.serving import RedisServer, metric, samples, serving, settings, wait_until
 
 IDS = [f"u{row}" for row in range(60)]

@@ -7,10 +7,10 @@ from collections.abc import Generator
 import httpx
 import pytest
 
-from index.recommender import Recommendation, Recommender
-from index.store import Store
-from service.cached_recommender import Wanted
-from service.fast_path import plain_request
+from hashrec.index.artifacts.store import Store
+from hashrec.index.ranking.recommender import Recommendation, Recommender
+from hashrec.service.answers.cached_recommender import Wanted
+from hashrec.service.routes.fast_path import plain_request
 from tests.service.serving import logged, metric, serving, settings
 
 PER_REQUEST = {"date", "server-timing"}

@@ -11,13 +11,13 @@ import httpx
 import jsonschema_rs
 import pytest
 
-from index.ids import IdMap
-from index.recommender import Options, Recommender
-from index.store import Store
-from service import cached_recommender, wanted
-from service.app import create_app
-from service.schemas import MAX_HISTORY, MAX_MEMBERS
-from service.settings import Settings
+from hashrec.index.arrays.ids import IdMap
+from hashrec.index.artifacts.store import Store
+from hashrec.index.ranking.recommender import Options, Recommender
+from hashrec.service.answers import cached_recommender, wanted
+from hashrec.service.app import create_app
+from hashrec.service.routes.schemas import MAX_HISTORY, MAX_MEMBERS
+from hashrec.service.settings import Settings
 from tests.index.small_models import CATEGORIES, model_of, write
 from tests.service.serving import RedisServer, listed, metric, serving, settings
 

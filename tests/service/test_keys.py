@@ -14,12 +14,12 @@ import httpx
 import orjson
 import pytest
 
-from index.errors import ConfigError
-from index.store import Store
-from service.access import OPEN_PATHS
-from service.app import create_app
-from service.keys import ApiKey, Keyring, new_key, presented_key
-from service.settings import KeySettings, Settings
+from hashrec.index.artifacts.store import Store
+from hashrec.index.errors import ConfigError
+from hashrec.service.access.gate import OPEN_PATHS
+from hashrec.service.access.keys import ApiKey, Keyring, new_key, presented_key
+from hashrec.service.app import create_app
+from hashrec.service.settings import KeySettings, Settings
 from tests.service.serving import serving, settings, wait_until
 
 READ, READ_ENTRY = new_key("shop", "read")
@@ -256,7 +256,7 @@ def test_an_entry_is_read_as_it_was_written():
 
 def hashrec(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "index.cli", *arguments],
+        [sys.executable, "-m", "hashrec", *arguments],
         capture_output=True,
         text=True,
         env={**os.environ, "PYTHONWARNINGS": "error"},

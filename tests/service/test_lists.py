@@ -9,9 +9,9 @@ import httpx
 import numpy as np
 import pytest
 
-from index.items import ItemTable
-from index.recommender import MAX_K, Options, Recommender
-from index.store import Store
+from hashrec.index.artifacts.store import Store
+from hashrec.index.model.items import ItemTable
+from hashrec.index.ranking.recommender import MAX_K, Options, Recommender
 from tests.index.small_models import model_of, write
 from tests.service.serving import listed, serving, settings
 

@@ -9,12 +9,13 @@ from pathlib import Path
 import httpx
 import pytest
 
-from index.artifact import Artifact
-from index.manifest import Manifest
-from index.recommender import Recommender
-from index.store import Pointer, Store
-from service.live_model import LiveModel, NotReadyError, Refusal
-from service.observability import Metrics
+from hashrec.index.artifacts.artifact import Artifact
+from hashrec.index.artifacts.manifest import Manifest
+from hashrec.index.artifacts.store import Pointer, Store
+from hashrec.index.ranking.recommender import Recommender
+from hashrec.service.errors import NotReadyError
+from hashrec.service.telemetry.observability import Metrics
+from hashrec.service.versions.served_model import LiveModel, Refusal
 from tests.index.small_models import model_of, write
 from tests.service.serving import logged, metric, samples, serving, settings, wait_until
 

@@ -12,18 +12,18 @@ from typing import Any
 import orjson
 import pytest
 
-from index.errors import JournalUnavailableError
-from index.journal import Event, ItemChange, Journal, SqliteJournal
-from index.overlay import NEGATIVE_TYPES
-from index.recommender import Recommender
-from index.store import Store
-from service import live_state
-from service.cached_recommender import CachedRecommender, Wanted
-from service.caches import LocalCache
-from service.live_model import LiveModel
-from service.live_state import LiveState
-from service.observability import Metrics
-from service.settings import CacheSettings
+from hashrec.index.artifacts.store import Store
+from hashrec.index.errors import JournalUnavailableError
+from hashrec.index.live.journal import Event, ItemChange, Journal, SqliteJournal
+from hashrec.index.live.overlay import NEGATIVE_TYPES
+from hashrec.index.ranking.recommender import Recommender
+from hashrec.service.answers.cached_recommender import CachedRecommender, Wanted
+from hashrec.service.answers.caches import LocalCache
+from hashrec.service.live import journal_state as live_state
+from hashrec.service.live.journal_state import LiveState
+from hashrec.service.settings import CacheSettings
+from hashrec.service.telemetry.observability import Metrics
+from hashrec.service.versions.served_model import LiveModel
 from tests.index.small_models import in_memory, model_of
 
 MODEL = model_of(60, 40, 32, seed=1)

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from index.store import Store
+from hashrec.index.artifacts.store import Store
 from tests.index.small_models import model_of, write
 from tests.service.serving import RedisServer, serving, settings, wait_until
 from tests.service.worker_pair import worker_of, worker_pair

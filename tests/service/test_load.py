@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from index.errors import ConfigError
-from index.store import Store
-from service.cli import app
-from service.load import WARM_UP_REQUESTS, ServiceAwayError, load
+from hashrec.index.artifacts.store import Store
+from hashrec.index.errors import ConfigError
+from hashrec.service.cli import app
+from hashrec.service.errors import ServiceAwayError
+from hashrec.service.load import WARM_UP_REQUESTS, load
 from tests.index.small_models import model_of, write
 from tests.service.serving import metric, serving, settings
 

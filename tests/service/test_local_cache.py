@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from service.caches import LocalCache
+from hashrec.service.answers.caches import LocalCache
 
 
 def kept(cache: LocalCache, *keys: str) -> list[str]:

@@ -12,12 +12,12 @@ from pathlib import Path
 import httpx
 import pytest
 
-from index.artifact import Artifact
-from index.comparison import compare
-from index.manifest import Manifest
-from index.recommender import Recommender
-from index.store import Store
-from service.keys import new_key
+from hashrec.index.artifacts.artifact import Artifact
+from hashrec.index.artifacts.manifest import Manifest
+from hashrec.index.artifacts.store import Store
+from hashrec.index.ranking.comparison import compare
+from hashrec.index.ranking.recommender import Recommender
+from hashrec.service.access.keys import new_key
 from tests.service.serving import serving, settings, wait_until
 
 KEY, ENTRY = new_key("ops", "admin")

@@ -6,9 +6,9 @@ import httpx
 import pytest
 
 from benchmarks.fuzz_api import fuzz, fuzz_operation, operations
-from service.app import create_app
-from service.routes import ROUTERS
-from service.settings import Settings
+from hashrec.service.app import create_app
+from hashrec.service.routes import ROUTERS
+from hashrec.service.settings import Settings
 
 
 @pytest.mark.parametrize("name", sorted(ROUTERS.keys() - {"docs"}))

@@ -11,11 +11,12 @@ from contextlib import ExitStack
 import httpx
 import pytest
 
-from index.store import Store
-from service import rate_limit
-from service.access import _network
-from service.keys import new_key
-from service.rate_limit import Limit, OwnBuckets, RateLimiter, RateLimitError, SharedBuckets, Taken
+from hashrec.index.artifacts.store import Store
+from hashrec.service.access import rate_limit
+from hashrec.service.access.gate import _network
+from hashrec.service.access.keys import new_key
+from hashrec.service.access.rate_limit import Limit, OwnBuckets, RateLimiter, SharedBuckets, Taken
+from hashrec.service.errors import RateLimitError
 from tests.service.serving import RedisServer, logged, serving, settings
 
 SLOW = 1e-4  # a token in hours: within a test, only the burst counts

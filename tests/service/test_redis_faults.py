@@ -6,8 +6,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from index.store import Store
-from service.caches import redis as redis_cache
+from hashrec.index.artifacts.store import Store
+from hashrec.service.answers.caches import redis as redis_cache
 from tests.service.faulty_proxy import FAULTS, FaultyProxy
 from tests.service.serving import RedisServer, metric, serving, settings, wait_until
 

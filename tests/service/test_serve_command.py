@@ -17,12 +17,12 @@ import httpx
 import orjson
 import pytest
 
-from index.store import Store
-from service.server import listen
+from hashrec.index.artifacts.store import Store
+from hashrec.service.server import listen
 from tests.ports import free_port
 from tests.service.serving import metric, samples, wait_until
 
-SERVE = (sys.executable, "-m", "index.cli", "serve")
+SERVE = (sys.executable, "-m", "hashrec", "serve")
 
 
 class Server:
@@ -108,7 +108,7 @@ def test_a_setting_that_does_not_exist_is_refused():
 
 def test_the_command_is_light_until_it_runs():
     heavy = ("uvicorn", "fastapi", "redis", "faiss", "torch", "pydantic")
-    check = f"import sys, service.cli; print([m for m in {heavy} if m in sys.modules])"
+    check = f"import sys, hashrec.service.cli; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", check], capture_output=True, check=True)
     assert done.stdout.strip() == b"[]"
 
@@ -264,7 +264,7 @@ def test_another_server_can_run_the_application_from_the_environment(store: Stor
     port = free_port()
     process = subprocess.Popen(
         [
-            *(sys.executable, "-m", "uvicorn", "--factory", "service.app:from_environment"),
+            *(sys.executable, "-m", "uvicorn", "--factory", "hashrec.service.app:from_environment"),
             *("--port", str(port), "--no-access-log"),
         ],
         env={**os.environ, "HASHREC_STORE": str(store.path), "HASHREC_DRAIN_S": "0"},

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from index.errors import ConfigError
-from service.settings import CacheSettings, RedisSettings, Settings, environment_key
+from hashrec.index.errors import ConfigError
+from hashrec.service.settings import CacheSettings, RedisSettings, Settings, environment_key
 
 
 def secret(settings: Settings) -> str | None:

@@ -16,12 +16,12 @@ from typing import Any
 import httpx
 import pytest
 
-from index.errors import ConfigError
-from index.recommender import Recommender
-from index.store import Store
-from service.doctor import CHECKS
-from service.doctor.finding import Deployment, Finding
-from service.settings import Settings
+from hashrec.index.artifacts.store import Store
+from hashrec.index.errors import ConfigError
+from hashrec.index.ranking.recommender import Recommender
+from hashrec.service.doctor import CHECKS
+from hashrec.service.doctor.finding import Deployment, Finding
+from hashrec.service.settings import Settings
 from tests.ports import free_port
 from tests.service.collector import Collector, Span
 from tests.service.serving import RedisServer, logged, serving, settings, wait_until
@@ -40,7 +40,7 @@ def collector() -> Generator[Collector]:
 @pytest.fixture(autouse=True)
 def patient_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have spans sent at the end, however busy the machine is."""
-    monkeypatch.setattr("service.tracing.FLUSH_S", 60.0)
+    monkeypatch.setattr("hashrec.service.telemetry.tracing.FLUSH_S", 60.0)
 
 
 def traced(store: Store, collector: Collector, **changes: Any) -> Settings:
@@ -192,7 +192,7 @@ def test_an_answer_that_is_in_memory_has_no_children(store: Store, collector: Co
 def test_a_ranking_in_a_thread_is_the_request_s_too(
     store: Store, collector: Collector, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("service.cached_recommender.INLINE_ITEMS", 0)
+    monkeypatch.setattr("hashrec.service.answers.cached_recommender.INLINE_ITEMS", 0)
     with serving(traced(store, collector)) as client:
         client.get("/recommend/u1")
     assert children(collector, collector.one(RECOMMEND)) == [("rank", "internal")]
@@ -307,7 +307,7 @@ def test_a_collector_that_never_answers_holds_up_neither_requests_nor_the_end(
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ):
-    monkeypatch.setattr("service.tracing.FLUSH_S", 0.1)
+    monkeypatch.setattr("hashrec.service.telemetry.tracing.FLUSH_S", 0.1)
     monkeypatch.setenv("OTEL_BSP_MAX_QUEUE_SIZE", "8")
     monkeypatch.setenv("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "4")
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "300")
@@ -368,16 +368,16 @@ def test_who_is_not_traced_imports_nothing_for_it(store: Store):
     check = f"""
 import sys
 from pathlib import Path
-from service.app import create_app
-from service.fast_path import FastPath
-from service.observability import RequestObserver
-from service.settings import Settings
+from hashrec.service.app import create_app
+from hashrec.service.routes.fast_path import FastPath
+from hashrec.service.telemetry.observability import RequestObserver
+from hashrec.service.settings import Settings
 
 app = create_app(Settings(store=Path({str(store.path)!r})))
 assert type(app._front) is FastPath
 assert type(app._front._app) is RequestObserver
 # FastAPI and redis have uses of their own for OpenTelemetry's API and its metrics.
-names = ("opentelemetry.sdk.trace", "opentelemetry.exporter", "service.tracing")
+names = ("opentelemetry.sdk.trace", "opentelemetry.exporter", "hashrec.service.telemetry.tracing")
 print([name for name in names if name in sys.modules])
 """
     assert ran(check) == "[]\n"
@@ -388,7 +388,7 @@ def test_tracing_without_its_libraries_ends_the_start_in_one_line(store: Store):
 import sys
 sys.modules["opentelemetry.exporter"] = None
 sys.argv[1:] = ["serve", "--store", {str(store.path)!r}, "--port", "0"]
-from index.cli import main
+from hashrec.index.commands.app import main
 main()
 """
     done = subprocess.run(
@@ -445,7 +445,7 @@ def test_the_doctor_asks_the_collector(
     assert finding.status == "warning"
     assert f"{away} does not take spans" in finding.message
     assert "Connection refused" in finding.message
-    monkeypatch.delitem(sys.modules, "service.tracing")
+    monkeypatch.delitem(sys.modules, "hashrec.service.telemetry.tracing")
     monkeypatch.setitem(sys.modules, "opentelemetry.exporter.otlp.proto.http.trace_exporter", None)
     finding = diagnosis(store, endpoint=away)
     assert (finding.status, "hashrec[otel]" in finding.message) == ("problem", True)
@@ -461,7 +461,15 @@ def serve(store: Store, folder: Path, **environment: str) -> Generator[str]:
     """Run `hashrec serve`, and give its URL; it must end well on SIGTERM."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
-    command = ["-m", "index.cli", "serve", "--store", str(store.path), "--port", str(port)]
+    command = [
+        "-m",
+        "hashrec",
+        "serve",
+        "--store",
+        str(store.path),
+        "--port",
+        str(port),
+    ]
     with (
         (folder / "log").open("wb") as log,
         subprocess.Popen(

@@ -28,7 +28,7 @@ def worker_pair(store: Path, **environment: str) -> Generator[tuple[httpx.Client
     port = free_port()
     process = subprocess.Popen(
         [
-            *(sys.executable, "-m", "index.cli", "serve", "--store", str(store)),
+            *(sys.executable, "-m", "hashrec", "serve", "--store", str(store)),
             *("--port", str(port), "--workers", "2"),
         ],
         stderr=subprocess.DEVNULL,

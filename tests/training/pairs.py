@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from index.ids import IdMap
-from training.data.interactions import Interactions
+from hashrec.index.arrays.ids import IdMap
+from hashrec.training.data.interactions import Interactions
 
 
 def interactions_of(pairs: Iterable[tuple[int, int]], n_users: int, n_items: int) -> Interactions:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from training.config import JobConfig, load_config
-from training.data.interactions import Interactions
-from training.data.synthetic import synthetic_catalogue
+from hashrec.training.data.interactions import Interactions
+from hashrec.training.data.synthetic import synthetic_catalogue
+from hashrec.training.jobs.config import JobConfig, load_config
 
 QUICK_TOML = """
 [teacher]

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from hashrec.training.models.bccf import Bccf, above_median
+from hashrec.training.progress import QuietProgress
 from tests.training.pairs import random_interactions
-from training.models.bccf import Bccf, above_median
-from training.progress import QuietProgress
 
 CPU = torch.device("cpu")
 

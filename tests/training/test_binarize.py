@@ -6,8 +6,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from index.codes import BinaryCodes
-from training.binarize import (
+from hashrec.index.arrays.codes import BinaryCodes
+from hashrec.training.numerics.binarize import (
     Bernoulli,
     Relaxed,
     StraightThrough,

@@ -5,13 +5,13 @@ import pytest
 import torch
 from scipy import sparse
 
-from index.errors import ConfigError
+from hashrec.index.errors import ConfigError
+from hashrec.training.progress import QuietProgress
+from hashrec.training.teachers.blend import BLENDABLE, Blend, BlendScores, standardised
+from hashrec.training.teachers.ease import Ease
+from hashrec.training.teachers.graph_filter import GraphFilter
+from hashrec.training.teachers.popularity import PopularityScores
 from tests.training.pairs import random_interactions
-from training.progress import QuietProgress
-from training.teachers.blend import BLENDABLE, Blend, BlendScores, standardised
-from training.teachers.ease import Ease
-from training.teachers.graph_filter import GraphFilter
-from training.teachers.popularity import PopularityScores
 
 CPU = torch.device("cpu")
 USERS = np.arange(30)

@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 import torch
 
+from hashrec.training.jobs.checkpoints import Checkpoints
+from hashrec.training.jobs.resuming import ResumableProgress
+from hashrec.training.numerics.bpr_fit import BprFit
+from hashrec.training.numerics.device import generator, resolve_device
+from hashrec.training.numerics.losses import bpr_loss
+from hashrec.training.numerics.sampling import PairSampler
+from hashrec.training.progress import QuietProgress
+from hashrec.training.teachers import TEACHERS
 from tests.training.pairs import random_interactions
-from training.bpr_fit import BprFit
-from training.checkpoints import Checkpoints
-from training.device import generator, resolve_device
-from training.losses import bpr_loss
-from training.progress import QuietProgress
-from training.resuming import ResumableProgress
-from training.sampling import PairSampler
-from training.teachers import TEACHERS
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

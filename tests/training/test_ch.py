@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
+from hashrec.training.models.ch import Ch, Side, agreements, best_scale, singular_features
+from hashrec.training.numerics.implicit_squares import ImplicitSquares, Positives
+from hashrec.training.progress import QuietProgress
 from tests.training.pairs import random_interactions
-from training.implicit_squares import ImplicitSquares, Positives
-from training.models.ch import Ch, Side, agreements, best_scale, singular_features
-from training.progress import QuietProgress
 
 CPU = torch.device("cpu")
 N_USERS, N_ITEMS, N_BITS = 60, 40, 16

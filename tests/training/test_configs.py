@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-import training
-from training.config import load_config
-from training.recipe import Recipe
+import hashrec.training
+from hashrec.training.jobs.config import load_config
+from hashrec.training.jobs.recipe import Recipe
 
-CONFIGS = sorted((Path(training.__file__).parent / "configs").glob("*.toml"))
+CONFIGS = sorted((Path(hashrec.training.__file__).parent / "configs").glob("*.toml"))
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)

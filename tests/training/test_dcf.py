@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
+from hashrec.training.models.dcf import Dcf, delegates
+from hashrec.training.numerics.implicit_squares import ImplicitSquares, Positives
+from hashrec.training.progress import QuietProgress
 from tests.training.pairs import random_interactions
-from training.implicit_squares import ImplicitSquares, Positives
-from training.models.dcf import Dcf, delegates
-from training.progress import QuietProgress
 
 CPU = torch.device("cpu")
 TRAIN = random_interactions(60, 40, 0.2, seed=2)

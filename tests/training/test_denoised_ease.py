@@ -5,9 +5,9 @@ import pytest
 import torch
 from scipy import sparse
 
+from hashrec.training.progress import QuietProgress
+from hashrec.training.teachers.denoised_ease import DenoisedEase
 from tests.training.pairs import interactions_of, random_interactions
-from training.progress import QuietProgress
-from training.teachers.denoised_ease import DenoisedEase
 
 CPU = torch.device("cpu")
 
@@ -75,9 +75,9 @@ def test_factors_are_the_best_of_their_rank(train):
 
 def test_blocks_of_users_and_of_items_change_nothing(train, monkeypatch):
     whole = fit(DenoisedEase(rank=12), train).scores(np.arange(30))
-    monkeypatch.setattr("training.factorization._BLOCK", 12 * 7)
-    monkeypatch.setattr("training.item_weights._BLOCK", 12 * 5)
-    monkeypatch.setattr("training.item_weights._TILE", 5)
+    monkeypatch.setattr("hashrec.training.numerics.factorization._BLOCK", 12 * 7)
+    monkeypatch.setattr("hashrec.training.numerics.item_weights._BLOCK", 12 * 5)
+    monkeypatch.setattr("hashrec.training.numerics.item_weights._TILE", 5)
     np.testing.assert_allclose(
         fit(DenoisedEase(rank=12), train).scores(np.arange(30)), whole, atol=1e-4
     )

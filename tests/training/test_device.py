@@ -5,8 +5,8 @@ import pytest
 import torch
 from scipy import sparse
 
-from index.errors import ConfigError
-from training.device import (
+from hashrec.index.errors import ConfigError
+from hashrec.training.numerics.device import (
     csr_tensor,
     deterministic,
     generator,

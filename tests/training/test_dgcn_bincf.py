@@ -4,16 +4,16 @@ import numpy as np
 import pytest
 import torch
 
-from index.errors import ConfigError
+from hashrec.index.errors import ConfigError
+from hashrec.training.models.dgcn_bincf import BinCf, DgcnBinCf, Factors
+from hashrec.training.models.distillation import ListNet
+from hashrec.training.numerics.binarize import Bernoulli, Relaxed, StraightThrough, TanhAnnealing
+from hashrec.training.numerics.device import generator
+from hashrec.training.numerics.embeddings import Embeddings
+from hashrec.training.numerics.losses import bpr_loss, listnet_loss
+from hashrec.training.numerics.sampling import ItemLists, PairSampler
+from hashrec.training.progress import QuietProgress
 from tests.training.pairs import random_interactions
-from training.binarize import Bernoulli, Relaxed, StraightThrough, TanhAnnealing
-from training.device import generator
-from training.embeddings import Embeddings
-from training.losses import bpr_loss, listnet_loss
-from training.models.dgcn_bincf import BinCf, DgcnBinCf, Factors
-from training.models.distillation import ListNet
-from training.progress import QuietProgress
-from training.sampling import ItemLists, PairSampler
 
 CPU = torch.device("cpu")
 QUICK = {"n_bits": 8, "epochs": 2, "batches_per_epoch": 3, "list_length": 2}

@@ -8,14 +8,21 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 
-from index.bulk import rank_users
-from index.codes import BinaryCodes
-from index.recommender import Recommender
-from index.seen import SeenItems
+from hashrec.index.arrays.codes import BinaryCodes
+from hashrec.index.arrays.seen import SeenItems
+from hashrec.index.ranking.bulk import rank_users
+from hashrec.index.ranking.recommender import Recommender
+from hashrec.training.judging import diagnostics
+from hashrec.training.judging.diagnostics import (
+    bit_use,
+    by_activity,
+    by_popularity,
+    diagnose,
+    gini,
+    ties_at_k,
+)
+from hashrec.training.judging.evaluation import Judgement, evaluate_codes, judge_codes
 from tests.index.small_models import in_memory, model_of
-from training import diagnostics
-from training.diagnostics import bit_use, by_activity, by_popularity, diagnose, gini, ties_at_k
-from training.evaluation import Judgement, evaluate_codes, judge_codes
 
 
 def codes_of(*columns: list[int]) -> BinaryCodes:

@@ -3,10 +3,15 @@ from __future__ import annotations
 import pytest
 import torch
 
-from training.losses import discrepancy_weights, listnet_loss, position_weights, soft_target_loss
-from training.models.distillation import ListNet, RankDistil, SoftTargets
-from training.sampling import ItemLists
-from training.top_items import NO_ITEM
+from hashrec.training.models.distillation import ListNet, RankDistil, SoftTargets
+from hashrec.training.numerics.losses import (
+    discrepancy_weights,
+    listnet_loss,
+    position_weights,
+    soft_target_loss,
+)
+from hashrec.training.numerics.sampling import ItemLists
+from hashrec.training.numerics.top_items import NO_ITEM
 
 
 @pytest.fixture

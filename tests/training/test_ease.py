@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from index.errors import ConfigError
+from hashrec.index.errors import ConfigError
+from hashrec.training.progress import QuietProgress
+from hashrec.training.teachers.ease import Ease
 from tests.training.pairs import interactions_of, random_interactions
-from training.progress import QuietProgress
-from training.teachers.ease import Ease
 
 CPU = torch.device("cpu")
 

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from index.errors import ConfigError
-from training.embeddings import Embeddings
+from hashrec.index.errors import ConfigError
+from hashrec.training.numerics.embeddings import Embeddings
 
 
 def test_scores_are_inner_products_with_every_item():

@@ -3,16 +3,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from index.codes import BinaryCodes
-from index.encoder import length_scale
-from tests.training.pairs import interactions_of, random_interactions
-from training.encoding import (
+from hashrec.index.arrays.codes import BinaryCodes
+from hashrec.index.model.encoder import length_scale
+from hashrec.training.models.encoding import (
     ITEM_RIDGE,
     RIDGES,
     conjugate_gradients,
     fit_item_encoder,
     fit_user_encoder,
 )
+from tests.training.pairs import interactions_of, random_interactions
 
 
 def random_codes(n: int, n_bits: int, seed: int) -> BinaryCodes:

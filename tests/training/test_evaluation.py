@@ -4,18 +4,18 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from index.codes import BinaryCodes
-from index.recommender import Recommender
-from index.seen import SeenItems
-from tests.index.small_models import in_memory, model_of
-from tests.training.pairs import interactions_of
-from training.embeddings import Embeddings
-from training.evaluation import (
+from hashrec.index.arrays.codes import BinaryCodes
+from hashrec.index.arrays.seen import SeenItems
+from hashrec.index.ranking.recommender import Recommender
+from hashrec.training.judging.evaluation import (
     evaluate_codes,
     evaluate_fold_in,
     evaluate_hash_codes,
     evaluate_scores,
 )
+from hashrec.training.numerics.embeddings import Embeddings
+from tests.index.small_models import in_memory, model_of
+from tests.training.pairs import interactions_of
 
 
 class Weights(Embeddings):

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from training.embeddings import Embeddings
-from training.factorization import factors_of, truncated_svd
-from training.progress import QuietProgress
+from hashrec.training.numerics.embeddings import Embeddings
+from hashrec.training.numerics.factorization import factors_of, truncated_svd
+from hashrec.training.progress import QuietProgress
 
 CPU = torch.device("cpu")
 
@@ -63,7 +63,7 @@ def test_more_rank_than_the_scores_have_gives_them_back(matrix):
 
 def test_scores_are_asked_for_in_blocks_and_blocks_change_nothing(matrix, monkeypatch):
     whole = factor(truncated_svd, matrix, 4)
-    monkeypatch.setattr("training.factorization._BLOCK", 25 * 7)
+    monkeypatch.setattr("hashrec.training.numerics.factorization._BLOCK", 25 * 7)
     matrix.most_at_once = 0
     blocked = factor(truncated_svd, matrix, 4)
     assert matrix.most_at_once == 7

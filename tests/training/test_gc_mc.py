@@ -5,12 +5,12 @@ import pytest
 import torch
 from scipy import sparse
 
-from index.errors import ConfigError
+from hashrec.index.errors import ConfigError
+from hashrec.training.numerics.graph import laplacian
+from hashrec.training.progress import QuietProgress
+from hashrec.training.teachers.gc_mc import GcMc, GraphAutoencoder
 from tests.training.pairs import interactions_of, random_interactions
 from tests.training.test_graph import dense_laplacian
-from training.graph import laplacian
-from training.progress import QuietProgress
-from training.teachers.gc_mc import GcMc, GraphAutoencoder
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

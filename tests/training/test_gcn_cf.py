@@ -5,15 +5,15 @@ import pytest
 import torch
 from torch.nn.functional import embedding
 
-from index.errors import ConfigError
+from hashrec.index.errors import ConfigError
+from hashrec.training.numerics.device import generator
+from hashrec.training.numerics.graph import laplacian
+from hashrec.training.numerics.losses import bpr_loss
+from hashrec.training.numerics.sampling import PairSampler
+from hashrec.training.progress import QuietProgress
+from hashrec.training.teachers.gcn_cf import ACTIVATIONS, GcnCf, GraphFactors, cross
 from tests.training.pairs import random_interactions
 from tests.training.test_graph import dense_laplacian
-from training.device import generator
-from training.graph import laplacian
-from training.losses import bpr_loss
-from training.progress import QuietProgress
-from training.sampling import PairSampler
-from training.teachers.gcn_cf import ACTIVATIONS, GcnCf, GraphFactors, cross
 
 CPU = torch.device("cpu")
 

@@ -5,8 +5,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hashrec.training.numerics.graph import laplacian, propagate
 from tests.training.pairs import interactions_of, random_interactions
-from training.graph import laplacian, propagate
 
 CPU = torch.device("cpu")
 

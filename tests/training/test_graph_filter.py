@@ -5,10 +5,10 @@ import pytest
 import torch
 from scipy import sparse
 
-from index.errors import ConfigError
+from hashrec.index.errors import ConfigError
+from hashrec.training.progress import QuietProgress
+from hashrec.training.teachers.graph_filter import GraphFilter, most_entries
 from tests.training.pairs import interactions_of, random_interactions
-from training.progress import QuietProgress
-from training.teachers.graph_filter import GraphFilter, most_entries
 
 CPU = torch.device("cpu")
 
@@ -57,7 +57,7 @@ def test_walk_of_two_steps_by_hand():
 def test_filter_is_kept_sparse_where_the_data_are_and_dense_where_that_is_smaller(
     rows_at_once, monkeypatch
 ):
-    monkeypatch.setattr("training.teachers.graph_filter._SAMPLE", rows_at_once)
+    monkeypatch.setattr("hashrec.training.teachers.graph_filter._SAMPLE", rows_at_once)
     apart = interactions_of([(user, user) for user in range(20)], 20, 20)
     together = interactions_of([(user, item) for user in range(20) for item in range(20)], 20, 20)
     for train, is_sparse in ((apart, True), (together, False)):

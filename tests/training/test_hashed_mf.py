@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import torch
 
+from hashrec.training.jobs.checkpoints import Checkpoints
+from hashrec.training.jobs.resuming import ResumableProgress
+from hashrec.training.models.hashed_mf import HashedMf, HashedTable
+from hashrec.training.numerics.device import generator
+from hashrec.training.numerics.losses import bpr_loss
+from hashrec.training.numerics.sampling import PairSampler
+from hashrec.training.progress import QuietProgress
 from tests.training.pairs import random_interactions
-from training.checkpoints import Checkpoints
-from training.device import generator
-from training.losses import bpr_loss
-from training.models.hashed_mf import HashedMf, HashedTable
-from training.progress import QuietProgress
-from training.resuming import ResumableProgress
-from training.sampling import PairSampler
 
 CPU = torch.device("cpu")
 QUICK = {"n_bits": 8, "epochs": 3, "batches_per_epoch": 4}

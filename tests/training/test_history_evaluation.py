@@ -3,11 +3,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from index.recommender import Recommender
-from index.seen import SeenItems
+from hashrec.index.arrays.seen import SeenItems
+from hashrec.index.ranking.recommender import Recommender
+from hashrec.training.judging.evaluation import evaluate_histories
+from hashrec.training.judging.metrics import user_metrics
 from tests.index.small_models import in_memory, model_of
-from training.evaluation import evaluate_histories
-from training.metrics import user_metrics
 
 
 def test_histories_are_judged_by_the_lists_that_the_service_gives():

@@ -8,9 +8,9 @@ import torch
 from scipy import sparse
 from threadpoolctl import threadpool_info
 
+from hashrec.training.progress import QuietProgress
+from hashrec.training.teachers.ials import Ials
 from tests.training.pairs import random_interactions
-from training.progress import QuietProgress
-from training.teachers.ials import Ials
 
 CPU = torch.device("cpu")
 

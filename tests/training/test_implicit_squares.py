@@ -4,8 +4,12 @@ import numpy as np
 import pytest
 import torch
 
+from hashrec.training.numerics.implicit_squares import (
+    ImplicitSquares,
+    Positives,
+    conjugate_gradients,
+)
 from tests.training.pairs import random_interactions
-from training.implicit_squares import ImplicitSquares, Positives, conjugate_gradients
 
 CPU = torch.device("cpu")
 N_USERS, N_ITEMS, WIDTH = 14, 11, 5

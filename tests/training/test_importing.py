@@ -10,14 +10,26 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from index.errors import ArtifactError, DataError, TooManyBadRowsError
-from index.files_cli import app as export_app
-from index.journal import Event, ItemChange, Journal, Record, journal_beside, open_journal
-from index.store import Store
+from hashrec.index.artifacts.store import Store
+from hashrec.index.commands.files import app as export_app
+from hashrec.index.errors import ArtifactError, DataError, TooManyBadRowsError
+from hashrec.index.live.journal import (
+    Event,
+    ItemChange,
+    Journal,
+    Record,
+    journal_beside,
+    open_journal,
+)
+from hashrec.training.commands.importing import app
+from hashrec.training.data.importing import (
+    ImportReport,
+    import_events,
+    import_items,
+    journal_to_write,
+)
 from tests.index.small_models import model_of, write
 from tests.service.serving import serving, settings
-from training.import_cli import app
-from training.importing import ImportReport, import_events, import_items, journal_to_write
 
 MIDNIGHT = 1_795_478_400
 EVENTS = """\

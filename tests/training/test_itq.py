@@ -4,19 +4,19 @@ import numpy as np
 import pytest
 import torch
 
-from tests.training.pairs import random_interactions
-from training.binarize import signs
-from training.device import generator
-from training.embeddings import Embeddings
-from training.models.itq import (
+from hashrec.training.models.itq import (
     Itq,
     best_rotation,
     quantisation_error,
     random_frame,
     stacked,
 )
-from training.models.lsh import Lsh
-from training.progress import QuietProgress
+from hashrec.training.models.lsh import Lsh
+from hashrec.training.numerics.binarize import signs
+from hashrec.training.numerics.device import generator
+from hashrec.training.numerics.embeddings import Embeddings
+from hashrec.training.progress import QuietProgress
+from tests.training.pairs import random_interactions
 
 CPU = torch.device("cpu")
 WIDTHS = [8, 24, 64]  # narrower than the teacher, as wide and wider

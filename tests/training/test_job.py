@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from index.artifact import Artifact
-from index.errors import ConfigError, DataError, EmptyDataError
+from hashrec.index.artifacts.artifact import Artifact
+from hashrec.index.errors import ConfigError, DataError, EmptyDataError
+from hashrec.training.jobs.config import load_config
+from hashrec.training.jobs.job import load_held_out, train
+from hashrec.training.jobs.report import Report, read_report
+from hashrec.training.progress import QuietProgress
 from tests.training.small_jobs import quick_config, small_interactions, write_csv
-from training.config import load_config
-from training.job import load_held_out, train
-from training.progress import QuietProgress
-from training.report import Report, read_report
 
 
 def run_job(run: Path, source: Path | str, **flags: object) -> Report:

@@ -4,10 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from tests.training.pairs import random_interactions
-from training.embeddings import Embeddings
-from training.models.bit_descent import descend
-from training.models.least_squares import (
+from hashrec.training.models.bit_descent import descend
+from hashrec.training.models.least_squares import (
     LeastSquares,
     Side,
     best_scale,
@@ -17,7 +15,9 @@ from training.models.least_squares import (
     residual,
     standardised_rows,
 )
-from training.progress import QuietProgress
+from hashrec.training.numerics.embeddings import Embeddings
+from hashrec.training.progress import QuietProgress
+from tests.training.pairs import random_interactions
 
 CPU = torch.device("cpu")
 N_USERS, N_ITEMS, N_BITS, RANK = 14, 11, 8, 5
@@ -151,7 +151,7 @@ def test_hinge_leaves_wanted_pairs_alone_and_bounds_unwanted_ones_from_above():
 def test_hinge_in_blocks_is_the_hinge_of_the_whole_matrix(sides, monkeypatch):
     users, items = sides
     T = hinge_target(target_of(users, items), prediction(users, items, 0.3))
-    monkeypatch.setattr("training.models.least_squares._PAIRS", 3 * N_ITEMS)
+    monkeypatch.setattr("hashrec.training.models.least_squares._PAIRS", 3 * N_ITEMS)
     R, energy = hinged_projection(users, items, 0.3)
     torch.testing.assert_close(R.double(), T @ items.codes.double(), rtol=1e-5, atol=1e-5)
     assert energy == pytest.approx(T.square().sum().item(), rel=1e-5)

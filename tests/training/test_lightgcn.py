@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 import torch
 
-from index.errors import ConfigError
+from hashrec.index.errors import ConfigError
+from hashrec.training.data.synthetic import synthetic_catalogue
+from hashrec.training.numerics.device import generator
+from hashrec.training.numerics.graph import laplacian
+from hashrec.training.numerics.sampling import PairSampler
+from hashrec.training.progress import QuietProgress
+from hashrec.training.teachers.lightgcn import LightGcn, mean_of_layers
 from tests.training.pairs import interactions_of, random_interactions
 from tests.training.test_graph import dense_laplacian
-from training.data.synthetic import synthetic_catalogue
-from training.device import generator
-from training.graph import laplacian
-from training.progress import QuietProgress
-from training.sampling import PairSampler
-from training.teachers.lightgcn import LightGcn, mean_of_layers
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -8,12 +8,11 @@ import pytest
 import torch
 from scipy import sparse
 
-from index.backends import INDEX_TYPES
-from tests.training.pairs import interactions_of, random_interactions
-from training.data.splits import hold_out_users
-from training.data.synthetic import synthetic_catalogue
-from training.metrics import user_metrics
-from training.models.listwise import (
+from hashrec.index.backends import INDEX_TYPES
+from hashrec.training.data.splits import hold_out_users
+from hashrec.training.data.synthetic import synthetic_catalogue
+from hashrec.training.judging.metrics import user_metrics
+from hashrec.training.models.listwise import (
     Batch,
     Listwise,
     Student,
@@ -21,9 +20,10 @@ from training.models.listwise import (
     signs,
     window,
 )
-from training.progress import QuietProgress
-from training.row_adam import RowAdam
-from training.teachers.ease import Ease
+from hashrec.training.numerics.row_adam import RowAdam
+from hashrec.training.progress import QuietProgress
+from hashrec.training.teachers.ease import Ease
+from tests.training.pairs import interactions_of, random_interactions
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

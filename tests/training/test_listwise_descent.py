@@ -6,9 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.training.pairs import interactions_of, random_interactions
-from training.embeddings import Embeddings
-from training.models.listwise_descent import (
+from hashrec.training.models.listwise_descent import (
     Sums,
     descend,
     find_candidates,
@@ -17,8 +15,10 @@ from training.models.listwise_descent import (
     item_pass,
     user_pass,
 )
-from training.progress import QuietProgress
-from training.ranked_lists import RankedLists
+from hashrec.training.numerics.embeddings import Embeddings
+from hashrec.training.numerics.ranked_lists import RankedLists
+from hashrec.training.progress import QuietProgress
+from tests.training.pairs import interactions_of, random_interactions
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

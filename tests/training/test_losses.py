@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from training.losses import (
+from hashrec.training.numerics.losses import (
     bpr_loss,
     discrepancy_weights,
     listnet_loss,

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import torch
 
+from hashrec.training.models.least_squares import standardised_rows
+from hashrec.training.models.lsh import Lsh, augment, sign_projections
+from hashrec.training.models.start import balanced
+from hashrec.training.numerics.device import generator
+from hashrec.training.numerics.embeddings import Embeddings
+from hashrec.training.progress import QuietProgress
 from tests.training.pairs import random_interactions
-from training.device import generator
-from training.embeddings import Embeddings
-from training.models.least_squares import standardised_rows
-from training.models.lsh import Lsh, augment, sign_projections
-from training.models.start import balanced
-from training.progress import QuietProgress
 
 CPU = torch.device("cpu")
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.metrics import user_metrics
+from hashrec.training.judging.metrics import user_metrics
 
 
 def rows(*values: int) -> np.ndarray:

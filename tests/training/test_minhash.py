@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from index.codes import BinaryCodes
+from hashrec.index.arrays.codes import BinaryCodes
+from hashrec.training.models.minhash import MinHash, min_hash_signs, random_keys
+from hashrec.training.numerics.device import generator
+from hashrec.training.progress import QuietProgress
 from tests.training.pairs import interactions_of, random_interactions
-from training.device import generator
-from training.models.minhash import MinHash, min_hash_signs, random_keys
-from training.progress import QuietProgress
 
 CPU = torch.device("cpu")
 N_BITS = 4096

@@ -5,14 +5,14 @@ import pytest
 import torch
 from scipy import sparse
 
-from index.errors import ConfigError
+from hashrec.index.errors import ConfigError
+from hashrec.training.numerics.device import generator
+from hashrec.training.numerics.random_walks import Neighbourhoods, Walks
+from hashrec.training.numerics.row_adam import RowAdam
+from hashrec.training.numerics.sampling import PairSampler
+from hashrec.training.progress import QuietProgress
+from hashrec.training.teachers.pinsage import Batch, Network, PinSage
 from tests.training.pairs import interactions_of, random_interactions
-from training.device import generator
-from training.progress import QuietProgress
-from training.random_walks import Neighbourhoods, Walks
-from training.row_adam import RowAdam
-from training.sampling import PairSampler
-from training.teachers.pinsage import Batch, Network, PinSage
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -3,11 +3,11 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from hashrec.training.models.pph import Pph, magnitude_bits, of_norm_1
+from hashrec.training.models.relaxation import relaxed_factors
+from hashrec.training.numerics.implicit_squares import ImplicitSquares
+from hashrec.training.progress import QuietProgress
 from tests.training.pairs import random_interactions
-from training.implicit_squares import ImplicitSquares
-from training.models.pph import Pph, magnitude_bits, of_norm_1
-from training.models.relaxation import relaxed_factors
-from training.progress import QuietProgress
 
 CPU = torch.device("cpu")
 TRAIN = random_interactions(60, 40, 0.2, seed=2)

@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from training.progress import BarProgress, QuietProgress, byte_bar
+from hashrec.training.progress import BarProgress, QuietProgress, byte_bar
 
 
 @pytest.mark.parametrize("make", [QuietProgress, lambda: BarProgress(io.StringIO())])

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from hashrec.training.numerics.random_walks import Neighbourhoods, Walks
 from tests.training.pairs import interactions_of, random_interactions
-from training.random_walks import Neighbourhoods, Walks
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -80,7 +80,7 @@ def test_seed_decides_the_neighbours_and_the_number_walked_at_once_does_not_chan
     assert torch.equal(first.rows, second.rows)
     assert torch.equal(first.weights, second.weights)
     assert not torch.equal(first.rows, near(train, n_walks=5, seed=1).rows)
-    monkeypatch.setattr("training.random_walks._AT_ONCE", 20)
+    monkeypatch.setattr("hashrec.training.numerics.random_walks._AT_ONCE", 20)
     in_parts = near(train, n_walks=2_000)
     assert in_parts.rows.shape == (30, 3)
     np.testing.assert_allclose(in_parts.weights, near(train).weights, atol=0.05)

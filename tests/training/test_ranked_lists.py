@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
+from hashrec.training.numerics.embeddings import Embeddings
+from hashrec.training.numerics.ranked_lists import RankedLists, rank_weights
+from hashrec.training.numerics.top_items import NO_ITEM
 from tests.training.pairs import interactions_of
-from training.embeddings import Embeddings
-from training.ranked_lists import RankedLists, rank_weights
-from training.top_items import NO_ITEM
 
 CPU = torch.device("cpu")
 

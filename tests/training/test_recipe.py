@@ -6,23 +6,23 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from index.artifact import Artifact
-from index.errors import ConfigError
-from index.store import Store
+from hashrec.index.artifacts.artifact import Artifact
+from hashrec.index.artifacts.store import Store
+from hashrec.index.errors import ConfigError
+from hashrec.training.jobs.config import load_config
+from hashrec.training.jobs.job import train
+from hashrec.training.jobs.recipe import AUTO, Recipe
+from hashrec.training.jobs.report import read_report
+from hashrec.training.jobs.retraining import retrain
+from hashrec.training.jobs.selection import TEACHERS_OF_FEW_ITEMS
+from hashrec.training.models import HASH_MODELS
+from hashrec.training.models.listwise import Listwise
+from hashrec.training.progress import QuietProgress
+from hashrec.training.teachers import TEACHERS
+from hashrec.training.teachers.ease import Ease
+from hashrec.training.teachers.graph_filter import GraphFilter
 from tests.training.pairs import interactions_of
 from tests.training.small_jobs import small_interactions, write_csv
-from training.config import load_config
-from training.job import train
-from training.models import HASH_MODELS
-from training.models.listwise import Listwise
-from training.progress import QuietProgress
-from training.recipe import AUTO, Recipe
-from training.report import read_report
-from training.retraining import retrain
-from training.selection import TEACHERS_OF_FEW_ITEMS
-from training.teachers import TEACHERS
-from training.teachers.ease import Ease
-from training.teachers.graph_filter import GraphFilter
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

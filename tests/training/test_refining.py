@@ -7,16 +7,16 @@ import numpy as np
 import pytest
 import torch
 
-from index.backends import FaissFlat
-from index.codes import BinaryCodes
-from index.encoder import UserEncoder
+from hashrec.index.arrays.codes import BinaryCodes
+from hashrec.index.backends import FaissFlat
+from hashrec.index.model.encoder import UserEncoder
+from hashrec.training.data.splits import hold_out_users
+from hashrec.training.judging.evaluation import evaluate_hash_codes
+from hashrec.training.models import refining
+from hashrec.training.models.refining import PERPLEXITIES, cut_weights, fit_refiner, places_of
+from hashrec.training.progress import QuietProgress
+from hashrec.training.teachers.ease import Ease
 from tests.training.pairs import interactions_of, random_interactions
-from training import refining
-from training.data.splits import hold_out_users
-from training.evaluation import evaluate_hash_codes
-from training.progress import QuietProgress
-from training.refining import PERPLEXITIES, cut_weights, fit_refiner, places_of
-from training.teachers.ease import Ease
 
 CPU = torch.device("cpu")
 

@@ -7,23 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from index.artifact import Artifact
-from index.codes import BinaryCodes
-from index.recommender import Recommender
-from index.seen import SeenItems
-from index.store import Store
-from tests.training.pairs import random_interactions
-from tests.training.small_jobs import write_csv
-from training.config import DataConfig, JobConfig
-from training.data.synthetic import synthetic_catalogue
-from training.embeddings import Embeddings
-from training.encoding import fit_encoder
-from training.job import examine, load_held_out, train
-from training.metrics import user_metrics
-from training.models import HashCodes
-from training.progress import QuietProgress
-from training.report import read_report
-from training.reranking import (
+from hashrec.index.arrays.codes import BinaryCodes
+from hashrec.index.arrays.seen import SeenItems
+from hashrec.index.artifacts.artifact import Artifact
+from hashrec.index.artifacts.store import Store
+from hashrec.index.ranking.recommender import Recommender
+from hashrec.training.data.synthetic import synthetic_catalogue
+from hashrec.training.jobs.config import DataConfig, JobConfig
+from hashrec.training.jobs.job import examine, load_held_out, train
+from hashrec.training.jobs.report import read_report
+from hashrec.training.jobs.reranking import (
     INDIFFERENCE,
     LEAST_USERS,
     MAX_BYTES_PER_ITEM,
@@ -33,7 +26,14 @@ from training.reranking import (
     principal,
     quantised,
 )
-from training.retraining import retrain
+from hashrec.training.jobs.retraining import retrain
+from hashrec.training.judging.metrics import user_metrics
+from hashrec.training.models import HashCodes
+from hashrec.training.models.encoding import fit_encoder
+from hashrec.training.numerics.embeddings import Embeddings
+from hashrec.training.progress import QuietProgress
+from tests.training.pairs import random_interactions
+from tests.training.small_jobs import write_csv
 
 N_USERS, N_ITEMS, K = 150, 260, 20
 

@@ -23,19 +23,19 @@ import torch
 from typer.testing import CliRunner
 
 from benchmarks.resume import KilledJob, arrays_of, survive
-from index.artifact import Artifact
-from index.cli import app, mount_commands
-from index.errors import QualityGateError, StoreBusyError
-from index.journal import Event, SqliteJournal, journal_beside
-from index.store import Store
+from hashrec.index.artifacts.artifact import Artifact
+from hashrec.index.artifacts.store import Store
+from hashrec.index.commands.app import app, mount_commands
+from hashrec.index.errors import QualityGateError, StoreBusyError
+from hashrec.index.live.journal import Event, SqliteJournal, journal_beside
+from hashrec.training.data.synthetic import synthetic_catalogue
+from hashrec.training.jobs.checkpoints import EVENTS_KEPT_S, Checkpoints, job_key
+from hashrec.training.jobs.config import JobConfig, load_config
+from hashrec.training.jobs.job import train
+from hashrec.training.jobs.resuming import ResumableProgress
+from hashrec.training.jobs.retraining import REPORT_FOLDER, retrain
+from hashrec.training.progress import QuietProgress, State
 from tests.training.small_jobs import quick_config, quick_toml, small_interactions, write_csv
-from training.checkpoints import EVENTS_KEPT_S, Checkpoints, job_key
-from training.config import JobConfig, load_config
-from training.data.synthetic import synthetic_catalogue
-from training.job import train
-from training.progress import QuietProgress, State
-from training.resuming import ResumableProgress
-from training.retraining import REPORT_FOLDER, retrain
 
 QUICK = {
     "teacher": {"name": "gcn-cf", "factor_dim": 8, "epochs": 4, "batches_per_epoch": 2},
@@ -294,7 +294,7 @@ def test_training_that_was_killed_goes_on_at_the_same_command(place: Workplace) 
     options += ["--out", str(place.folder / "run")]
     kept = place.folder / "run" / ".checkpoints"
     process = subprocess.Popen(
-        [sys.executable, "-m", "index.cli", *options, "--quiet"],
+        [sys.executable, "-m", "hashrec", *options, "--quiet"],
         env=os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())},
     )
     while process.poll() is None and not (kept / "1 GCN-CF epochs.pt").exists():

@@ -7,15 +7,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from index.artifact import record_metrics
-from index.errors import EmptyDataError, QualityGateError, StoreBusyError
-from index.journal import Event, SqliteJournal, journal_beside
-from index.store import Store
+from hashrec.index.artifacts.artifact import record_metrics
+from hashrec.index.artifacts.store import Store
+from hashrec.index.errors import EmptyDataError, QualityGateError, StoreBusyError
+from hashrec.index.live.journal import Event, SqliteJournal, journal_beside
+from hashrec.training.data.interactions import Interactions
+from hashrec.training.jobs.report import Report
+from hashrec.training.jobs.retraining import (
+    REPORT_FOLDER,
+    require_no_drop,
+    require_same_fit,
+    retrain,
+)
+from hashrec.training.progress import QuietProgress
 from tests.training.small_jobs import quick_config, small_interactions, write_csv
-from training.data.interactions import Interactions
-from training.progress import QuietProgress
-from training.report import Report
-from training.retraining import REPORT_FOLDER, require_no_drop, require_same_fit, retrain
 
 
 class Night:

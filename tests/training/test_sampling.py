@@ -8,9 +8,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from index.errors import EmptyDataError
+from hashrec.index.errors import EmptyDataError
+from hashrec.training.numerics.sampling import PairSampler
 from tests.training.pairs import interactions_of, random_interactions
-from training.sampling import PairSampler
 
 CPU = torch.device("cpu")
 

@@ -4,19 +4,19 @@ import numpy as np
 import pytest
 import torch
 
-from index.errors import ConfigError
-from index.ids import spread
+from hashrec.index.arrays.ids import spread
+from hashrec.index.errors import ConfigError
+from hashrec.training.data.splits import by_popularity, validation_part
+from hashrec.training.jobs import selection
+from hashrec.training.jobs.selection import Conditions, RowsOf, select
+from hashrec.training.judging.evaluation import evaluate_scores
+from hashrec.training.models.listwise import Listwise
+from hashrec.training.progress import QuietProgress
+from hashrec.training.teachers import TEACHERS
+from hashrec.training.teachers.ease import Ease
+from hashrec.training.teachers.ials import Ials
 from tests.training.pairs import interactions_of, random_interactions
 from tests.training.small_jobs import small_interactions
-from training import selection
-from training.data.splits import by_popularity, validation_part
-from training.evaluation import evaluate_scores
-from training.models.listwise import Listwise
-from training.progress import QuietProgress
-from training.selection import Conditions, RowsOf, select
-from training.teachers import TEACHERS
-from training.teachers.ease import Ease
-from training.teachers.ials import Ials
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 import torch
 
+from hashrec.training.jobs.shared_fits import SharedFits
+from hashrec.training.progress import QuietProgress
+from hashrec.training.teachers.blend import Blend
+from hashrec.training.teachers.denoised_ease import DenoisedEase
+from hashrec.training.teachers.ease import Ease
+from hashrec.training.teachers.graph_filter import GraphFilter
+from hashrec.training.teachers.ials import Ials
 from tests.training.small_jobs import small_interactions
-from training.progress import QuietProgress
-from training.shared_fits import SharedFits
-from training.teachers.blend import Blend
-from training.teachers.denoised_ease import DenoisedEase
-from training.teachers.ease import Ease
-from training.teachers.graph_filter import GraphFilter
-from training.teachers.ials import Ials
 
 CPU = torch.device("cpu")
 

@@ -5,9 +5,9 @@ import pytest
 import torch
 from scipy import sparse
 
-from training.device import generator
-from training.progress import QuietProgress
-from training.spectral import right_singular_vectors, scaled
+from hashrec.training.numerics.device import generator
+from hashrec.training.numerics.spectral import right_singular_vectors, scaled
+from hashrec.training.progress import QuietProgress
 
 CPU = torch.device("cpu")
 

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from index.errors import ConfigError
+from hashrec.index.errors import ConfigError
+from hashrec.training.numerics.graph import laplacian
+from hashrec.training.progress import QuietProgress
+from hashrec.training.teachers.spectralcf import SpectralCf, SpectralFactors, spectral_filter
 from tests.training.pairs import interactions_of, random_interactions
 from tests.training.test_graph import dense_laplacian
-from training.graph import laplacian
-from training.progress import QuietProgress
-from training.teachers.spectralcf import SpectralCf, SpectralFactors, spectral_filter
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

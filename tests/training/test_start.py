@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from training.embeddings import Embeddings
-from training.models.start import factors_of_width
+from hashrec.training.models.start import factors_of_width
+from hashrec.training.numerics.embeddings import Embeddings
 
 
 @pytest.fixture

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from index.seen import SeenItems
+from hashrec.index.arrays.seen import SeenItems
+from hashrec.training.numerics.embeddings import Embeddings
+from hashrec.training.numerics.top_items import NO_ITEM, top_items, top_of
 from tests.training.pairs import interactions_of, random_interactions
-from training.embeddings import Embeddings
-from training.top_items import NO_ITEM, top_items, top_of
 
 
 def embeddings_of(scores):
@@ -64,7 +64,7 @@ def test_blocks_change_nothing_and_some_rows_may_be_asked_for(rng, monkeypatch):
     train = random_interactions(40, 15, 0.3, seed=2)
     teacher = embeddings_of(rng.normal(size=(40, 15)))
     rows, scores = top_items(teacher, train, 4)
-    monkeypatch.setattr("training.top_items._BLOCK", 15 * 7)
+    monkeypatch.setattr("hashrec.training.numerics.top_items._BLOCK", 15 * 7)
     blocked = top_items(teacher, train, 4)
     assert np.array_equal(rows, blocked[0])
     assert np.array_equal(scores, blocked[1])

@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from hashrec.training.judging.validation_curve import ValidationCurve
+from hashrec.training.numerics.embeddings import Embeddings
+from hashrec.training.progress import QuietProgress
 from tests.training.pairs import random_interactions
-from training.embeddings import Embeddings
-from training.progress import QuietProgress
-from training.validation_curve import ValidationCurve
 
 TRAIN = random_interactions(30, 200, 0.2, seed=3)
 

@@ -10,17 +10,17 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
-from index.errors import ConfigError, DataError
-from training.data.download import Progress, download
-from training.data.interactions import Interactions
-from training.data.items import (
+from hashrec.index.errors import ConfigError, DataError
+from hashrec.training.data.download import Progress, download
+from hashrec.training.data.interactions import Interactions
+from hashrec.training.data.items import (
     NO_ATTRIBUTES,
     ItemAttributes,
     find_item_attributes,
     read_items,
 )
-from training.data.reading import ReadResult, read_interactions
-from training.data.synthetic import synthetic_catalogue
+from hashrec.training.data.reading import ReadResult, read_interactions
+from hashrec.training.data.synthetic import synthetic_catalogue
 
 SYNTHETIC = "synthetic"
 # Names of data files inside a folder, in order of preference; any may be gzipped.

@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
-from index.errors import DataError
+from hashrec.index.errors import DataError
 
 CHUNK_BYTES = 1024 * 1024
 TIMEOUT_SECONDS = 30

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from index.errors import EmptyDataError
-from training.data.interactions import Interactions
+from hashrec.index.errors import EmptyDataError
+from hashrec.training.data.interactions import Interactions
 
 
 def k_core(interactions: Interactions, k: int) -> Interactions:

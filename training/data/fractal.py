@@ -18,10 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from index.errors import ConfigError
-from index.ids import IdMap
-from training.data.interactions import Interactions
-from training.progress import Progress, QuietProgress
+from hashrec.index.arrays.ids import IdMap
+from hashrec.index.errors import ConfigError
+from hashrec.training.data.interactions import Interactions
+from hashrec.training.progress import Progress, QuietProgress
 
 # K is the density of R's rectangles to this power. The power 1 would square R's inequality and
 # leave a good part of the less popular copies of the less popular items without a single user.

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from index.errors import EmptyDataError
-from index.ids import IdMap
-from index.seen import SeenItems
+from hashrec.index.arrays.ids import IdMap
+from hashrec.index.arrays.seen import SeenItems
+from hashrec.index.errors import EmptyDataError
 
 HASHED_AT_ONCE = 1_000_000  # pairs that are Python strings at the same time
 

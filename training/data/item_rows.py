@@ -18,8 +18,8 @@ from typing import Any, NoReturn
 
 import polars as pl
 
-from index.errors import DataError, UnknownFormatError, shorten
-from training.data.readers.head import GZIP_MAGIC, PARQUET_MAGIC, damaged_gzip
+from hashrec.index.errors import DataError, UnknownFormatError, shorten
+from hashrec.training.data.readers.head import GZIP_MAGIC, PARQUET_MAGIC, damaged_gzip
 
 # Usual names, compared without case, blanks, "_" and "-"; earlier ones win.
 FIELD_NAMES = {

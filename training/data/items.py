@@ -11,10 +11,10 @@ from typing import Any
 
 import polars as pl
 
-from index.errors import DataError, EmptyDataError, TooManyBadRowsError
-from index.ids import MAX_ID_BYTES, IdMap
-from training.data.item_rows import ItemRow, read_item_rows
-from training.data.timestamps import to_seconds
+from hashrec.index.arrays.ids import MAX_ID_BYTES, IdMap
+from hashrec.index.errors import DataError, EmptyDataError, TooManyBadRowsError
+from hashrec.training.data.item_rows import ItemRow, read_item_rows
+from hashrec.training.data.timestamps import to_seconds
 
 NO_GENRE = ("(no genres listed)", "unknown")
 NO_TIME = "0001-01-01T00:00:00Z"  # what Gorse writes for none

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from index.ids import IdMap
-from index.journal import Event, Journal
-from index.overlay import NEGATIVE_TYPES
-from training.data.interactions import Interactions
+from hashrec.index.arrays.ids import IdMap
+from hashrec.index.live.journal import Event, Journal
+from hashrec.index.live.overlay import NEGATIVE_TYPES
+from hashrec.training.data.interactions import Interactions
 
 ENTRIES_AT_ONCE = 10_000
 _SCHEMA = {"user": pl.String, "item": pl.String, "timestamp": pl.Float64, "positive": pl.Boolean}

@@ -12,7 +12,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from index.errors import (
+from hashrec.index.arrays.ids import MAX_ID_BYTES, IdMap
+from hashrec.index.errors import (
     ConfigError,
     DataError,
     EmptyDataError,
@@ -20,14 +21,13 @@ from index.errors import (
     UnknownFormatError,
     shorten,
 )
-from index.ids import MAX_ID_BYTES, IdMap
-from index.overlay import NEGATIVE_TYPES
-from training.data.interactions import Interactions
-from training.data.readers import READERS
-from training.data.readers.delimited import SEPARATORS
-from training.data.readers.head import Head, read_head
-from training.data.readers.reader import ROLES, Reader
-from training.data.timestamps import to_seconds
+from hashrec.index.live.overlay import NEGATIVE_TYPES
+from hashrec.training.data.interactions import Interactions
+from hashrec.training.data.readers import READERS
+from hashrec.training.data.readers.delimited import SEPARATORS
+from hashrec.training.data.readers.head import Head, read_head
+from hashrec.training.data.readers.reader import ROLES, Reader
+from hashrec.training.data.timestamps import to_seconds
 
 EXAMPLES = 5
 

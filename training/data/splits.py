@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from index.errors import ConfigError, DataError, EmptyDataError
-from index.ids import IdMap
-from training.data.interactions import Interactions
+from hashrec.index.arrays.ids import IdMap
+from hashrec.index.errors import ConfigError, DataError, EmptyDataError
+from hashrec.training.data.interactions import Interactions
 
 STRATEGIES = ("random", "temporal", "given", "none")
 

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from index.errors import ConfigError
-from index.ids import IdMap
-from training.data.interactions import Interactions
-from training.data.items import ItemAttributes
+from hashrec.index.arrays.ids import IdMap
+from hashrec.index.errors import ConfigError
+from hashrec.training.data.interactions import Interactions
+from hashrec.training.data.items import ItemAttributes
 
 # Genre -> nouns that its titles end with.
 GENRES = {

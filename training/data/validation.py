@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from training.data.reading import read_interactions
+from hashrec.training.data.reading import read_interactions
 
 # Above any file's number of rows: a report counts bad rows, however many.
 ANY_NUMBER = 2**62

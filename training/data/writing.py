@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from index import durable
-from index.ids import IdMap
-from training.data.interactions import Interactions
+from hashrec.index.arrays.ids import IdMap
+from hashrec.index.artifacts import durable
+from hashrec.training.data.interactions import Interactions
 
 
 def write_parquet(interactions: Interactions, path: Path) -> None:

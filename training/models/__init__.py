@@ -5,18 +5,18 @@ To add one, write its file and add its line here; the contract tests then cover 
 
 from __future__ import annotations
 
-from training.models.bccf import Bccf
-from training.models.ch import Ch
-from training.models.dcf import Dcf
-from training.models.dgcn_bincf import BinCf, DgcnBinCf
-from training.models.hash_model import HashCodes, HashModel
-from training.models.hashed_mf import HashedMf
-from training.models.itq import Itq
-from training.models.least_squares import LeastSquares
-from training.models.listwise import Listwise
-from training.models.lsh import Lsh
-from training.models.minhash import MinHash
-from training.models.pph import Pph
+from hashrec.training.models.bccf import Bccf
+from hashrec.training.models.ch import Ch
+from hashrec.training.models.dcf import Dcf
+from hashrec.training.models.dgcn_bincf import BinCf, DgcnBinCf
+from hashrec.training.models.hash_model import HashCodes, HashModel
+from hashrec.training.models.hashed_mf import HashedMf
+from hashrec.training.models.itq import Itq
+from hashrec.training.models.least_squares import LeastSquares
+from hashrec.training.models.listwise import Listwise
+from hashrec.training.models.lsh import Lsh
+from hashrec.training.models.minhash import MinHash
+from hashrec.training.models.pph import Pph
 
 __all__ = ["HASH_MODELS", "HashCodes", "HashModel"]
 

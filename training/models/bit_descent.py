@@ -10,8 +10,8 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from training.device import sparse_product
-from training.implicit_squares import Positives
+from hashrec.training.numerics.device import sparse_product
+from hashrec.training.numerics.implicit_squares import Positives
 
 _ROWS = 1024  # codes that descend together: small enough to stay in a processor's cache
 

@@ -13,17 +13,17 @@ import torch
 from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Tensor
 
-from training.binarize import signs
-from training.data.interactions import Interactions
-from training.device import deterministic, generator
-from training.hyperparameters import Hyperparameters
-from training.implicit_squares import ImplicitSquares, Positives, inner
-from training.models.bit_descent import descend
-from training.models.hash_model import CodeWidth, HashCodes, codes_of_signs
-from training.models.itq import best_rotation, random_frame
-from training.progress import Progress
-from training.scorer import Csr, Scorer
-from training.spectral import right_singular_vectors, scaled
+from hashrec.training.data.interactions import Interactions
+from hashrec.training.models.bit_descent import descend
+from hashrec.training.models.hash_model import CodeWidth, HashCodes, codes_of_signs
+from hashrec.training.models.itq import best_rotation, random_frame
+from hashrec.training.numerics.binarize import signs
+from hashrec.training.numerics.device import deterministic, generator
+from hashrec.training.numerics.hyperparameters import Hyperparameters
+from hashrec.training.numerics.implicit_squares import ImplicitSquares, Positives, inner
+from hashrec.training.numerics.scorer import Csr, Scorer
+from hashrec.training.numerics.spectral import right_singular_vectors, scaled
+from hashrec.training.progress import Progress
 
 _ROTATIONS = 20  # of the start, in which the codes follow the features alone
 

@@ -9,15 +9,15 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from training.losses import (
+from hashrec.training.numerics.losses import (
     discrepancy_weights,
     listnet_loss,
     position_weights,
     rank_distil_loss,
     soft_target_loss,
 )
-from training.sampling import ItemLists
-from training.top_items import NO_ITEM
+from hashrec.training.numerics.sampling import ItemLists
+from hashrec.training.numerics.top_items import NO_ITEM
 
 # Scores each user, int64 (b,), with each item of its list, int64 (b, length): float (b, length).
 Score = Callable[[Tensor, Tensor], Tensor]

@@ -9,14 +9,14 @@ import torch
 from pydantic import AfterValidator
 from torch import Tensor
 
-from index.codes import BinaryCodes, require_code_width
-from index.encoder import Encoder
-from index.errors import CodeWidthError, ConfigError
-from index.refiner import UserRefiner
-from training.data.interactions import Interactions
-from training.encoding import fit_encoder
-from training.progress import Progress
-from training.scorer import Scorer
+from hashrec.index.arrays.codes import BinaryCodes, require_code_width
+from hashrec.index.errors import CodeWidthError, ConfigError
+from hashrec.index.model.encoder import Encoder
+from hashrec.index.model.refiner import UserRefiner
+from hashrec.training.data.interactions import Interactions
+from hashrec.training.models.encoding import fit_encoder
+from hashrec.training.numerics.scorer import Scorer
+from hashrec.training.progress import Progress
 
 
 def _packs_into_bytes(n_bits: int) -> int:
@@ -34,7 +34,7 @@ class HashCodes:
     Attributes:
         users: n_users codes, in row order.
         items: n_items codes of the same width.
-        encoder: codes users and items that come later; `training.encoding` fits one to any codes.
+        encoder: codes users and items that come later; `encoding.py` fits one to any codes.
         refiner: improves the codes of users who come later, where the model knows how.
     """
 

@@ -14,17 +14,17 @@ import torch
 from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor
 
-from index.codes import BinaryCodes
-from training.bpr_fit import BprFit
-from training.data.interactions import Interactions
-from training.device import deterministic, generator
-from training.encoding import fit_encoder
-from training.hyperparameters import Hyperparameters
-from training.losses import bpr_of_triples, penalty_of_triples
-from training.models.hash_model import CodeWidth, HashCodes
-from training.progress import Progress
-from training.sampling import PairSampler, Triples
-from training.scorer import Scorer
+from hashrec.index.arrays.codes import BinaryCodes
+from hashrec.training.data.interactions import Interactions
+from hashrec.training.models.encoding import fit_encoder
+from hashrec.training.models.hash_model import CodeWidth, HashCodes
+from hashrec.training.numerics.bpr_fit import BprFit
+from hashrec.training.numerics.device import deterministic, generator
+from hashrec.training.numerics.hyperparameters import Hyperparameters
+from hashrec.training.numerics.losses import bpr_of_triples, penalty_of_triples
+from hashrec.training.numerics.sampling import PairSampler, Triples
+from hashrec.training.numerics.scorer import Scorer
+from hashrec.training.progress import Progress
 
 _ROWS = 4096  # factors that are read out at once when all become codes
 

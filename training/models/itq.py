@@ -13,17 +13,17 @@ import torch
 from pydantic import NonNegativeInt, PositiveInt
 from torch import Tensor
 
-from training.binarize import signs
-from training.data.interactions import Interactions
-from training.device import deterministic, generator
-from training.embeddings import Embeddings
-from training.factorization import factors_of
-from training.hyperparameters import Hyperparameters
-from training.models.hash_model import CodeWidth, HashCodes, codes_of_signs, require_teacher
-from training.models.least_squares import standardised_rows
-from training.models.start import balanced
-from training.progress import Progress
-from training.scorer import Scorer
+from hashrec.training.data.interactions import Interactions
+from hashrec.training.models.hash_model import CodeWidth, HashCodes, codes_of_signs, require_teacher
+from hashrec.training.models.least_squares import standardised_rows
+from hashrec.training.models.start import balanced
+from hashrec.training.numerics.binarize import signs
+from hashrec.training.numerics.device import deterministic, generator
+from hashrec.training.numerics.embeddings import Embeddings
+from hashrec.training.numerics.factorization import factors_of
+from hashrec.training.numerics.hyperparameters import Hyperparameters
+from hashrec.training.numerics.scorer import Scorer
+from hashrec.training.progress import Progress
 
 
 class Itq(Hyperparameters):

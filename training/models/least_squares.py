@@ -16,17 +16,17 @@ import torch
 from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt
 from torch import Tensor
 
-from training.data.interactions import Interactions
-from training.device import deterministic, generator
-from training.embeddings import Embeddings
-from training.factorization import factors_of
-from training.hyperparameters import Hyperparameters
-from training.implicit_squares import inner
-from training.models.bit_descent import blocks, descend
-from training.models.hash_model import CodeWidth, HashCodes, codes_of_signs, require_teacher
-from training.models.start import factors_of_width
-from training.progress import Progress
-from training.scorer import Scorer
+from hashrec.training.data.interactions import Interactions
+from hashrec.training.models.bit_descent import blocks, descend
+from hashrec.training.models.hash_model import CodeWidth, HashCodes, codes_of_signs, require_teacher
+from hashrec.training.models.start import factors_of_width
+from hashrec.training.numerics.device import deterministic, generator
+from hashrec.training.numerics.embeddings import Embeddings
+from hashrec.training.numerics.factorization import factors_of
+from hashrec.training.numerics.hyperparameters import Hyperparameters
+from hashrec.training.numerics.implicit_squares import inner
+from hashrec.training.numerics.scorer import Scorer
+from hashrec.training.progress import Progress
 
 _PAIRS = 1 << 20  # entries of a users x items matrix that exist at the same time: 4 MiB
 

@@ -12,21 +12,27 @@ from numpy.typing import NDArray
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Tensor
 
-from index.codes import BinaryCodes
-from index.encoder import Encoder, UserEncoder
-from training.binarize import signs
-from training.data.interactions import Interactions
-from training.device import csr_tensor, deterministic, generator, product_dtype, sparse_product
-from training.encoding import fit_item_encoder
-from training.hyperparameters import Hyperparameters
-from training.models.hash_model import CodeWidth, HashCodes, require_teacher
-from training.models.listwise_descent import descend
-from training.progress import Progress
-from training.ranked_lists import RankedLists, list_length
-from training.refining import fit_refiner
-from training.row_adam import RowAdam
-from training.scorer import Csr, LinearScorer, Scorer
-from training.spectral import right_singular_vectors, scaled
+from hashrec.index.arrays.codes import BinaryCodes
+from hashrec.index.model.encoder import Encoder, UserEncoder
+from hashrec.training.data.interactions import Interactions
+from hashrec.training.models.encoding import fit_item_encoder
+from hashrec.training.models.hash_model import CodeWidth, HashCodes, require_teacher
+from hashrec.training.models.listwise_descent import descend
+from hashrec.training.models.refining import fit_refiner
+from hashrec.training.numerics.binarize import signs
+from hashrec.training.numerics.device import (
+    csr_tensor,
+    deterministic,
+    generator,
+    product_dtype,
+    sparse_product,
+)
+from hashrec.training.numerics.hyperparameters import Hyperparameters
+from hashrec.training.numerics.ranked_lists import RankedLists, list_length
+from hashrec.training.numerics.row_adam import RowAdam
+from hashrec.training.numerics.scorer import Csr, LinearScorer, Scorer
+from hashrec.training.numerics.spectral import right_singular_vectors, scaled
+from hashrec.training.progress import Progress
 
 _LEAST_STEPS = 6  # of an epoch: small data come in small batches
 _START_RMS = 0.1

@@ -19,10 +19,10 @@ import torch
 from scipy import sparse
 from torch import Tensor
 
-from training.device import csr_tensor, product_dtype, sparse_product
-from training.progress import Progress
-from training.ranked_lists import RankedLists
-from training.scorer import Csr
+from hashrec.training.numerics.device import csr_tensor, product_dtype, sparse_product
+from hashrec.training.numerics.ranked_lists import RankedLists
+from hashrec.training.numerics.scorer import Csr
+from hashrec.training.progress import Progress
 
 _CHUNK = 4096  # users whose candidates become one sparse matrix
 _SEARCHED = 256  # users whose nearest items are searched at once

@@ -14,17 +14,17 @@ from numpy.typing import NDArray
 from pydantic import PositiveInt
 from torch import Tensor
 
-from index.codes import BinaryCodes
-from training.data.interactions import Interactions
-from training.device import deterministic, generator
-from training.encoding import fit_encoder
-from training.factorization import factors_of
-from training.hyperparameters import Hyperparameters
-from training.models.hash_model import CodeWidth, HashCodes, require_teacher
-from training.models.least_squares import standardised_rows
-from training.models.start import balanced
-from training.progress import Progress
-from training.scorer import Scorer
+from hashrec.index.arrays.codes import BinaryCodes
+from hashrec.training.data.interactions import Interactions
+from hashrec.training.models.encoding import fit_encoder
+from hashrec.training.models.hash_model import CodeWidth, HashCodes, require_teacher
+from hashrec.training.models.least_squares import standardised_rows
+from hashrec.training.models.start import balanced
+from hashrec.training.numerics.device import deterministic, generator
+from hashrec.training.numerics.factorization import factors_of
+from hashrec.training.numerics.hyperparameters import Hyperparameters
+from hashrec.training.numerics.scorer import Scorer
+from hashrec.training.progress import Progress
 
 
 class Lsh(Hyperparameters):

@@ -12,12 +12,12 @@ import torch
 from pydantic import NonNegativeFloat, PositiveInt
 from torch import Tensor
 
-from training.data.interactions import Interactions
-from training.device import csr_tensor, deterministic, generator, sparse_product
-from training.hyperparameters import Hyperparameters
-from training.models.hash_model import CodeWidth, HashCodes, codes_of_signs
-from training.progress import Progress
-from training.scorer import Scorer
+from hashrec.training.data.interactions import Interactions
+from hashrec.training.models.hash_model import CodeWidth, HashCodes, codes_of_signs
+from hashrec.training.numerics.device import csr_tensor, deterministic, generator, sparse_product
+from hashrec.training.numerics.hyperparameters import Hyperparameters
+from hashrec.training.numerics.scorer import Scorer
+from hashrec.training.progress import Progress
 
 _BITS_AT_ONCE = 64  # whose users' part exists in float32 at the same time
 

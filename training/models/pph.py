@@ -12,15 +12,15 @@ import torch
 from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor
 
-from training.binarize import signs
-from training.data.interactions import Interactions
-from training.device import deterministic, generator
-from training.hyperparameters import Hyperparameters
-from training.implicit_squares import ImplicitSquares
-from training.models.hash_model import CodeWidth, HashCodes, codes_of_signs
-from training.models.relaxation import relaxed_factors
-from training.progress import Progress
-from training.scorer import Scorer
+from hashrec.training.data.interactions import Interactions
+from hashrec.training.models.hash_model import CodeWidth, HashCodes, codes_of_signs
+from hashrec.training.models.relaxation import relaxed_factors
+from hashrec.training.numerics.binarize import signs
+from hashrec.training.numerics.device import deterministic, generator
+from hashrec.training.numerics.hyperparameters import Hyperparameters
+from hashrec.training.numerics.implicit_squares import ImplicitSquares
+from hashrec.training.numerics.scorer import Scorer
+from hashrec.training.progress import Progress
 
 MAGNITUDE_BITS = 2
 

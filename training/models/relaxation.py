@@ -7,9 +7,13 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from training.implicit_squares import ImplicitSquares, Positives, conjugate_gradients
-from training.progress import Progress
-from training.scorer import Csr
+from hashrec.training.numerics.implicit_squares import (
+    ImplicitSquares,
+    Positives,
+    conjugate_gradients,
+)
+from hashrec.training.numerics.scorer import Csr
+from hashrec.training.progress import Progress
 
 _STEPS = 3  # of conjugate gradients, from where the last iteration ended
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from training.embeddings import Embeddings
+from hashrec.training.numerics.embeddings import Embeddings
 
 
 def factors_of_width(teacher: Embeddings, width: int, seed: int) -> Embeddings:

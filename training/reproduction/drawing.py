@@ -1,6 +1,6 @@
 """Figures of a report, and the look that all pictures share.
 
-    python -m training.reproduction.drawing OUT/report.json FOLDER
+    python -m hashrec.training.reproduction.drawing OUT/report.json FOLDER
 
 Imports of hashrec only what needs no other library, so that another environment can draw what
 `hashrec reproduce` wrote.
@@ -147,7 +147,7 @@ def _save(figure: Figure, stem: Path) -> list[Path]:
 def main() -> None:
     """Draw from the command line."""
     if len(sys.argv) != 3:
-        sys.exit("usage: python -m training.reproduction.drawing REPORT.json FOLDER")
+        sys.exit("usage: python -m hashrec.training.reproduction.drawing REPORT.json FOLDER")
     draw(Path(sys.argv[1]), Path(sys.argv[2]))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from training.reproduction.summary import DASH, METRICS, as_text
+from hashrec.training.reproduction.summary import DASH, METRICS, as_text
 
 Block = dict[str, Any]
 

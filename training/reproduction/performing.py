@@ -14,19 +14,19 @@ import numpy as np
 import torch
 from threadpoolctl import threadpool_limits
 
-from index import durable
-from training.config import JobConfig
-from training.data.interactions import Interactions
-from training.device import resolve_device
-from training.embeddings import Embeddings
-from training.evaluation import evaluate_hash_codes, evaluate_scores
-from training.job import read, sizes, split_data
-from training.progress import BarProgress, History, Progress, QuietProgress
-from training.recipe import Recipe
-from training.report import Stopwatch, environment, peak_memory_mb
-from training.reproduction.runs import described, key_of, teacher_of, version_of
-from training.scorer import Scorer
-from training.teachers import Teacher
+from hashrec.index.artifacts import durable
+from hashrec.training.data.interactions import Interactions
+from hashrec.training.jobs.config import JobConfig
+from hashrec.training.jobs.job import read, sizes, split_data
+from hashrec.training.jobs.recipe import Recipe
+from hashrec.training.jobs.report import Stopwatch, environment, peak_memory_mb
+from hashrec.training.judging.evaluation import evaluate_hash_codes, evaluate_scores
+from hashrec.training.numerics.device import resolve_device
+from hashrec.training.numerics.embeddings import Embeddings
+from hashrec.training.numerics.scorer import Scorer
+from hashrec.training.progress import BarProgress, History, Progress, QuietProgress
+from hashrec.training.reproduction.runs import described, key_of, teacher_of, version_of
+from hashrec.training.teachers import Teacher
 
 Report = dict[str, Any]
 

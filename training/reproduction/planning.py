@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from training.models import HASH_MODELS
-from training.models.listwise import Listwise
-from training.recipe import AUTO
-from training.reproduction.methods import (
+from hashrec.training.jobs.recipe import AUTO
+from hashrec.training.models import HASH_MODELS
+from hashrec.training.models.listwise import Listwise
+from hashrec.training.reproduction.methods import (
     BARS_OF_FIGURE,
     CURVES_OF_FIGURE,
     GRIDS,
@@ -20,8 +20,8 @@ from training.reproduction.methods import (
     Effort,
     Settings,
 )
-from training.reproduction.runs import Run, Source
-from training.teachers import TEACHERS
+from hashrec.training.reproduction.runs import Run, Source
+from hashrec.training.teachers import TEACHERS
 
 START_SECONDS = 4  # of a process, with its libraries
 Chosen = Mapping[

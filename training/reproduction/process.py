@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any, TypeVar
 
-from index.errors import DataError, HashrecError
+from hashrec.index.errors import DataError, HashrecError
 
 Answer = TypeVar("Answer")
 

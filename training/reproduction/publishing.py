@@ -7,10 +7,10 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from index import durable
-from index.errors import ConfigError
-from training.reproduction.markdown import markdown_blocks
-from training.reproduction.summary import write_into
+from hashrec.index.artifacts import durable
+from hashrec.index.errors import ConfigError
+from hashrec.training.reproduction.markdown import markdown_blocks
+from hashrec.training.reproduction.summary import write_into
 
 REPORT, TEXT = "report.json", "report.md"
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "reproduction.md"
@@ -46,7 +46,7 @@ def publish(report: dict[str, Any], folder: Path, page: Path | None = None) -> s
     durable.write_bytes(folder / TEXT, text.encode())
     pictures: list[Path] = []
     if report["figures"] or report["sweeps"]:
-        from training.reproduction.drawing import draw
+        from hashrec.training.reproduction.drawing import draw
 
         pictures = draw(folder / REPORT, folder)
     if page is not None:

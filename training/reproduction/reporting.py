@@ -6,8 +6,8 @@ import statistics
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from training.report import environment
-from training.reproduction.methods import (
+from hashrec.training.jobs.report import environment
+from hashrec.training.reproduction.methods import (
     BARS_OF_FIGURE,
     METHODS,
     METHODS_OF_TABLE,
@@ -15,10 +15,10 @@ from training.reproduction.methods import (
     SWEEPS,
     TITLE_OF_FIGURE,
 )
-from training.reproduction.planning import Target
-from training.reproduction.published import PUBLISHED
-from training.reproduction.results import Finished, Results
-from training.reproduction.summary import METRICS, mean_and_deviation
+from hashrec.training.reproduction.planning import Target
+from hashrec.training.reproduction.published import PUBLISHED
+from hashrec.training.reproduction.results import Finished, Results
+from hashrec.training.reproduction.summary import METRICS, mean_and_deviation
 
 Block = dict[str, Any]
 

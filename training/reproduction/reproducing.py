@@ -10,10 +10,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from index.errors import ConfigError, HashrecError
-from training.device import resolve_device
-from training.recipe import Say
-from training.reproduction.methods import (
+from hashrec.index.errors import ConfigError, HashrecError
+from hashrec.training.jobs.recipe import Say
+from hashrec.training.numerics.device import resolve_device
+from hashrec.training.reproduction.methods import (
     DATASETS_OF_FIGURES,
     DATASETS_OF_TABLE,
     FIGURES,
@@ -22,14 +22,14 @@ from training.reproduction.methods import (
     SWEEPS,
     Effort,
 )
-from training.reproduction.performing import perform
-from training.reproduction.planning import Plan, Target, expected_seconds, teacher_name
-from training.reproduction.process import in_own_process
-from training.reproduction.reporting import build_report
-from training.reproduction.results import Finished, Results
-from training.reproduction.runs import Run
-from training.reproduction.sources import find_source, holds_data_sets
-from training.reproduction.store import ResultStore
+from hashrec.training.reproduction.performing import perform
+from hashrec.training.reproduction.planning import Plan, Target, expected_seconds, teacher_name
+from hashrec.training.reproduction.process import in_own_process
+from hashrec.training.reproduction.reporting import build_report
+from hashrec.training.reproduction.results import Finished, Results
+from hashrec.training.reproduction.runs import Run
+from hashrec.training.reproduction.sources import find_source, holds_data_sets
+from hashrec.training.reproduction.store import ResultStore
 
 Report = dict[str, Any]
 Performer = Callable[[Run], Report]

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from training.reproduction.runs import Run
-from training.reproduction.summary import as_text
+from hashrec.training.reproduction.runs import Run
+from hashrec.training.reproduction.summary import as_text
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
-from training.config import JobConfig, load_config
-from training.recipe import Recipe
-from training.reproduction.methods import METHODS, PROTOCOLS, Protocol
-from training.selection import TEACHERS_OF_FEW_ITEMS, TEACHERS_OF_MANY_ITEMS
-from training.teachers import TEACHERS, Teacher
+from hashrec.training.jobs.config import JobConfig, load_config
+from hashrec.training.jobs.recipe import Recipe
+from hashrec.training.jobs.selection import TEACHERS_OF_FEW_ITEMS, TEACHERS_OF_MANY_ITEMS
+from hashrec.training.reproduction.methods import METHODS, PROTOCOLS, Protocol
+from hashrec.training.teachers import TEACHERS, Teacher
 
 KEY_LENGTH = 16  # hexadecimal digits of the SHA-256
 _UNSAID = ("name", "n_bits", "factor_dim")  # when a run is named: they are those of its table

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from index.errors import DataError
-from training.config import DataConfig
-from training.data.catalogue import default_data_home
-from training.data.filtering import k_core
-from training.data.reading import read_interactions
-from training.job import read
-from training.reproduction.methods import PROTOCOLS
-from training.reproduction.runs import Source, key_of
+from hashrec.index.errors import DataError
+from hashrec.training.data.catalogue import default_data_home
+from hashrec.training.data.filtering import k_core
+from hashrec.training.data.reading import read_interactions
+from hashrec.training.jobs.config import DataConfig
+from hashrec.training.jobs.job import read
+from hashrec.training.reproduction.methods import PROTOCOLS
+from hashrec.training.reproduction.runs import Source, key_of
 
 
 def find_source(

@@ -9,8 +9,8 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
 
-from index import durable
-from training.reproduction.runs import Run
+from hashrec.index.artifacts import durable
+from hashrec.training.reproduction.runs import Run
 
 RUNS, TEACHERS = "runs", "teachers"
 

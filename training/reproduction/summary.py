@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from index.errors import DataError
+from hashrec.index.errors import DataError
 
 DASH = "–"
 METRICS = ("recall", "map", "ndcg")

@@ -5,18 +5,18 @@ To add one, write its file and add its line here; the contract tests then cover 
 
 from __future__ import annotations
 
-from training.teachers.blend import Blend
-from training.teachers.denoised_ease import DenoisedEase
-from training.teachers.ease import Ease
-from training.teachers.gc_mc import GcMc
-from training.teachers.gcn_cf import GcnCf
-from training.teachers.graph_filter import GraphFilter
-from training.teachers.ials import Ials
-from training.teachers.lightgcn import LightGcn
-from training.teachers.pinsage import PinSage
-from training.teachers.popularity import Popularity
-from training.teachers.spectralcf import SpectralCf
-from training.teachers.teacher import Teacher
+from hashrec.training.teachers.blend import Blend
+from hashrec.training.teachers.denoised_ease import DenoisedEase
+from hashrec.training.teachers.ease import Ease
+from hashrec.training.teachers.gc_mc import GcMc
+from hashrec.training.teachers.gcn_cf import GcnCf
+from hashrec.training.teachers.graph_filter import GraphFilter
+from hashrec.training.teachers.ials import Ials
+from hashrec.training.teachers.lightgcn import LightGcn
+from hashrec.training.teachers.pinsage import PinSage
+from hashrec.training.teachers.popularity import Popularity
+from hashrec.training.teachers.spectralcf import SpectralCf
+from hashrec.training.teachers.teacher import Teacher
 
 __all__ = ["TEACHERS", "Teacher"]
 

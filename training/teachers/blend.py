@@ -12,15 +12,15 @@ import torch
 from numpy.typing import NDArray
 from pydantic import Field, PositiveFloat, ValidationInfo, field_validator
 
-from index.errors import ConfigError
-from training.data.interactions import Interactions
-from training.hyperparameters import Hyperparameters
-from training.progress import Progress
-from training.scorer import Csr, LinearScorer
-from training.teachers.denoised_ease import DenoisedEase
-from training.teachers.ease import Ease
-from training.teachers.graph_filter import GraphFilter
-from training.teachers.ials import Ials
+from hashrec.index.errors import ConfigError
+from hashrec.training.data.interactions import Interactions
+from hashrec.training.numerics.hyperparameters import Hyperparameters
+from hashrec.training.numerics.scorer import Csr, LinearScorer
+from hashrec.training.progress import Progress
+from hashrec.training.teachers.denoised_ease import DenoisedEase
+from hashrec.training.teachers.ease import Ease
+from hashrec.training.teachers.graph_filter import GraphFilter
+from hashrec.training.teachers.ials import Ials
 
 # All of these score new users. Parts are fitted in this order, so that a teacher that refuses a
 # large catalogue does so before the others have taken their time.

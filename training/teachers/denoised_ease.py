@@ -10,14 +10,19 @@ from numpy.typing import NDArray
 from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor
 
-from training.data.interactions import Interactions
-from training.device import deterministic
-from training.embeddings import Embeddings
-from training.factorization import truncated_svd
-from training.hyperparameters import Hyperparameters
-from training.item_weights import ItemWeightScorer, binary_matrix, gram, item_weights
-from training.progress import Progress
-from training.scorer import Csr
+from hashrec.training.data.interactions import Interactions
+from hashrec.training.numerics.device import deterministic
+from hashrec.training.numerics.embeddings import Embeddings
+from hashrec.training.numerics.factorization import truncated_svd
+from hashrec.training.numerics.hyperparameters import Hyperparameters
+from hashrec.training.numerics.item_weights import (
+    ItemWeightScorer,
+    binary_matrix,
+    gram,
+    item_weights,
+)
+from hashrec.training.numerics.scorer import Csr
+from hashrec.training.progress import Progress
 
 
 @dataclass(frozen=True, eq=False)

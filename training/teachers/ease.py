@@ -9,11 +9,16 @@ import numpy as np
 import torch
 from pydantic import PositiveFloat, PositiveInt
 
-from training.data.interactions import Interactions
-from training.device import deterministic
-from training.hyperparameters import Hyperparameters
-from training.item_weights import ItemWeightScorer, binary_matrix, gram, item_weights
-from training.progress import Progress
+from hashrec.training.data.interactions import Interactions
+from hashrec.training.numerics.device import deterministic
+from hashrec.training.numerics.hyperparameters import Hyperparameters
+from hashrec.training.numerics.item_weights import (
+    ItemWeightScorer,
+    binary_matrix,
+    gram,
+    item_weights,
+)
+from hashrec.training.progress import Progress
 
 
 class Ease(Hyperparameters):

@@ -14,17 +14,17 @@ from numpy.typing import NDArray
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
-from training.bpr_fit import BprFit
-from training.data.interactions import Interactions
-from training.device import deterministic, generator
-from training.embeddings import Embeddings
-from training.graph import laplacian, neighbour_sum
-from training.hyperparameters import Hyperparameters
-from training.losses import bpr_of_triples
-from training.progress import Progress
-from training.sampling import PairSampler, Triples
-from training.scorer import Csr
-from training.validation_curve import ValidationCurve
+from hashrec.training.data.interactions import Interactions
+from hashrec.training.judging.validation_curve import ValidationCurve
+from hashrec.training.numerics.bpr_fit import BprFit
+from hashrec.training.numerics.device import deterministic, generator
+from hashrec.training.numerics.embeddings import Embeddings
+from hashrec.training.numerics.graph import laplacian, neighbour_sum
+from hashrec.training.numerics.hyperparameters import Hyperparameters
+from hashrec.training.numerics.losses import bpr_of_triples
+from hashrec.training.numerics.sampling import PairSampler, Triples
+from hashrec.training.numerics.scorer import Csr
+from hashrec.training.progress import Progress
 
 
 @dataclass(frozen=True, eq=False)

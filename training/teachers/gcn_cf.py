@@ -9,15 +9,15 @@ from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
 
-from training.bpr_fit import BprFit
-from training.data.interactions import Interactions
-from training.device import deterministic, generator
-from training.embeddings import Embeddings
-from training.graph import embeddings_of_nodes, laplacian, propagate
-from training.hyperparameters import Hyperparameters
-from training.losses import bpr_of_triples, penalty_of_triples
-from training.progress import Progress
-from training.sampling import PairSampler, Triples
+from hashrec.training.data.interactions import Interactions
+from hashrec.training.numerics.bpr_fit import BprFit
+from hashrec.training.numerics.device import deterministic, generator
+from hashrec.training.numerics.embeddings import Embeddings
+from hashrec.training.numerics.graph import embeddings_of_nodes, laplacian, propagate
+from hashrec.training.numerics.hyperparameters import Hyperparameters
+from hashrec.training.numerics.losses import bpr_of_triples, penalty_of_triples
+from hashrec.training.numerics.sampling import PairSampler, Triples
+from hashrec.training.progress import Progress
 
 ACTIVATIONS = {
     "identity": lambda x: x,

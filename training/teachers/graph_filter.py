@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt
 from scipy import sparse
 
-from index.errors import ConfigError
-from index.ids import spread
-from training.data.interactions import Interactions
-from training.device import deterministic, generator
-from training.hyperparameters import Hyperparameters
-from training.progress import Progress
-from training.scorer import Csr, HistoryScorer
-from training.spectral import right_singular_vectors, scaled
+from hashrec.index.arrays.ids import spread
+from hashrec.index.errors import ConfigError
+from hashrec.training.data.interactions import Interactions
+from hashrec.training.numerics.device import deterministic, generator
+from hashrec.training.numerics.hyperparameters import Hyperparameters
+from hashrec.training.numerics.scorer import Csr, HistoryScorer
+from hashrec.training.numerics.spectral import right_singular_vectors, scaled
+from hashrec.training.progress import Progress
 
 _MOST_SMOOTH = 512  # singular vectors kept by default, and how many rows there must be for each
 _ROWS_PER_DIRECTION = 32

@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 from threadpoolctl import threadpool_limits
 
-from training.data.interactions import Interactions
-from training.embeddings import Embeddings
-from training.hyperparameters import Hyperparameters
-from training.implicit_squares import noise_norm
-from training.progress import Progress
-from training.scorer import Csr
+from hashrec.training.data.interactions import Interactions
+from hashrec.training.numerics.embeddings import Embeddings
+from hashrec.training.numerics.hyperparameters import Hyperparameters
+from hashrec.training.numerics.implicit_squares import noise_norm
+from hashrec.training.numerics.scorer import Csr
+from hashrec.training.progress import Progress
 
 # BLAS's number of threads is the process's: who sets and restores it must be alone.
 _LIMITS = threading.Lock()

@@ -15,16 +15,16 @@ from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 from torch.nn.functional import embedding, normalize
 
-from training.data.interactions import Interactions
-from training.device import deterministic, generator
-from training.embeddings import Embeddings
-from training.hyperparameters import Hyperparameters
-from training.progress import Progress
-from training.random_walks import Neighbourhoods, Walks
-from training.row_adam import RowAdam
-from training.sampling import PairSampler
-from training.scorer import Csr
-from training.validation_curve import ValidationCurve
+from hashrec.training.data.interactions import Interactions
+from hashrec.training.judging.validation_curve import ValidationCurve
+from hashrec.training.numerics.device import deterministic, generator
+from hashrec.training.numerics.embeddings import Embeddings
+from hashrec.training.numerics.hyperparameters import Hyperparameters
+from hashrec.training.numerics.random_walks import Neighbourhoods, Walks
+from hashrec.training.numerics.row_adam import RowAdam
+from hashrec.training.numerics.sampling import PairSampler
+from hashrec.training.numerics.scorer import Csr
+from hashrec.training.progress import Progress
 
 # A row of features gets few of the steps that the layers' weights get.
 FEATURE_RATE = 10

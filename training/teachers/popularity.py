@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from training.data.interactions import Interactions
-from training.embeddings import Embeddings
-from training.hyperparameters import Hyperparameters
-from training.progress import Progress
-from training.scorer import Csr
+from hashrec.training.data.interactions import Interactions
+from hashrec.training.numerics.embeddings import Embeddings
+from hashrec.training.numerics.hyperparameters import Hyperparameters
+from hashrec.training.numerics.scorer import Csr
+from hashrec.training.progress import Progress
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,9 +6,9 @@ from typing import Any, Protocol
 
 import torch
 
-from training.data.interactions import Interactions
-from training.progress import Progress
-from training.scorer import Scorer
+from hashrec.training.data.interactions import Interactions
+from hashrec.training.numerics.scorer import Scorer
+from hashrec.training.progress import Progress
 
 
 class Teacher(Protocol):

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from index.errors import DataError, EmptyDataError, TooManyBadRowsError, UnknownFormatError
-from training.data.readers import READERS
-from training.data.reading import read_interactions
+from hashrec.index.errors import DataError, EmptyDataError, TooManyBadRowsError, UnknownFormatError
+from hashrec.training.data.readers import READERS
+from hashrec.training.data.reading import read_interactions
 
 HEADER = b"user_id,item_id,rating,timestamp\n"
 GOOD = b"u,i,5,100\n"

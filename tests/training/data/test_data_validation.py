@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from index.errors import DataError
-from training.data.validation import ValidationReport, validate
+from hashrec.index.errors import DataError
+from hashrec.training.data.validation import ValidationReport, validate
 
 
 def test_report_counts_what_is_in_a_file(tmp_path):

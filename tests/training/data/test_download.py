@@ -5,8 +5,8 @@ import socket
 
 import pytest
 
-from index.errors import DataError
-from training.data.download import download
+from hashrec.index.errors import DataError
+from hashrec.training.data.download import download
 
 CONTENT = bytes(range(256)) * 4_000  # 1,024,000 bytes
 MD5 = hashlib.md5(CONTENT).hexdigest()

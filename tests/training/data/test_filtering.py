@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from index.errors import EmptyDataError
-from index.ids import IdMap
-from training.data.filtering import k_core
-from training.data.interactions import Interactions
-from training.data.reading import read_interactions
+from hashrec.index.arrays.ids import IdMap
+from hashrec.index.errors import EmptyDataError
+from hashrec.training.data.filtering import k_core
+from hashrec.training.data.interactions import Interactions
+from hashrec.training.data.reading import read_interactions
 
 PAIRS = st.sets(st.tuples(st.integers(0, 8), st.integers(0, 6)), min_size=1)
 

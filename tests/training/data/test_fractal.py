@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from index.errors import ConfigError
+from hashrec.index.errors import ConfigError
+from hashrec.training.data.fractal import expand
+from hashrec.training.data.interactions import Interactions
+from hashrec.training.data.reading import read_interactions
+from hashrec.training.data.synthetic import synthetic_catalogue
+from hashrec.training.data.writing import write_parquet
+from hashrec.training.judging.diagnostics import gini
+from hashrec.training.progress import QuietProgress, State
 from tests.training.pairs import interactions_of
-from training.data.fractal import expand
-from training.data.interactions import Interactions
-from training.data.reading import read_interactions
-from training.data.synthetic import synthetic_catalogue
-from training.data.writing import write_parquet
-from training.diagnostics import gini
-from training.progress import QuietProgress, State
 
 
 @pytest.fixture(scope="module")

@@ -5,9 +5,9 @@ import gzip
 import polars as pl
 import pytest
 
-from index.errors import DataError, TooManyBadRowsError, UnknownFormatError
-from index.ids import IdMap
-from training.data.items import ItemAttributes, find_item_attributes, read_items
+from hashrec.index.arrays.ids import IdMap
+from hashrec.index.errors import DataError, TooManyBadRowsError, UnknownFormatError
+from hashrec.training.data.items import ItemAttributes, find_item_attributes, read_items
 
 BOTH = {
     "01": {"title": "Amélie (2001)", "categories": ["Comedy", "Romance"]},

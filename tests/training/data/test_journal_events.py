@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from index.journal import Event, ItemChange, SqliteJournal
+from hashrec.index.live.journal import Event, ItemChange, SqliteJournal
+from hashrec.training.data import journal_events
+from hashrec.training.data.interactions import Interactions
+from hashrec.training.data.journal_events import Merged, merge_events, read_events
 from tests.training.pairs import interactions_of
-from training.data import journal_events
-from training.data.interactions import Interactions
-from training.data.journal_events import Merged, merge_events, read_events
 
 PAIRS = [(0, 0), (0, 1), (1, 0), (2, 2)]  # of u0 with i0, and so on
 TIMES = [10, 20, 30, 40]

@@ -7,8 +7,8 @@ import zipfile
 
 import pytest
 
-from index.errors import ConfigError, DataError
-from training.data.catalogue import (
+from hashrec.index.errors import ConfigError, DataError
+from hashrec.training.data.catalogue import (
     DATASETS,
     NamedDataset,
     fetch,
@@ -17,7 +17,7 @@ from training.data.catalogue import (
     load_dataset,
     unpack,
 )
-from training.data.synthetic import synthetic_catalogue
+from hashrec.training.data.synthetic import synthetic_catalogue
 
 RATINGS = b"1::10::5::978300760\n2::10::3::978302109\n"
 MOVIES = b"10::Heat (1995)::Crime|Drama\n"

@@ -11,10 +11,10 @@ import numpy as np
 import polars as pl
 import pytest
 
-from index.errors import ConfigError, DataError
-from training.data.interactions import Interactions
-from training.data.readers import READERS
-from training.data.reading import read_interactions
+from hashrec.index.errors import ConfigError, DataError
+from hashrec.training.data.interactions import Interactions
+from hashrec.training.data.readers import READERS
+from hashrec.training.data.reading import read_interactions
 
 # user, item, value, seconds; the ids keep their leading zeros
 ROWS = [

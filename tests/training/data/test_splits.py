@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from index.errors import ConfigError, DataError, EmptyDataError
-from index.ids import IdMap
-from training.data.interactions import Interactions
-from training.data.reading import read_interactions
-from training.data.splits import (
+from hashrec.index.arrays.ids import IdMap
+from hashrec.index.errors import ConfigError, DataError, EmptyDataError
+from hashrec.training.data.interactions import Interactions
+from hashrec.training.data.reading import read_interactions
+from hashrec.training.data.splits import (
     Split,
     by_popularity,
     given_split,
@@ -20,7 +20,7 @@ from training.data.splits import (
     temporal_split,
     validation_part,
 )
-from training.data.synthetic import synthetic_catalogue
+from hashrec.training.data.synthetic import synthetic_catalogue
 
 
 def interactions(pairs, times=None) -> Interactions:

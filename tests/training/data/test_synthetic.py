@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from index.errors import ConfigError
-from training.data.splits import random_split
-from training.data.synthetic import GENRES, synthetic_catalogue
+from hashrec.index.errors import ConfigError
+from hashrec.training.data.splits import random_split
+from hashrec.training.data.synthetic import GENRES, synthetic_catalogue
 
 
 def test_catalogue_has_the_sizes_asked_for():

@@ -7,7 +7,7 @@ from datetime import date, datetime
 import polars as pl
 import pytest
 
-from training.data.timestamps import to_seconds
+from hashrec.training.data.timestamps import to_seconds
 
 MOMENT = 1_704_164_645  # 2024-01-02T03:04:05Z
 MIDNIGHT = 1_704_153_600  # 2024-01-02T00:00:00Z

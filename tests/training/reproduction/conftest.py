@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from hashrec.training.data.synthetic import synthetic_catalogue
 from tests.training.small_jobs import write_csv
-from training.data.synthetic import synthetic_catalogue
 
 
 @pytest.fixture(scope="session")

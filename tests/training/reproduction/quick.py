@@ -11,13 +11,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from hashrec.training.reproduction.methods import Effort
+from hashrec.training.reproduction.performing import perform
+from hashrec.training.reproduction.reproducing import Performer, Request, reproduce
+from hashrec.training.reproduction.runs import Run
+from hashrec.training.reproduction.store import ResultStore
 from tests.contracts.test_hash_models import QUICK as QUICK_MODELS
 from tests.contracts.test_teachers import QUICK as QUICK_TEACHERS
-from training.reproduction.methods import Effort
-from training.reproduction.performing import perform
-from training.reproduction.reproducing import Performer, Request, reproduce
-from training.reproduction.runs import Run
-from training.reproduction.store import ResultStore
 
 QUICK = Effort(
     "quick",

@@ -12,17 +12,17 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from index.cli import app, mount_commands
-from index.errors import DataError
+from hashrec.index.commands.app import app, mount_commands
+from hashrec.index.errors import DataError
+from hashrec.training.jobs.job import train
+from hashrec.training.jobs.report import peak_memory_mb
+from hashrec.training.progress import QuietProgress
+from hashrec.training.reproduction import performing, planning
+from hashrec.training.reproduction.performing import perform
+from hashrec.training.reproduction.process import in_own_process
+from hashrec.training.reproduction.reproducing import find_plans
 from tests.training.reproduction.quick import lasting, request
 from tests.training.reproduction.work import add, die, fill_the_disk, refuse
-from training.job import train
-from training.progress import QuietProgress
-from training.report import peak_memory_mb
-from training.reproduction import performing, planning
-from training.reproduction.performing import perform
-from training.reproduction.process import in_own_process
-from training.reproduction.reproducing import find_plans
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -114,7 +114,7 @@ def test_peak_memory_of_another_process_is_its_own():
 
 WAIT_FOR_EVER = """
 import time
-from training.reproduction.process import in_own_process
+from hashrec.training.reproduction.process import in_own_process
 
 def wait():
     print("at work", flush=True)

@@ -8,12 +8,11 @@ from typing import Any
 
 import pytest
 
-from index.errors import ConfigError, DataError
-from tests.training.reproduction.quick import QUICK, request
-from training.models import HASH_MODELS
-from training.models.listwise import Listwise
-from training.reproduction import runs
-from training.reproduction.methods import (
+from hashrec.index.errors import ConfigError, DataError
+from hashrec.training.models import HASH_MODELS
+from hashrec.training.models.listwise import Listwise
+from hashrec.training.reproduction import runs
+from hashrec.training.reproduction.methods import (
     FAST,
     FULL,
     GRIDS,
@@ -21,14 +20,15 @@ from training.reproduction.methods import (
     SWEEPS,
     SWEPT_METHOD,
 )
-from training.reproduction.performing import perform
-from training.reproduction.planning import Plan
-from training.reproduction.published import PUBLISHED
-from training.reproduction.publishing import publish
-from training.reproduction.reproducing import find_plans, reproduce
-from training.reproduction.runs import Run, Source
-from training.reproduction.sources import find_source
-from training.reproduction.store import ResultStore
+from hashrec.training.reproduction.performing import perform
+from hashrec.training.reproduction.planning import Plan
+from hashrec.training.reproduction.published import PUBLISHED
+from hashrec.training.reproduction.publishing import publish
+from hashrec.training.reproduction.reproducing import find_plans, reproduce
+from hashrec.training.reproduction.runs import Run, Source
+from hashrec.training.reproduction.sources import find_source
+from hashrec.training.reproduction.store import ResultStore
+from tests.training.reproduction.quick import QUICK, request
 
 SOURCE = Source("ml-1m", "ratings.csv", "abc", 995_154)
 

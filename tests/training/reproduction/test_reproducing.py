@@ -13,16 +13,16 @@ from typing import Any
 
 import pytest
 
-from index.errors import ConfigError, DataError
+from hashrec.index.errors import ConfigError, DataError
+from hashrec.training.reproduction import reproducing
+from hashrec.training.reproduction.drawing import draw
+from hashrec.training.reproduction.methods import FIGURES, METHODS_OF_TABLE
+from hashrec.training.reproduction.publishing import page_of_docs, publish
+from hashrec.training.reproduction.reproducing import reproduce
+from hashrec.training.reproduction.runs import Run
+from hashrec.training.reproduction.store import ResultStore
+from hashrec.training.teachers.gcn_cf import GcnCf
 from tests.training.reproduction.quick import QUICK, here, lasting, request
-from training.reproduction import reproducing
-from training.reproduction.drawing import draw
-from training.reproduction.methods import FIGURES, METHODS_OF_TABLE
-from training.reproduction.publishing import page_of_docs, publish
-from training.reproduction.reproducing import reproduce
-from training.reproduction.runs import Run
-from training.reproduction.store import ResultStore
-from training.teachers.gcn_cf import GcnCf
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

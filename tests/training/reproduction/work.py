@@ -6,7 +6,7 @@ import errno
 import os
 import signal
 
-from index.errors import EmptyDataError
+from hashrec.index.errors import EmptyDataError
 
 
 def add(a: int, b: int) -> int:

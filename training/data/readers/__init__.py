@@ -3,12 +3,12 @@
 Formats are tried in this order: a header that names the columns says more than the rows' looks.
 """
 
-from training.data.readers.delimited import HeaderReader, RecBoleReader
-from training.data.readers.fixed import FixedReader
-from training.data.readers.jsonl import JsonLinesReader
-from training.data.readers.lists import ListReader
-from training.data.readers.parquet import ParquetReader
-from training.data.readers.reader import Reader
+from hashrec.training.data.readers.delimited import HeaderReader, RecBoleReader
+from hashrec.training.data.readers.fixed import FixedReader
+from hashrec.training.data.readers.jsonl import JsonLinesReader
+from hashrec.training.data.readers.lists import ListReader
+from hashrec.training.data.readers.parquet import ParquetReader
+from hashrec.training.data.readers.reader import Reader
 
 READERS: dict[str, Reader] = {
     "parquet": ParquetReader(),

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from index.errors import DataError, UnknownFormatError, shorten
-from training.data.readers.reader import ROLES
+from hashrec.index.errors import DataError, UnknownFormatError, shorten
+from hashrec.training.data.readers.reader import ROLES
 
 # Usual names, compared without case, blanks, "_" and "-"; earlier ones win.
 USUAL_NAMES = {

@@ -6,11 +6,11 @@ import csv
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from index.errors import UnknownFormatError, shorten
-from training.data.readers.columns import choose_columns, describe, usual_columns
-from training.data.readers.head import Head
-from training.data.readers.reader import Table
-from training.data.readers.text import read_fields
+from hashrec.index.errors import UnknownFormatError, shorten
+from hashrec.training.data.readers.columns import choose_columns, describe, usual_columns
+from hashrec.training.data.readers.head import Head
+from hashrec.training.data.readers.reader import Table
+from hashrec.training.data.readers.text import read_fields
 
 SEPARATORS = {
     ",": "CSV",

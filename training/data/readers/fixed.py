@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from index.errors import DataError
-from training.data.readers.columns import describe
-from training.data.readers.head import Head
-from training.data.readers.reader import Table
-from training.data.readers.text import read_fields, read_lines
+from hashrec.index.errors import DataError
+from hashrec.training.data.readers.columns import describe
+from hashrec.training.data.readers.head import Head
+from hashrec.training.data.readers.reader import Table
+from hashrec.training.data.readers.text import read_fields, read_lines
 
 # No data set was collected before 1973; ratings and counts stay below.
 EARLIEST_SECONDS = 100_000_000

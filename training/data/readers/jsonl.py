@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping
 
 import polars as pl
 
-from training.data.readers.columns import choose_columns, describe
-from training.data.readers.head import Head
-from training.data.readers.reader import OPTIONAL_TEXTS, Table
-from training.data.readers.text import read_lines
+from hashrec.training.data.readers.columns import choose_columns, describe
+from hashrec.training.data.readers.head import Head
+from hashrec.training.data.readers.reader import OPTIONAL_TEXTS, Table
+from hashrec.training.data.readers.text import read_lines
 
 # Python objects are made for this many lines at once, which bounds their memory.
 LINES_AT_ONCE = 100_000

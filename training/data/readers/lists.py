@@ -6,11 +6,11 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from index.errors import DataError
-from training.data.readers.fixed import EARLIEST_SECONDS
-from training.data.readers.head import Head
-from training.data.readers.reader import Table
-from training.data.readers.text import read_lines
+from hashrec.index.errors import DataError
+from hashrec.training.data.readers.fixed import EARLIEST_SECONDS
+from hashrec.training.data.readers.head import Head
+from hashrec.training.data.readers.reader import Table
+from hashrec.training.data.readers.text import read_lines
 
 
 class ListReader:

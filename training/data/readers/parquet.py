@@ -8,11 +8,11 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from index.errors import DataError
-from training.data.readers.columns import choose_columns, describe
-from training.data.readers.head import Head
-from training.data.readers.reader import OPTIONAL_TEXTS, Table
-from training.data.readers.text import collect
+from hashrec.index.errors import DataError
+from hashrec.training.data.readers.columns import choose_columns, describe
+from hashrec.training.data.readers.head import Head
+from hashrec.training.data.readers.reader import OPTIONAL_TEXTS, Table
+from hashrec.training.data.readers.text import collect
 
 ROW = "\0row"  # a name no column of a file has
 

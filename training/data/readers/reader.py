@@ -8,7 +8,7 @@ from typing import Protocol
 
 import polars as pl
 
-from training.data.readers.head import Head
+from hashrec.training.data.readers.head import Head
 
 ROLES = ("user", "item", "value", "timestamp", "type", "event_id")
 # They need not be there: a column so named that holds no text is one of another meaning.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import polars as pl
 
-from index.errors import DataError, shorten
-from training.data.readers.head import Head, damaged_gzip, not_utf8
+from hashrec.index.errors import DataError, shorten
+from hashrec.training.data.readers.head import Head, damaged_gzip, not_utf8
 
 # A separator that occurs in no text file makes one column of each line.
 NO_SEPARATOR = "\x1f"

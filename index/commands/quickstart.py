@@ -1,0 +1,144 @@
+"""`hashrec quickstart`: from interactions to a first answer over HTTP in one command.
+
+Training and serving run as the same commands a user would type, each in a process of its own: the
+server never holds what training loaded.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, Any, NoReturn
+from urllib.error import URLError
+from urllib.parse import quote
+from urllib.request import urlopen
+
+import typer
+
+from hashrec.index.commands.options import DEFAULT_STORE, QuietOption, StoreOption, print_table, say
+from hashrec.index.errors import HashrecError
+
+READY_SECONDS = 60
+
+app = typer.Typer()
+
+
+@app.command()
+def quickstart(
+    data: Annotated[str, typer.Option(help="Named data set or path.")] = "synthetic",
+    items: Annotated[
+        Path | None, typer.Option(help="File of the items' titles, categories and so on.")
+    ] = None,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to serve on.")] = 8000,
+    store: StoreOption = DEFAULT_STORE,
+    quiet: QuietOption = False,
+) -> None:
+    """Train on all of the data, publish, serve, and print a first answer; serves until Ctrl-C."""
+    require_free_port(port)
+    run = store / ".quickstart"
+    flags = ["--quiet"] if quiet else []
+    if items is not None:
+        flags += ["--items", str(items)]
+    hashrec("train", "--data", data, "--split", "none", "--out", str(run), *flags)
+    hashrec("publish", str(run), "--store", str(store), stdout=subprocess.DEVNULL)
+    server = subprocess.Popen(
+        [*COMMAND, "serve", "--store", str(store), "--port", str(port)],
+        env={"HASHREC_LOG_LEVEL": "warning"} | os.environ,  # this is a terminal, not a log
+    )
+    signal.signal(signal.SIGTERM, _exit)  # so that the server ends too
+    try:
+        user_id = first_user(store)
+        url = f"http://127.0.0.1:{port}/recommend/{quote(user_id, safe='')}?k=5"
+        answer = wait_for(url, server)
+        say(f"\ncurl {url!r}")
+        print_answer(answer)
+        say(f"serving {answer['model_version']} on http://127.0.0.1:{port} until Ctrl-C")
+        server.wait()
+    except KeyboardInterrupt:
+        pass
+    finally:
+        stop(server)
+
+
+COMMAND = (sys.executable, "-m", "hashrec")
+
+
+def hashrec(*arguments: str, stdout: int | None = None) -> None:
+    """Run a hashrec command.
+
+    Raises:
+        typer.Exit: it failed; it has said why itself.
+    """
+    done = subprocess.run([*COMMAND, *arguments], stdout=stdout, check=False)
+    if done.returncode:
+        raise typer.Exit(done.returncode)
+
+
+def require_free_port(port: int) -> None:
+    """Check that the port can be served on, before minutes of training.
+
+    Raises:
+        HashrecError: it is taken, or not allowed.
+    """
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise HashrecError(
+                f"port {port} cannot be used: {error.strerror}; choose another with --port"
+            ) from error
+
+
+def first_user(store: Path) -> str:
+    """Return the id of the first user of the served version."""
+    from hashrec.index.artifacts.store import Store  # noqa: PLC0415
+
+    return Store(store).open().model.users.id(0)
+
+
+def wait_for(url: str, server: subprocess.Popen[bytes]) -> dict[str, Any]:
+    """Ask until the server answers.
+
+    Raises:
+        HashrecError: it ended, or took longer than a minute.
+    """
+    deadline = time.monotonic() + READY_SECONDS
+    while time.monotonic() < deadline and server.poll() is None:
+        try:
+            with urlopen(url, timeout=5) as response:  # noqa: S310  an http URL made here
+                return json.load(response)
+        except (URLError, OSError):
+            time.sleep(0.1)
+    raise HashrecError("the server did not come up; its messages are above")
+
+
+def print_answer(answer: dict[str, Any]) -> None:
+    """Print a reply of `GET /recommend/{user_id}`."""
+    say(f"user {answer['user_id']}, {answer['source']} recommendations:")
+    print_table(
+        ("rank", "item", "title", "score", "hamming"),
+        [
+            (item["rank"], item["item_id"], item.get("title", ""), item["score"], item["hamming"])
+            for item in answer["items"]
+        ],
+    )
+    sys.stdout.flush()
+
+
+def _exit(_number: int, _frame: FrameType | None) -> NoReturn:
+    sys.exit(0)
+
+
+def stop(server: subprocess.Popen[bytes]) -> None:
+    """End the server as an operator would, by SIGTERM, and wait for it."""
+    if server.poll() is None:
+        server.send_signal(signal.SIGTERM)
+    server.wait()

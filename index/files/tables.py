@@ -1,0 +1,114 @@
+"""Tables as files, written a part at a time: JSON lines, or Parquet where pyarrow is installed.
+
+A table appears complete or not at all. In JSON lines a value that is not there is left out.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO, Literal
+
+import orjson
+
+from hashrec.index.artifacts import durable
+from hashrec.index.errors import ConfigError, MissingLibraryError
+
+Kind = Literal["text", "texts", "int", "float", "bool", "json"]
+Schema = Mapping[str, Kind]
+Columns = Mapping[str, Sequence[Any]]
+WriteColumns = Callable[[Columns], None]
+
+GROUP_ROWS = 131_072  # of a Parquet file's row groups, which are held in memory until they are full
+
+
+@contextmanager
+def writing_table(path: Path, schema: Schema) -> Generator[WriteColumns]:
+    """Write a file of the format that its name ends with, `.jsonl` or `.parquet`.
+
+    Args:
+        path: an earlier file of that name is replaced; folders on the way are made.
+        schema: the kind of each column; a `json` value is an object, as text in Parquet.
+
+    Yields:
+        A function that appends rows, given as columns of one length.
+
+    Raises:
+        ConfigError: the name ends with something else.
+        MissingLibraryError: Parquet is asked for and pyarrow is not there.
+    """
+    form = path.suffix.lower()
+    if form not in (".jsonl", ".parquet"):
+        raise ConfigError(f"{path}: name the file .jsonl or .parquet, which says what to write")
+    arrow = require_arrow() if form == ".parquet" else None
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with durable.replacing(path) as temporary, temporary.open("wb") as file:
+        if arrow is None:
+            yield lambda columns: _append_lines(file, columns)
+        else:
+            with _parquet(arrow, file, schema) as append:
+                yield append
+
+
+def _append_lines(file: BinaryIO, columns: Columns) -> None:
+    names = list(columns)
+    file.writelines(
+        orjson.dumps(
+            {name: value for name, value in zip(names, row, strict=True) if value is not None},
+            option=orjson.OPT_APPEND_NEWLINE,
+        )
+        for row in zip(*columns.values(), strict=True)
+    )
+
+
+@contextmanager
+def _parquet(arrow: Any, file: BinaryIO, schema: Schema) -> Generator[WriteColumns]:
+    types = {
+        "text": arrow.string(),
+        "texts": arrow.list_(arrow.string()),
+        "int": arrow.int64(),
+        "float": arrow.float64(),
+        "bool": arrow.bool_(),
+        "json": arrow.string(),
+    }
+    typed = arrow.schema([(name, types[kind]) for name, kind in schema.items()])
+    waiting: list[Any] = []
+
+    with arrow.parquet.ParquetWriter(file, typed, compression="zstd") as writer:
+
+        def flush() -> None:
+            writer.write_table(arrow.Table.from_batches(waiting, typed), row_group_size=GROUP_ROWS)
+            waiting.clear()
+
+        def append(columns: Columns) -> None:
+            arrays = [
+                arrow.array(_as_text(columns[name]) if kind == "json" else columns[name], type_)
+                for (name, kind), type_ in zip(schema.items(), typed.types, strict=True)
+            ]
+            waiting.append(arrow.RecordBatch.from_arrays(arrays, schema=typed))
+            if sum(batch.num_rows for batch in waiting) >= GROUP_ROWS:
+                flush()
+
+        yield append
+        flush()
+
+
+def _as_text(values: Sequence[Any]) -> list[str | None]:
+    return [None if value is None else orjson.dumps(value).decode() for value in values]
+
+
+def require_arrow() -> Any:
+    """Return the pyarrow package, its Parquet part loaded.
+
+    Raises:
+        MissingLibraryError: it is not installed.
+    """
+    try:
+        importlib.import_module("pyarrow.parquet")
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "pyarrow":
+            raise
+        raise MissingLibraryError("Parquet", "pyarrow", "files") from None
+    return importlib.import_module("pyarrow")

@@ -1,0 +1,223 @@
+"""What an overlay means for one model: ids as rows, in a form that a ranking can use at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hashrec.index.arrays.seen import contained
+from hashrec.index.live.overlay import ItemState, Overlay, UserEvents
+from hashrec.index.model.items import ItemTable
+from hashrec.index.model.model import Model
+from hashrec.index.model.subsets import Members
+
+Rows = NDArray[np.int64]
+NO_ROWS: Rows = np.empty(0, dtype=np.int64)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CatalogueView:
+    """The catalogue of a model as it was changed. Immutable.
+
+    Attributes:
+        position: of the last change that it holds.
+        hidden: int64, ascending, rows that no list may hold.
+        attributes: by item id, where they were replaced, or where the model does not have the item.
+        members: of each category that items joined or left.
+        deleted: hidden rows of items that are gone from the catalogue.
+        added: ids of items that the model does not have, and whether they are hidden.
+    """
+
+    position: int = 0
+    hidden: Rows = field(default_factory=lambda: NO_ROWS)
+    attributes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, Any])
+    members: Mapping[str, Members] = field(default_factory=dict[str, Members])
+    deleted: frozenset[int] = frozenset()
+    added: Mapping[str, bool] = field(default_factory=dict[str, bool])
+
+    @classmethod
+    def unchanged(cls, table: ItemTable) -> CatalogueView:
+        """Return the catalogue as the model has it."""
+        return cls(hidden=table.hidden.astype(np.int64))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OverlayView:
+    """What a ranking for one user has to know beside the model. Immutable.
+
+    Attributes:
+        catalogue: as it was changed.
+        positives: int64, ascending, rows of the user's positive events that the model has not
+            learned from.
+        negatives: int64, ascending, rows of all negative ones, if there is any event that the model
+            has not learned from.
+        refused: int64, ascending, rows of the negative events before the model learned, which
+            taught it nothing.
+        new_items: those of `catalogue.added` that the user has events about.
+    """
+
+    catalogue: CatalogueView
+    positives: Rows = field(default_factory=lambda: NO_ROWS)
+    negatives: Rows = field(default_factory=lambda: NO_ROWS)
+    refused: Rows = field(default_factory=lambda: NO_ROWS)
+    new_items: frozenset[str] = frozenset()
+
+    @property
+    def has_events(self) -> bool:
+        """Whether the user did anything that the model has not learned from."""
+        return len(self.positives) > 0 or len(self.negatives) > 0
+
+
+class ModelOverlay:
+    """An overlay bound to a model. A request costs a comparison, and looks up its user's items.
+
+    Changes of the catalogue are taken over when one is first asked for after them, each once. Not
+    for several threads, like the overlay; what it returns is immutable and may go to any.
+
+    Args:
+        overlay: goes on being applied to.
+        model: the rows are of this one.
+        after: position up to which the model has learned from events.
+    """
+
+    def __init__(self, overlay: Overlay, model: Model, *, after: int = 0) -> None:
+        self.overlay = overlay
+        self.after = after
+        self._model = model
+        self._hidden_by_model = model.item_table.hidden
+        self._without_events = OverlayView(CatalogueView.unchanged(model.item_table))
+        self._attributes: dict[str, Mapping[str, Any]] = {}
+        self._added: dict[str, bool] = {}
+        self._members: dict[str, Members] = {}
+        self._deleted: set[int] = set()
+
+    def stamp(self, user_id: str | None = None) -> tuple[int, int] | None:
+        """Return the positions of the last entries that can change an answer, None for none.
+
+        Args:
+            user_id: whose events the answer depends on.
+
+        Returns:
+            Of the user's last event and of the last change of the catalogue; 0 for none.
+        """
+        overlay = self.overlay
+        last = 0
+        if user_id is not None:
+            last = overlay.user_position(user_id, self.after)
+            # A worker that has not read the journal yet must not share its answer with this one.
+            last = last or overlay.refused_position(user_id, self.after)
+        if not last and not overlay.catalogue_position:
+            return None
+        return last, overlay.catalogue_position
+
+    def view(self, user_id: str | None = None) -> OverlayView:
+        """Return what is so at this moment, for a user or for nobody in particular."""
+        catalogue = self.catalogue()
+        if user_id is None:
+            return self._without_events
+        refused = self._known_rows(self.overlay.refused(user_id, self.after))
+        events = self.events(user_id)
+        if not len(events):
+            return OverlayView(catalogue, refused=refused) if len(refused) else self._without_events
+        new = frozenset(
+            item_id
+            for item_id in (*events.positives, *events.negatives)
+            if item_id in catalogue.added
+        )
+        negatives = np.union1d(self._known_rows(events.negatives), refused)
+        return OverlayView(catalogue, self._known_rows(events.positives), negatives, refused, new)
+
+    def events(self, user_id: str) -> UserEvents:
+        """Return a user's events that the model has not learned from."""
+        return self.overlay.user_events(user_id, self.after)
+
+    def catalogue(self) -> CatalogueView:
+        """Return the catalogue as it is at this moment."""
+        position = self._without_events.catalogue.position
+        if position != self.overlay.catalogue_position:
+            self._take_over(self.overlay.changed_items(position))
+        return self._without_events.catalogue
+
+    def _known_rows(self, item_ids: Sequence[str]) -> Rows:
+        if not item_ids:
+            return NO_ROWS
+        return np.sort(np.array(self._model.items.known_rows(item_ids), dtype=np.int64))
+
+    def _take_over(self, changed: Mapping[str, ItemState]) -> None:
+        touched: list[int] = []
+        hidden: list[int] = []
+        joined: dict[str, list[int]] = {}
+        left: dict[str, list[int]] = {}
+        for item_id, state in changed.items():
+            row = self._model.items.row(item_id)
+            if row is None:
+                self._take_over_added(item_id, state)
+                continue
+            touched.append(row)
+            if state.deleted:
+                self._deleted.add(row)
+            else:
+                self._deleted.discard(row)
+            if state.deleted or (
+                contained(np.array([row]), self._hidden_by_model)[0]
+                if state.hidden is None
+                else state.hidden
+            ):
+                hidden.append(row)
+            if state.attributes is not None:
+                before, now = self._categories(item_id, row), categories_of(state.attributes)
+                self._attributes[item_id] = state.attributes
+                for name in now - before:
+                    joined.setdefault(name, []).append(row)
+                for name in before - now:
+                    left.setdefault(name, []).append(row)
+        for name in joined.keys() | left.keys():
+            rows = self._members_now(name)
+            gone = np.sort(np.array(left.get(name, ()), dtype=np.int64))
+            rows = _merged(rows[~contained(rows, gone)], joined.get(name, ()))
+            self._members[name] = Members(rows)
+        rows = self._without_events.catalogue.hidden
+        rows = rows[~contained(rows, np.sort(np.array(touched, dtype=np.int64)))]
+        catalogue = CatalogueView(
+            self.overlay.catalogue_position,
+            _merged(rows, hidden),
+            dict(self._attributes),
+            dict(self._members),
+            frozenset(self._deleted),
+            dict(self._added),
+        )
+        self._without_events = OverlayView(catalogue)
+
+    def _take_over_added(self, item_id: str, state: ItemState) -> None:
+        if state.attributes is not None:
+            self._attributes[item_id] = state.attributes
+        if state.attributes is None or state.deleted:
+            self._added.pop(item_id, None)
+        else:
+            self._added[item_id] = bool(state.hidden)
+
+    def _categories(self, item_id: str, row: int) -> frozenset[str]:
+        attributes = self._attributes.get(item_id)
+        return categories_of(self._model.item_table.of(row) if attributes is None else attributes)
+
+    def _members_now(self, name: str) -> Rows:
+        if name in self._members:
+            return self._members[name].rows
+        table = self._model.item_table
+        row = table.categories.row(name)
+        return NO_ROWS if row is None else table.category_items[row].astype(np.int64)
+
+
+def categories_of(attributes: Mapping[str, Any]) -> frozenset[str]:
+    """Return the categories of an item with these attributes."""
+    return frozenset(attributes.get("categories", ()))
+
+
+def _merged(ascending: Rows, rows: Iterable[int]) -> Rows:
+    """Add rows that are not there yet to an ascending array."""
+    added = np.sort(np.fromiter(rows, dtype=np.int64))
+    return np.insert(ascending, ascending.searchsorted(added), added)

@@ -1,0 +1,225 @@
+"""Codes for users and items that training never saw, by sums of small integer vectors.
+
+Every step is integer arithmetic, or floating-point arithmetic that IEEE 754 defines to the last
+bit, so a history has the same code on every machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hashrec.index.arrays.codes import BinaryCodes
+from hashrec.index.arrays.seen import RowLists
+from hashrec.index.errors import ConfigError
+
+BIAS_UNIT = 256  # parts of a weight's unit that a bias is given in
+CHOICE_PER_REFUSAL = 4  # how much more a positive item counts than a negative one
+_BLOCK = 4096  # codes made at once
+LARGEST = 127  # of a weight; -128 is not used, so that a sign can be turned
+
+
+@dataclass(frozen=True, eq=False)
+class UserEncoder:
+    """A user's code from the items they took, and those they refused.
+
+    With A_i the weights of item i, b the bias and n the number of positive items,
+
+        code = sign(sum_(i positive) A_i - 1/4 sum_(j negative) A_j + n^(3/4) b),
+
+    the sign of a linear map of the history divided by n^(3/4): between a sum, where b soon counts
+    for nothing, and a mean, where long histories say no more than short ones. A refusal counts a
+    quarter of a choice: people also refuse things that are near to what they like.
+
+    Attributes:
+        weights: int8, shape (n_items, n_bits), A.
+        bias: int32, shape (n_bits,), b in 1/256 of a weight's unit.
+    """
+
+    weights: NDArray[np.int8]
+    bias: NDArray[np.int32]
+
+    @classmethod
+    def quantised(
+        cls, weights: NDArray[np.floating[Any]], bias: NDArray[np.floating[Any]] | None = None
+    ) -> Self:
+        """Round a float map to integers, each bit on a scale of its own, which no sign depends on.
+
+        Args:
+            weights: float, shape (n_items, n_bits).
+            bias: float, shape (n_bits,); None is 0.
+
+        Raises:
+            ConfigError: a value is not finite.
+        """
+        return cls(*_quantised(weights, bias))
+
+    @property
+    def n_bits(self) -> int:
+        """Dimensions of the codes."""
+        return self.weights.shape[1]
+
+    def encode(self, positives: RowLists, negatives: RowLists | None = None) -> BinaryCodes:
+        """Return the code of each history.
+
+        Args:
+            positives: item rows that each user took.
+            negatives: item rows that each user refused, as many lists; None is none.
+        """
+
+        def weights_of(rows: NDArray[np.int32]) -> NDArray[np.int8]:
+            return self.weights.take(rows, axis=0)
+
+        def fields(part: range) -> NDArray[np.int64]:
+            wanted = _sums(weights_of, self.n_bits, positives, part).astype(np.int64)
+            lengths = positives.counts()[part.start : part.stop]
+            wanted += _rounded(length_scale(lengths), self.bias)
+            if negatives is None:
+                return wanted
+            return CHOICE_PER_REFUSAL * wanted - _sums(weights_of, self.n_bits, negatives, part)
+
+        return _codes(len(positives), self.n_bits, fields)
+
+    def check(self, n_items: int, n_bits: int) -> None:
+        """Check that the arrays are of these items and this width.
+
+        Raises:
+            ValueError: they are not.
+        """
+        if self.weights.shape != (n_items, n_bits) or self.bias.shape != (n_bits,):
+            raise ValueError("user_encoder: it is of other items or of another width")
+
+
+@dataclass(frozen=True, eq=False)
+class ItemEncoder:
+    """An item's code from the codes of its users.
+
+    With p_u the +-1 codes of its n users,
+
+        code = sign(M^T sum_u p_u + sqrt(n) b),
+
+    the sign of a linear map of the users' codes added up and divided by sqrt(n). That sum grows
+    with sqrt(n), so the map sees how popular an item is and not only with whom.
+
+    Attributes:
+        weights: int8, shape (n_bits, n_bits), M: a row for each bit of a user, a column for each
+            bit of an item.
+        bias: int32, shape (n_bits,), b in 1/256 of a weight's unit.
+    """
+
+    weights: NDArray[np.int8]
+    bias: NDArray[np.int32]
+
+    @classmethod
+    def quantised(cls, weights: NDArray[np.floating[Any]], bias: NDArray[np.floating[Any]]) -> Self:
+        """Round a float map to integers; see `UserEncoder.quantised`."""
+        return cls(*_quantised(weights, bias))
+
+    @property
+    def n_bits(self) -> int:
+        """Dimensions of the codes."""
+        return self.weights.shape[1]
+
+    def encode(self, user_codes: BinaryCodes, users: RowLists) -> BinaryCodes:
+        """Return the code of each item.
+
+        Args:
+            user_codes: of all users.
+            users: user rows of each item.
+        """
+        map_ = self.weights.astype(np.float64)
+
+        def fields(part: range) -> NDArray[np.int64]:
+            sums = _sums(lambda rows: user_codes[rows].to_signs(), self.n_bits, users, part)
+            # Integers this small are exact in float64, in whatever order a product adds them up.
+            mapped = (sums @ map_).astype(np.int64)
+            return mapped + _rounded(np.sqrt(users.counts()[part.start : part.stop]), self.bias)
+
+        return _codes(len(users), self.n_bits, fields)
+
+    def check(self, n_bits: int) -> None:
+        """Check that the arrays are of this width.
+
+        Raises:
+            ValueError: they are not.
+        """
+        if self.weights.shape != (n_bits, n_bits) or self.bias.shape != (n_bits,):
+            raise ValueError("item_encoder: it is of another width")
+
+
+@dataclass(frozen=True, eq=False)
+class Encoder:
+    """How users and items that come later get codes that fit the learned ones.
+
+    Attributes:
+        users: a user's code from a history.
+        items: an item's code from its users' codes.
+    """
+
+    users: UserEncoder
+    items: ItemEncoder
+
+    def check(self, n_items: int, n_bits: int) -> None:
+        """Check that both parts are of these items and this width.
+
+        Raises:
+            ValueError: they are not.
+        """
+        self.users.check(n_items, n_bits)
+        self.items.check(n_bits)
+
+
+def length_scale(lengths: NDArray[np.integer[Any]]) -> NDArray[np.float64]:
+    """Return n^(3/4) of each length n by square roots, which are exact to the last bit."""
+    root = np.sqrt(lengths.astype(np.float64))
+    return root * np.sqrt(root)
+
+
+def _codes(n: int, n_bits: int, fields: Callable[[range], NDArray[np.int64]]) -> BinaryCodes:
+    """Take signs block by block: unpacked, a million users would fill gigabytes."""
+    packed = np.empty((n, n_bits // 8), dtype=np.uint8)
+    for start in range(0, n, _BLOCK):
+        part = range(start, min(start + _BLOCK, n))
+        packed[part.start : part.stop] = BinaryCodes.from_signs(fields(part)).packed
+    return BinaryCodes(packed)
+
+
+def _sums(
+    vectors_of: Callable[[NDArray[np.int32]], NDArray[np.int8]],
+    n_bits: int,
+    lists: RowLists,
+    part: range,
+) -> NDArray[np.int32]:
+    """Add up the vectors of each list's rows; one list at a time stays in a processor's cache.
+
+    Returns:
+        int32, shape (len(part), n_bits).
+    """
+    sums = np.empty((len(part), n_bits), dtype=np.int32)
+    for position, owner in enumerate(part):
+        vectors_of(lists[owner]).sum(axis=0, dtype=np.int32, out=sums[position])
+    return sums
+
+
+def _rounded(scale: NDArray[np.float64], bias: NDArray[np.int32]) -> NDArray[np.int64]:
+    """Return each scale times the bias in a weight's unit, rounded to integers."""
+    return np.rint(scale[:, None] * bias / BIAS_UNIT).astype(np.int64)
+
+
+def _quantised(
+    weights: NDArray[np.floating[Any]], bias: NDArray[np.floating[Any]] | None
+) -> tuple[NDArray[np.int8], NDArray[np.int32]]:
+    offset = np.zeros(weights.shape[1]) if bias is None else bias.astype(np.float64)
+    if not (np.isfinite(weights).all() and np.isfinite(offset).all()):
+        raise ConfigError("an encoder holds NaN or infinity; the model that made it diverged")
+    largest = np.abs(weights).max(axis=0, initial=0).astype(np.float64)
+    scale = LARGEST / np.where(largest > 0, largest, 1)
+    limit = np.iinfo(np.int32).max
+    return (
+        np.rint(weights * scale).astype(np.int8),
+        np.rint(np.clip(offset * scale * BIAS_UNIT, -limit, limit)).astype(np.int32),
+    )

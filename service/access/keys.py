@@ -1,0 +1,153 @@
+"""API keys: who may ask for what. The service knows only their hashes.
+
+A key is 32 random bytes, so a plain SHA-256 keeps it: there is nothing to guess from a list of
+likely passwords, and to try 2^256 values no slow hash is needed. What a slow hash would cost, every
+request would pay.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Self, get_args
+
+from hashrec.index.errors import ConfigError, shorten
+from hashrec.service.settings import KeySettings
+
+Scope = Literal["read", "admin"]  # admin may do what read may, too
+SCOPES: tuple[Scope, ...] = get_args(Scope)
+PREFIX = "hashrec_"  # scanners of source code find a key that was put there by mistake
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+SHA256 = re.compile(r"[0-9a-f]{64}")
+MAX_KEYS = 1000  # each costs every request about 0.1 us
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """What the service keeps of a key.
+
+    Attributes:
+        name: whose it is; may be told and logged.
+        digest: SHA-256 of the key, 32 bytes.
+    """
+
+    name: str
+    scope: Scope
+    digest: bytes
+
+    @classmethod
+    def parse(cls, entry: str) -> Self:
+        """Read an entry, `name:scope:sha256`.
+
+        Raises:
+            ValueError: it is none; the message does not repeat it.
+        """
+        parts = entry.split(":")
+        if len(parts) != 3:
+            raise ValueError("is not name:scope:sha256")
+        name, scope, digest = parts
+        if not NAME.fullmatch(name):
+            raise ValueError("has a name that is not 1 to 64 letters, digits, or any of . _ -")
+        if scope not in SCOPES:
+            raise ValueError(f"has a scope that is not {' or '.join(SCOPES)}")
+        if not SHA256.fullmatch(digest):
+            raise ValueError("has a hash that is not 64 hexadecimal digits; a key is never kept")
+        return cls(name, scope, bytes.fromhex(digest))
+
+    def entry(self) -> str:
+        """Return the line that stands for the key in a file of keys."""
+        return f"{self.name}:{self.scope}:{self.digest.hex()}"
+
+
+def new_key(name: str, scope: Scope) -> tuple[str, ApiKey]:
+    """Draw a key, and what to keep of it.
+
+    Raises:
+        ConfigError: the name cannot stand in an entry.
+    """
+    if not NAME.fullmatch(name):
+        raise ConfigError(f"{shorten(name)!r}: a name is 1 to 64 letters, digits, or any of . _ -")
+    key = PREFIX + secrets.token_urlsafe(32)
+    return key, ApiKey(name, scope, hashlib.sha256(key.encode()).digest())
+
+
+class Keyring:
+    """The keys in force."""
+
+    def __init__(self, keys: Iterable[ApiKey] = ()) -> None:
+        self._keys = tuple(keys)
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    @classmethod
+    def load(cls, settings: KeySettings) -> Self:
+        """Read the keys that the settings give, in a file or as they are.
+
+        Raises:
+            ConfigError: the file cannot be read, an entry is none, or a name or key comes twice.
+        """
+        entries: list[tuple[str, str]] = []
+        if settings.file is not None:
+            entries += _entries_of(settings.file)
+        if settings.entries is not None:
+            entries += [
+                (f"HASHREC_KEYS__ENTRIES, entry {number}", entry)
+                for number, entry in enumerate(settings.entries.split(), 1)
+            ]
+        if len(entries) > MAX_KEYS:
+            raise ConfigError(f"{len(entries)} keys are configured, and at most {MAX_KEYS} may be")
+        if not entries and settings.are_given:  # to serve openly now would be a sad surprise
+            raise ConfigError(
+                "keys are configured, but not one is there; `hashrec keys new` makes one"
+            )
+        keys: list[ApiKey] = []
+        taken: set[str | bytes] = set()
+        for place, entry in entries:
+            try:
+                key = ApiKey.parse(entry)
+            except ValueError as error:
+                raise ConfigError(f"{place} {error}") from None
+            if taken & {key.name, key.digest}:
+                raise ConfigError(f"{place} has a name or a key that another entry has")
+            taken |= {key.name, key.digest}
+            keys.append(key)
+        return cls(keys)
+
+    def find(self, presented: bytes) -> ApiKey | None:
+        """Return the key that was presented, in a time that does not depend on which it is."""
+        digest = hashlib.sha256(presented).digest()
+        found = None
+        for key in self._keys:
+            if hmac.compare_digest(key.digest, digest):
+                found = key
+        return found
+
+
+def presented_key(headers: Iterable[tuple[bytes, bytes]]) -> bytes | None:
+    """Return the key in a request's headers: `X-API-Key`, or else a bearer token."""
+    bearer = None
+    for name, value in headers:
+        if name == b"x-api-key":
+            return value
+        if name == b"authorization" and value[:7].lower() == b"bearer ":
+            bearer = value[7:].strip()
+    return bearer
+
+
+def _entries_of(file: Path) -> list[tuple[str, str]]:
+    try:
+        lines = file.read_text().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not text"
+        raise ConfigError(f"HASHREC_KEYS__FILE: {file} cannot be read: {reason}") from None
+    return [
+        (f"{file}:{number}", line.strip())
+        for number, line in enumerate(lines, 1)
+        if line.strip() and not line.lstrip().startswith("#")
+    ]

@@ -1,0 +1,90 @@
+"""What a worker process holds while it serves, and how a route gets at it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Annotated, TypedDict
+
+from fastapi import Depends, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.convertors import PathConvertor, register_url_convertor
+
+from hashrec.service.access.gate import Access
+from hashrec.service.answers.cached_recommender import CachedRecommender
+from hashrec.service.answers.caches import Cache
+from hashrec.service.live.event_log import EventLog
+from hashrec.service.live.journal_state import LiveState
+from hashrec.service.routes.schemas import REPEATABLE
+from hashrec.service.telemetry.observability import Draining, Metrics
+from hashrec.service.versions.served_model import LiveModel
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Everything the routes use."""
+
+    live: LiveModel
+    recommendations: CachedRecommender
+    shared_cache: Cache | None
+    metrics: Metrics
+    draining: Draining
+    access: Access
+    events: EventLog
+    state: LiveState
+
+    def away(self) -> str | None:
+        """Name what is configured and cannot be reached."""
+        cache = self.shared_cache
+        name = None if cache is None or cache.available else cache.name
+        if self.state.available:
+            return name
+        return "journal" if name is None else f"{name}, journal"
+
+    def report_health(self) -> bool:
+        """Bring the gauge up to date, and tell whether the service is degraded."""
+        degraded = (
+            self.away() is not None
+            or self.live.refusal is not None
+            or self.live.candidate_refusal is not None
+            or self.events.state == "unavailable"
+        )
+        self.metrics.degraded.set(degraded)
+        return degraded
+
+
+class State(TypedDict):
+    """State of the application's lifespan; the server hands it to every request."""
+
+    services: Services
+
+
+def get_services(request: Request) -> Services:
+    """Return the services of the process."""
+    return request.state.services
+
+
+async def refuse_repeated_options(request: Request) -> None:
+    """Check that a query gives each option once, but for those that are lists.
+
+    Raises:
+        RequestValidationError: it does not. FastAPI would take the last one.
+    """
+    given = Counter(key for key, _ in request.query_params.multi_items())
+    if repeated := [key for key, n in given.items() if n > 1 and key not in REPEATABLE]:
+        raise RequestValidationError(
+            [{"loc": ("query", key), "msg": "give this option once"} for key in repeated]
+        )
+
+
+class _IdConvertor(PathConvertor):
+    """Takes every character, as ids do.
+
+    Starlette's own `path` ends at a line break, so that one user's path led to another's list.
+    """
+
+    regex = "(?s:.*)"
+
+
+register_url_convertor("id", _IdConvertor())  # for paths such as `/users/{user_id:id}`
+ServicesDependency = Annotated[Services, Depends(get_services)]

@@ -1,0 +1,1 @@
+"""hashrec: a recommendation service whose whole model is binary codes."""

@@ -1,0 +1,186 @@
+"""From files into the journal of a store: a running service follows at once."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hashrec.index.artifacts.store import Store
+from hashrec.index.errors import (
+    ArtifactError,
+    InvalidRecordError,
+    NoArtifactError,
+    TooManyBadRowsError,
+)
+from hashrec.index.live.catalogue_state import ItemNow, items_now, overlay_of
+from hashrec.index.live.journal import (
+    Event,
+    ItemChange,
+    Journal,
+    Record,
+    journal_beside,
+    open_journal,
+)
+from hashrec.training.data.items import read_items
+from hashrec.training.data.reading import EXAMPLES, GoodRows, read_rows
+from hashrec.training.data.validation import ANY_NUMBER
+
+RECORDS_AT_ONCE = 5_000  # in one commit
+DEFAULT_TYPE = "click"
+
+Advance = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class ImportReport:
+    """What became of the rows of a file.
+
+    Attributes:
+        rows: in the file.
+        bad: left out.
+        known: that change nothing, because the journal or the catalogue says so already.
+        new: written.
+    """
+
+    rows: int
+    bad: int
+    known: int
+    new: int
+
+
+def journal_to_write(store: Path, url: str | None) -> Journal:
+    """Open the journal that a service of this store writes, and make it where there is none.
+
+    Raises:
+        ArtifactError: the store is not there.
+        JournalError: the journal cannot be opened.
+    """
+    if url is not None:
+        return open_journal(url)
+    if not store.is_dir():
+        raise ArtifactError(f"{store}: there is no such folder; name the store with --store")
+    return open_journal(f"sqlite:{journal_beside(store)}")
+
+
+def import_events(
+    path: Path, journal: Journal, *, default_type: str, max_bad: int, advance: Advance
+) -> ImportReport:
+    """Write the events of a file to a journal; those it has already change nothing.
+
+    An event without an `event_id` gets one made from what it says, so that the same row is the same
+    event in the next import. A row without a type has the default one; without a time, now.
+
+    Args:
+        path: see `read_interactions`.
+        journal: is written some thousand events at a time, each time all or none.
+        default_type: of rows without a type.
+        max_bad: bad rows to leave out before the import fails, with nothing written.
+        advance: is told the number of rows that are done.
+
+    Raises:
+        DataError: the file cannot be read, or has too many bad rows.
+        JournalError: the journal cannot be written; what was written before stays.
+    """
+    rows = read_rows(path, max_bad=ANY_NUMBER)  # those that are no events are bad too
+    events, examples = _events(rows, default_type)
+    n_bad = rows.n_bad + rows.frame.height - len(events)
+    if n_bad > max_bad:
+        raise TooManyBadRowsError(path, n_bad, max_bad, [*rows.bad_examples, *examples][:EXAMPLES])
+    n_new = sum(_append(journal, events, advance))
+    return ImportReport(rows.n_rows, n_bad, len(events) - n_new, n_new)
+
+
+def import_items(
+    path: Path, journal: Journal, store: Path, *, max_bad: int, advance: Advance
+) -> ImportReport:
+    """Write what a file says of items to a journal, as changes of the catalogue.
+
+    The attributes of an item in the file are replaced as a whole; items that are not in it stay as
+    they are. Where the file does not say which items are hidden, that stays as it is too. What the
+    catalogue says already is not written again.
+
+    Args:
+        path: see `read_items`.
+        journal: as for events.
+        store: its served version is the catalogue that is changed, if there is one.
+        max_bad: as for events.
+        advance: as for events.
+
+    Raises:
+        DataError: the file cannot be read, has too many bad rows, or an item's attributes are too
+            large.
+        JournalError: the journal cannot be written; what was written before stays.
+    """
+    reading = read_items(path, max_bad=max_bad)
+    now = _catalogue(journal, store)
+    changes: list[ItemChange] = []
+    for item_id, described in reading.attributes.by_id.items():
+        attributes = {name: value for name, value in described.items() if name != "hidden"}
+        hidden = "hidden" in described if reading.says_hidden else None
+        before = now.get(item_id)
+        if (
+            before is not None
+            and before.attributes == attributes
+            and hidden in (None, before.hidden)
+        ):
+            continue
+        try:
+            changes.append(ItemChange(item_id, attributes, hidden, timestamp=time.time()))
+        except InvalidRecordError as error:
+            raise InvalidRecordError(f"{path}: item {item_id!r}:", str(error)) from error
+    for _ in _append(journal, changes, advance):
+        pass
+    n_items = len(reading.attributes)
+    return ImportReport(
+        n_items + reading.n_duplicates + reading.n_bad,
+        reading.n_bad,
+        n_items + reading.n_duplicates - len(changes),
+        len(changes),
+    )
+
+
+def _events(rows: GoodRows, default_type: str) -> tuple[list[Event], list[str]]:
+    """Return the events, and the first rows that are none, in words."""
+    columns = {name: rows.frame.get_column(name).to_list() for name in rows.frame.columns}
+    nothing: list[None] = [None] * rows.frame.height
+    now = time.time()
+    events: list[Event] = []
+    examples: list[str] = []
+    for line, user_id, item_id, kind, timestamp, event_id in zip(
+        columns["line"], columns["user"], columns["item"], columns.get("type", nothing),
+        columns.get("timestamp", nothing), columns.get("event_id", nothing), strict=True,
+    ):  # fmt: skip
+        kind = kind or default_type  # noqa: PLW2901
+        name = event_id or _event_id(user_id, item_id, kind, timestamp)
+        try:
+            events.append(
+                Event(user_id, item_id, kind, now if timestamp is None else timestamp, name)
+            )
+        except InvalidRecordError as error:
+            if len(examples) < EXAMPLES:
+                examples.append(f"{rows.row_name} {line}: {error}")
+    return events, examples
+
+
+def _event_id(*said: object) -> str:
+    return hashlib.sha256("\0".join(map(str, said)).encode()).hexdigest()[:32]
+
+
+def _catalogue(journal: Journal, store: Path) -> dict[str, ItemNow]:
+    overlay = overlay_of(journal)
+    try:
+        model = Store(store).open().model
+    except NoArtifactError:
+        model = None
+    return {item.item_id: item for item in items_now(model, overlay)}
+
+
+def _append(journal: Journal, records: Sequence[Record], advance: Advance) -> Iterator[bool]:
+    """Write records, and yield of each whether it is new."""
+    for start in range(0, len(records), RECORDS_AT_ONCE):
+        part = records[start : start + RECORDS_AT_ONCE]
+        yield from journal.append(part)
+        advance(len(part))

@@ -1,0 +1,123 @@
+"""The settings of a job: flags over a TOML file over the defaults written here."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, SecretStr
+
+from hashrec.index.errors import ConfigError
+from hashrec.index.live.overlay import NEGATIVE_TYPES
+from hashrec.training.numerics.hyperparameters import Hyperparameters
+
+# All ratings are positives; users and items with fewer than 20 go, repeatedly; half of each user's
+# items are held out (Wang, Lian and Ge, IJCAI 2019, section 5.1).
+PAPER_PROTOCOL = "paper"
+PAPER_SETTINGS: dict[str, Any] = {"data.k_core": 20, "split.strategy": "random", "k": 100}
+
+
+class DataConfig(Hyperparameters):
+    """Which interactions to learn from.
+
+    Attributes:
+        source: a named data set or a path.
+        home: where fetched data sets lie; None for `~/.cache/hashrec`.
+        preset: name of the file's format, in place of detection.
+        columns: role -> column name.
+        items: file of titles, categories and other attributes of the items, in place of the one
+            found beside the data.
+        min_value: least value that counts as a positive.
+        types: types of interactions that are positives; None for all but dislike, skip and hide.
+        events: URL of a journal whose events are data too; None for none.
+        negative_types: types of events that take a pair back.
+        max_bad: unreadable rows to leave out before the job fails.
+        k_core: drop users and items with fewer interactions, repeatedly; 0 keeps all.
+    """
+
+    source: str = "synthetic"
+    home: Path | None = None
+    preset: str | None = None
+    columns: dict[str, str] = Field(default_factory=dict)
+    items: Path | None = None
+    min_value: float | None = None
+    types: tuple[str, ...] | None = None
+    events: SecretStr | None = None
+    negative_types: tuple[str, ...] = tuple(sorted(NEGATIVE_TYPES))
+    max_bad: NonNegativeInt = 0
+    k_core: NonNegativeInt = 0
+
+
+class SplitConfig(Hyperparameters):
+    """What to hold out.
+
+    Attributes:
+        strategy: `random` half of each user's items, the last by time, a given file, or nothing.
+        test: the given file.
+        by_validation: judge by a tenth of the training part, held out of it, and leave the test
+            part alone: the way to choose settings.
+    """
+
+    strategy: Literal["random", "temporal", "given", "none"] = "random"
+    test: Path | None = None
+    by_validation: bool = False
+
+
+class JobConfig(Hyperparameters):
+    """Everything that decides what a job produces, and how often it keeps how far it is.
+
+    Attributes:
+        teacher: `name` and settings; by default chosen on held-out data for the model `auto`, and
+            another model's own where it needs one.
+        model: `name` and settings, by default `auto`: `listwise`, its perplexity chosen on held-out
+            data unless it is given.
+        index: type of the search index, a key of `INDEX_TYPES`.
+        rerank: `auto` lets small int8 vectors re-order the nearest items where that pays on a tenth
+            of the training part; to find out costs one more fit.
+        k: length of the lists that are evaluated.
+        seed: of the split, of every initial weight and of every sample.
+        checkpoint_seconds: between two checkpoints, from which a killed job goes on; 0 keeps one
+            after every step that can be gone on from. No part of what a report says: the result
+            is the same.
+    """
+
+    data: DataConfig = DataConfig()
+    split: SplitConfig = SplitConfig()
+    teacher: dict[str, Any] = Field(default_factory=dict)
+    model: dict[str, Any] = Field(default_factory=dict)
+    index: str = "flat"
+    rerank: Literal["off", "auto"] = "off"
+    k: Annotated[int, Field(ge=1)] = 100
+    seed: NonNegativeInt = 0
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    checkpoint_seconds: NonNegativeFloat = Field(default=30.0, exclude=True)
+
+
+def load_config(path: Path | None, flags: Mapping[str, Any]) -> JobConfig:
+    """Read a TOML file and lay the flags over it.
+
+    Args:
+        path: the file, or None for the defaults.
+        flags: dotted setting -> value, such as `data.k_core`; None means not given.
+
+    Raises:
+        ConfigError: the file is missing or not TOML, or a setting is unknown or out of range.
+    """
+    settings: dict[str, Any] = {}
+    if path is not None:
+        try:
+            settings = tomllib.loads(path.read_text())
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise ConfigError(f"{path}: cannot be read as TOML: {error}") from error
+    for name, value in flags.items():
+        if value is not None:
+            section = settings
+            *parents, last = name.split(".")
+            for parent in parents:
+                section = section.setdefault(parent, {})
+                if not isinstance(section, dict):
+                    raise ConfigError(f"{path}: [{parent}] must be a table, got {section!r}")
+            section[last] = value
+    return JobConfig(**settings)

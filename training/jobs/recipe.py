@@ -1,0 +1,130 @@
+"""What a job learns with: a hash model, its teacher, their settings, and what is yet to choose."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+
+from hashrec.index.backends import INDEX_TYPES
+from hashrec.index.errors import ConfigError
+from hashrec.training.data.interactions import Interactions
+from hashrec.training.jobs.checkpoints import job_key
+from hashrec.training.jobs.config import JobConfig
+from hashrec.training.jobs.selection import PERPLEXITIES, Say, Selection, select
+from hashrec.training.models import HASH_MODELS, HashModel
+from hashrec.training.models.listwise import Listwise
+from hashrec.training.numerics.device import resolve_device
+from hashrec.training.progress import Progress
+from hashrec.training.teachers import TEACHERS, Teacher
+
+AUTO = "auto"  # name of the default model: listwise, with what is left open chosen on held-out data
+RERANK_NEEDS_TEACHER = "--rerank makes its vectors from a teacher; name one with --teacher"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Which teacher and model learn, with their settings, where.
+
+    Attributes:
+        chooses_teacher: the teacher here only holds the place of one that `settle` chooses.
+        chooses_perplexity: the same of the model's perplexity.
+    """
+
+    model_name: str
+    model: HashModel
+    teacher_name: str | None
+    teacher: Teacher | None
+    device: torch.device
+    chooses_teacher: bool = False
+    chooses_perplexity: bool = False
+
+    @classmethod
+    def of(cls, config: JobConfig) -> Recipe:
+        """Resolve the names in a job's settings, before any data is read.
+
+        Raises:
+            ConfigError: a name or a setting is unknown, or the device is not there.
+        """
+        if config.index not in INDEX_TYPES:
+            raise ConfigError(f"no index {config.index!r}; there are {', '.join(INDEX_TYPES)}")
+        model_name, model = _build("model", HASH_MODELS | {AUTO: Listwise}, config.model, AUTO)
+        teacher_name, teacher = None, None
+        if model.needs_teacher or config.teacher:
+            teacher_name, teacher = _build(
+                "teacher", TEACHERS, config.teacher, model.default_teacher
+            )
+        if config.rerank == "auto" and teacher is None:
+            raise ConfigError(RERANK_NEEDS_TEACHER)
+        automatic = model_name == AUTO
+        return cls(
+            "listwise" if automatic else model_name,
+            model,
+            teacher_name,
+            teacher,
+            resolve_device(config.device),
+            chooses_teacher=automatic and not config.teacher,
+            chooses_perplexity=automatic and "perplexity" not in config.model,
+        )
+
+    def settle(
+        self, train: Interactions, config: JobConfig, progress: Progress, say: Say
+    ) -> tuple[Recipe, Selection | None]:
+        """Choose what is open by a validation part of `train`; keep defaults if it is too small.
+
+        Returns:
+            A recipe with nothing open, and what it was chosen from, if anything was.
+        """
+        model, teacher, name = self.model, self.teacher, self.teacher_name
+        is_open = self.chooses_teacher or self.chooses_perplexity  # only of `auto`, a Listwise
+        if not (is_open and isinstance(model, Listwise) and teacher and name):
+            return self, None
+        selection = select(
+            train,
+            model,
+            None if self.chooses_teacher else (name, teacher),
+            perplexities=PERPLEXITIES if self.chooses_perplexity else (model.perplexity,),
+            k=config.k,
+            seed=config.seed,
+            device=self.device,
+            progress=progress,
+            say=say,
+        )
+        progress.history.clear()  # a report's curves are those of the fit that it describes
+        settled = replace(self, chooses_teacher=False, chooses_perplexity=False)
+        if selection is None:
+            say("too little data to choose a teacher and settings by; taking the defaults")
+            return settled, None
+        return replace(
+            settled,
+            model=selection.model,
+            teacher_name=selection.teacher_name,
+            teacher=selection.teacher,
+        ), selection
+
+    def key(self, config: JobConfig, *data: Interactions) -> str:
+        """Return what tells a job's checkpoints from those of all that would end otherwise.
+
+        Args:
+            config: the job's settings, which this recipe was made from; nothing is settled yet.
+            data: what the job learns from.
+        """
+        settings = {"job": config.model_dump(mode="json"), "recipe": self.settings()}
+        return job_key(settings, self.device, *data)
+
+    def settings(self) -> dict[str, Any]:
+        """Return names and settings, with the defaults written out."""
+        model = {"name": self.model_name, **self.model.model_dump()}
+        if self.teacher is None:
+            return {"model": model}
+        return {"model": model, "teacher": {"name": self.teacher_name, **self.teacher.model_dump()}}
+
+
+def _build(
+    kind: str, registry: dict[str, type[Any]], settings: dict[str, Any], default: str
+) -> tuple[str, Any]:
+    name = settings.get("name", default)
+    if not isinstance(name, str) or name not in registry:
+        raise ConfigError(f"no {kind} {name!r}; there are {', '.join(sorted(registry))}")
+    return name, registry[name](**{key: settings[key] for key in settings if key != "name"})

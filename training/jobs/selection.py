@@ -1,0 +1,311 @@
+"""Which teacher, and how wide a target: chosen on interactions held out of the training part.
+
+Nothing here looks at a test part. Teachers are judged as they are, in float; targets by short fits
+to some of the users. Both are bounded by numbers of users and not by a clock, so that the same data
+and seed give the same choice however busy the machine is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import cache, partial
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from hashrec.index.arrays.ids import spread
+from hashrec.index.errors import ConfigError
+from hashrec.training.data.interactions import Interactions
+from hashrec.training.data.splits import by_popularity, validation_part
+from hashrec.training.jobs.shared_fits import SharedFits
+from hashrec.training.judging.evaluation import evaluate_hash_codes, evaluate_scores
+from hashrec.training.models.listwise import Listwise
+from hashrec.training.numerics.scorer import Scorer
+from hashrec.training.progress import Progress
+from hashrec.training.teachers import TEACHERS, Teacher
+
+VALIDATION_SHARE = 0.1
+PERPLEXITIES = (25.0, 75.0, 200.0)
+MOST_ITEMS_TO_INVERT = 20_000  # beyond, a trial of EASE would hold more than 3.2 GB at a time
+_JUDGED_USERS = 5_000  # by a teacher
+_TRIAL_USERS = 10_000  # of a short fit
+# Half as long as a fit: after a much shorter one, narrow targets look better than they are.
+_TRIAL_SETTINGS = {"epochs": 20, "descent_rounds": 1}
+
+# Tried in this order; of equals the first is taken. What differs from a teacher's defaults did best
+# on a validation part of some data: fewer directions on small data, other exponents on sparse data.
+TEACHERS_OF_FEW_ITEMS: tuple[tuple[str, Mapping[str, Any]], ...] = (
+    ("blend", {}),
+    ("blend", {"settings": {"denoised-ease": {"rank": 24}}}),
+    ("denoised-ease", {}),
+    ("ials", {}),
+    ("graph-filter", {}),
+)
+TEACHERS_OF_MANY_ITEMS: tuple[tuple[str, Mapping[str, Any]], ...] = (
+    ("graph-filter", {}),
+    ("graph-filter", {"history_exponent": 0.6, "target_exponent": 0.3, "low_pass_weight": 0.15}),
+    ("graph-filter", {"target_exponent": 0.5, "low_pass_weight": 0.15}),
+    ("graph-filter", {"target_exponent": 0.6, "low_pass_weight": 0.15}),
+    ("ials", {}),
+)
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One thing that was tried.
+
+    Attributes:
+        what: in words.
+        ndcg: NDCG@k on the validation part.
+    """
+
+    what: str
+    ndcg: float
+
+
+@dataclass(frozen=True, eq=False)
+class Selection:
+    """What was chosen, and from what.
+
+    Attributes:
+        teacher_name: key of `TEACHERS`.
+        teacher: not fitted.
+        model: with the perplexity chosen.
+        k: of NDCG@k.
+        trials: everything tried, in order.
+    """
+
+    teacher_name: str
+    teacher: Teacher
+    model: Listwise
+    k: int
+    trials: tuple[Trial, ...]
+
+    def report(self) -> dict[str, Any]:
+        """Return what was tried, with NDCG@k on the validation part, as plain data."""
+        return {"k": self.k, "ndcg": {trial.what: trial.ndcg for trial in self.trials}}
+
+
+@dataclass(frozen=True, eq=False)
+class Conditions:
+    """What all trials of a selection share.
+
+    Attributes:
+        train: what is fitted to.
+        held_out: what is judged by.
+        k: length of the lists judged.
+    """
+
+    train: Interactions
+    held_out: Interactions
+    k: int
+    seed: int
+    device: torch.device
+    progress: Progress
+    say: Say
+
+    def fitted(self, teacher: Teacher) -> Scorer:
+        """Fit a teacher to the training part."""
+        return teacher.fit(self.train, seed=self.seed, device=self.device, progress=self.progress)
+
+    def of_users(self, rows: NDArray[np.int64]) -> Conditions:
+        """Keep some users; items keep their rows."""
+        items = np.arange(self.train.n_items)
+        return replace(
+            self,
+            train=self.train.renumbered(rows, items),
+            held_out=self.held_out.renumbered(rows, items),
+        )
+
+
+def select(
+    train: Interactions,
+    model: Listwise,
+    teacher: tuple[str, Teacher] | None,
+    *,
+    perplexities: tuple[float, ...] = PERPLEXITIES,
+    k: int,
+    seed: int,
+    device: torch.device,
+    progress: Progress,
+    say: Say,
+) -> Selection | None:
+    """Choose what is left open by a tenth of each user's items, held out of `train`.
+
+    Args:
+        train: the training part, all of what the final fit will learn from.
+        model: its other settings.
+        teacher: name and settings of the one to learn from; None to choose one.
+        perplexities: to choose from; with one there is no choice.
+        k: length of the lists judged.
+        seed: of the validation part and of the fits.
+        device: where they run.
+        progress: follows the fits.
+        say: told what was chosen.
+
+    Returns:
+        None where there is too little data to hold anything out.
+    """
+    part, held_out = by_popularity(*validation_part(train, VALIDATION_SHARE, seed))
+    if not len(held_out) or not len(part):
+        return None
+    conditions = Conditions(part, held_out, k, seed, device, progress, say)
+    trials: list[Trial] = []
+    if teacher is None:
+        name, chosen, fitted = _best_teacher(conditions, trials)
+    else:
+        name, chosen = teacher
+        fitted = partial(conditions.fitted, chosen)
+    perplexity, *others = _different(perplexities, part.n_items)
+    if others:
+        candidates = (perplexity, *others)
+        perplexity = _best_perplexity(conditions, cache(fitted), model, candidates, trials)
+    return Selection(name, chosen, _with(model, perplexity=perplexity), k, tuple(trials))
+
+
+def _best_teacher(
+    conditions: Conditions, trials: list[Trial]
+) -> tuple[str, Teacher, Callable[[], Scorer]]:
+    """Return the teacher that ranks held-out items best, and what returns it fitted.
+
+    Raises:
+        ConfigError: every teacher refused the data.
+    """
+    few = conditions.train.n_items <= MOST_ITEMS_TO_INVERT
+    rows = _some(conditions.train.n_users, _JUDGED_USERS)
+    judged = conditions.of_users(rows)
+    relevant, k = judged.held_out.seen(), conditions.k
+
+    candidates = TEACHERS_OF_FEW_ITEMS if few else TEACHERS_OF_MANY_ITEMS
+    teachers = [TEACHERS[name](**settings) for name, settings in candidates]
+    fits = SharedFits(
+        conditions.train,
+        seed=conditions.seed,
+        device=conditions.device,
+        progress=conditions.progress,
+        teachers=teachers,
+    )
+
+    def judge(what: str, teacher: Teacher) -> tuple[float, Scorer | None]:
+        scorer: Scorer | None = None  # stays so where an interrupted job has kept the figure
+
+        def ndcg() -> float:
+            nonlocal scorer
+            scorer = fits.fit(teacher)
+            return evaluate_scores(RowsOf(scorer, rows), judged.train, relevant, k).ndcg
+
+        return conditions.progress.once(what, ndcg), scorer
+
+    best: tuple[float, str, Teacher, Scorer | None] | None = None
+    refusal: ConfigError | None = None
+    for i, ((name, settings), teacher) in enumerate(zip(candidates, teachers, strict=True)):
+        fits.release(teachers[i:])
+        given = _in_words(settings)
+        what = f"teacher {name}" + (f" ({given})" if given else "")
+        try:
+            ndcg, scorer = judge(what, teacher)
+        except ConfigError as error:  # not for these data; others may be
+            conditions.say(f"left out teacher {name}: {error}")
+            refusal = error
+            continue
+        trials.append(Trial(what, ndcg))
+        if best is None or ndcg > best[0]:
+            best = ndcg, name, teacher, scorer
+        del scorer  # one that lost would lie beside the next one while that is fitted
+    if best is None:
+        raise refusal or ConfigError("there is no teacher to choose from")
+    ndcg, name, teacher, scorer = best
+    conditions.say(f"chose teacher {name}: ndcg@{k} {ndcg:.4f} on held-out items")
+    fits.release(())
+    return name, teacher, lambda: fits.fit(teacher) if scorer is None else scorer
+
+
+def _best_perplexity(
+    conditions: Conditions,
+    fitted: Callable[[], Scorer],
+    model: Listwise,
+    perplexities: tuple[float, ...],
+    trials: list[Trial],
+) -> float:
+    """Return the perplexity whose codes, after a short fit, rank held-out items best."""
+    rows = _some(conditions.train.n_users, _TRIAL_USERS)
+    few = conditions.of_users(rows)
+    figures: list[float] = []
+
+    def ndcg(trial: Listwise) -> float:
+        codes = trial.fit(
+            few.train,
+            RowsOf(fitted(), rows),
+            seed=conditions.seed,
+            device=conditions.device,
+            progress=conditions.progress,
+        )
+        return evaluate_hash_codes(codes.users, codes.items, few.train, few.held_out, few.k).ndcg
+
+    for perplexity in perplexities:
+        what = f"codes of perplexity {perplexity:g}, a short fit"
+        trial = _with(model, perplexity=perplexity, **_TRIAL_SETTINGS)
+        figures.append(conditions.progress.once(what, partial(ndcg, trial)))
+        trials.append(Trial(what, figures[-1]))
+    best = int(np.argmax(figures))
+    conditions.say(
+        f"chose perplexity {perplexities[best]:g}: ndcg@{conditions.k} {figures[best]:.4f} "
+        "after a short fit"
+    )
+    return perplexities[best]
+
+
+def _different(perplexities: tuple[float, ...], n_items: int) -> list[float]:
+    """Return the perplexities to try, ascending; one that is given alone stays, however wide."""
+    if len(perplexities) == 1:
+        return list(perplexities)
+    widest = max(1.0, n_items / 8)  # a wider target would be nearly even
+    return sorted({min(perplexity, widest) for perplexity in perplexities})
+
+
+@dataclass(frozen=True, eq=False)
+class RowsOf:
+    """A scorer of some of another's users, under new row numbers.
+
+    Attributes:
+        scorer: knows all users.
+        rows: of the users kept.
+    """
+
+    scorer: Scorer
+    rows: NDArray[np.int64]
+
+    @property
+    def n_users(self) -> int:
+        """Users kept."""
+        return len(self.rows)
+
+    @property
+    def n_items(self) -> int:
+        """Items, all of them."""
+        return self.scorer.n_items
+
+    def scores(self, user_rows: NDArray[np.integer]) -> NDArray[np.float32]:
+        """Score every item for some users; see `Scorer.scores`."""
+        return self.scorer.scores(self.rows[user_rows])
+
+
+def _in_words(settings: Mapping[str, Any]) -> str:
+    """Return settings as in `low_pass_weight 0.15`, those inside of others without braces."""
+    return ", ".join(
+        _in_words(value) if isinstance(value, Mapping) else f"{name} {value}"
+        for name, value in settings.items()
+    )
+
+
+def _with(model: Listwise, **settings: Any) -> Listwise:
+    return type(model)(**(model.model_dump() | settings))
+
+
+def _some(n: int, most: int) -> NDArray[np.int64]:
+    return np.array(spread(n, most), dtype=np.int64)

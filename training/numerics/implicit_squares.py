@@ -1,0 +1,174 @@
+"""Squared error over every user-item pair, at the cost of the pairs that are there.
+
+Hu, Koren and Volinsky, "Collaborative Filtering for Implicit Feedback Datasets", ICDM 2008. All
+pairs that are not there have one target and one weight, so their sum is that over all pairs, which
+inner products of d x d matrices give, less a sum over the pairs that are there. No users x items
+matrix exists, and nothing is sampled.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hashrec.training.numerics.device import csr_tensor, sparse_product
+from hashrec.training.numerics.scorer import Csr
+
+
+@dataclass(frozen=True, eq=False)
+class Positives:
+    """The pairs that are there, seen from one side.
+
+    Attributes:
+        matrix: float32 CSR of ones, shape (n, m); a row is a user, or an item.
+        rows: int64, shape (n_pairs,), the row of each pair.
+    """
+
+    matrix: Tensor
+    rows: Tensor
+
+    @classmethod
+    def of(cls, X: Csr, device: torch.device) -> Positives:
+        """Move a binary matrix to a device."""
+        rows = np.repeat(np.arange(X.shape[0]), X.getnnz(1))
+        return cls(csr_tensor(X, device), torch.from_numpy(rows).to(device))
+
+    @property
+    def columns(self) -> Tensor:
+        """The column of each pair, int64, shape (n_pairs,)."""
+        return self.matrix.col_indices()
+
+    def counts(self) -> Tensor:
+        """Return the number of pairs of each row, float32, shape (n, 1)."""
+        return self.matrix.crow_indices().diff().float()[:, None]
+
+    def block(self, rows: slice) -> Positives:
+        """Return the pairs of some rows, now numbered from 0."""
+        ends = self.matrix.crow_indices()[rows.start : rows.stop + 1]
+        pairs = slice(int(ends[0]), int(ends[-1]))
+        shape = (len(ends) - 1, self.matrix.shape[1])
+        ones = self.matrix.values()[pairs]
+        matrix = _csr(ends - ends[0], self.columns[pairs], ones, shape)
+        return Positives(matrix, self.rows[pairs] - rows.start)
+
+    def weighted(self, values: Tensor) -> Tensor:
+        """Return the CSR matrix with other values than ones, float32, shape (n_pairs,)."""
+        return _csr(self.matrix.crow_indices(), self.columns, values, self.matrix.shape)
+
+    def products(self, P: Tensor, Q: Tensor) -> Tensor:
+        """Return p^T q of each pair, float32, shape (n_pairs,).
+
+        Args:
+            P: float32, shape (n, d).
+            Q: float32, shape (m, d).
+        """
+        nothing = self.weighted(torch.zeros_like(self.matrix.values()))
+        return torch.sparse.sampled_addmm(nothing, P, Q.T, beta=0).values()
+
+
+@dataclass(frozen=True)
+class ImplicitSquares:
+    """L(P, Q) = sum_ui w_ui (s_ui - p_u^T q_i)^2 over all pairs.
+
+    The loss is the same from either side: P belongs to the rows of the `Positives` given.
+
+    Attributes:
+        target: s of a pair that is there.
+        rest: s of a pair that is not.
+        weight: w of a pair that is there; that of the others is 1.
+    """
+
+    target: float
+    rest: float
+    weight: float
+
+    @classmethod
+    def centred(cls, X: Csr, weight: float) -> ImplicitSquares:
+        """Return squares with a target of 1 and a weighted mean of all targets of 0.
+
+        The first factor is then left to tell popularity, not that most pairs are not there.
+        """
+        n_others = max(1, X.shape[0] * X.shape[1] - X.nnz)
+        return cls(1.0, -weight * X.nnz / n_others, weight)
+
+    def loss(self, positives: Positives, P: Tensor, Q: Tensor) -> float:
+        """Return L."""
+        there = positives.products(P, Q).double()
+        beyond = self.weight * (self.target - there).square() - (self.rest - there).square()
+        n_pairs = len(P) * len(Q)
+        squares = inner(P.T @ P, Q.T @ Q) + n_pairs * self.rest**2
+        return squares - 2 * self.rest * inner(P.sum(0), Q.sum(0)) + beyond.sum().item()
+
+    def wanted(self, positives: Positives, Q: Tensor) -> Tensor:
+        """Return sum_i w_ui s_ui q_i, shape (n, d)."""
+        there = sparse_product(positives.matrix, Q)
+        return (self.weight * self.target - self.rest) * there + self.rest * Q.sum(0)
+
+    def reached(self, positives: Positives, P: Tensor, Q: Tensor) -> Tensor:
+        """Return sum_i w_ui (p_u^T q_i) q_i, shape (n, d): dL / dP is 2 (reached - wanted)."""
+        there = sparse_product(positives.weighted(positives.products(P, Q)), Q)
+        return P @ (Q.T @ Q) + (self.weight - 1) * there
+
+    def curvature(self, positives: Positives, Q: Tensor) -> Tensor:
+        """Return what `reached` multiplies a row by, averaged over directions, shape (n, 1)."""
+        return (len(Q) + (self.weight - 1) * positives.counts()) * Q.square().mean()
+
+    def noise(self, X: Csr) -> float:
+        """Return how strong a ridge has to be that holds down noise: `noise_norm` in L's units."""
+        return self.weight * abs(self.target) * noise_norm(X)
+
+
+def noise_norm(X: Csr) -> float:
+    """Return about the largest singular value of what is noise in a binary matrix.
+
+    If a share s of the entries were 1 by chance, it would be sqrt(s) (sqrt(n_users) +
+    sqrt(n_items)).
+    """
+    n_users, n_items = X.shape
+    return math.sqrt(X.nnz / (n_users * n_items)) * (math.sqrt(n_users) + math.sqrt(n_items))
+
+
+def conjugate_gradients(
+    normal: Callable[[Tensor], Tensor], right: Tensor, start: Tensor, diagonal: Tensor, steps: int
+) -> Tensor:
+    """Take a few steps towards the P for which `normal(P) = right`.
+
+    There <P, normal(P)> / 2 - <P, right> is least, and each step lowers it.
+
+    Args:
+        normal: linear in all of P, symmetric and positive definite.
+        right: float32, shape (n, d).
+        start: float32, shape (n, d).
+        diagonal: float32, shape (n, 1), about what `normal` multiplies a row by.
+        steps: at most.
+    """
+    P = start.clone()
+    residual = right - normal(P)
+    direction = residual / diagonal
+    energy = inner(residual, direction)
+    for _ in range(steps):
+        if energy <= 0:
+            break
+        image = normal(direction)
+        step = energy / inner(direction, image)
+        P += step * direction
+        residual -= step * image
+        steepest = residual / diagonal
+        before, energy = energy, inner(residual, steepest)
+        direction = steepest + energy / before * direction
+    return P
+
+
+def inner(left: Tensor, right: Tensor) -> float:
+    """Return the sum of products of entries, in float64."""
+    return (left.double() * right).sum().item()
+
+
+def _csr(ends: Tensor, columns: Tensor, values: Tensor, shape: tuple[int, ...]) -> Tensor:
+    # Parts of a matrix that was checked: to check again would cost as much as a product.
+    return torch.sparse_csr_tensor(ends, columns, values, tuple(shape), check_invariants=False)

@@ -1,0 +1,52 @@
+"""The smoothest signals on the graph of users and items: singular vectors of a scaled matrix."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from hashrec.training.numerics.device import csr_tensor, sparse_product
+from hashrec.training.numerics.scorer import Csr
+from hashrec.training.progress import Progress
+
+_OVERSAMPLING = 16  # directions followed beyond those kept
+
+
+def scaled(left: NDArray[np.floating], X: Csr, right: NDArray[np.floating]) -> Csr:
+    """Return diag(left) X diag(right), float32 CSR."""
+    product = X.copy()
+    product.data *= (np.repeat(left, X.getnnz(1)) * right[X.indices]).astype(np.float32)
+    return product
+
+
+def right_singular_vectors(
+    X: Csr, rank: int, *, passes: int, random: torch.Generator, progress: Progress, loop: str
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return the leading right singular vectors of X and their singular values, largest first.
+
+    Args:
+        X: float32 CSR, shape (n_rows, n_columns).
+        rank: vectors wanted, if there are as many.
+        passes: of subspace iteration, from a random start.
+        random: on the device that computes.
+        progress: shows the passes.
+        loop: as what it shows them.
+
+    Returns:
+        float32, shapes (n_columns, r) and (r,) with r the smallest of `rank`, rows and columns.
+    """
+    smallest = min(X.shape)
+    device = random.device
+    forward, backward = csr_tensor(X, device), csr_tensor(X.T.tocsr(), device)
+    width = min(rank + _OVERSAMPLING, smallest)
+    basis = torch.randn((X.shape[1], width), generator=random, device=device)
+    basis = torch.linalg.qr(basis).Q
+    for _ in progress.track(loop, passes):
+        basis = torch.linalg.qr(sparse_product(backward, sparse_product(forward, basis))).Q
+    image = sparse_product(forward, basis).double()
+    squares, E = torch.linalg.eigh(image.T @ image)
+    leading = squares.argsort(descending=True)[: min(rank, smallest)]
+    vectors = basis @ E[:, leading].float()
+    values = squares[leading].clamp(min=0).sqrt().float()
+    return vectors.cpu().numpy(), values.cpu().numpy()
