@@ -12,8 +12,11 @@ from typer.main import get_command
 
 from hashrec.index.commands.app import app, mount_commands
 from hashrec.service.settings import Settings, settings_by_variable
+from hashrec.training.models import HASH_MODELS
+from hashrec.training.teachers import TEACHERS
 
 ROOT = Path(__file__).resolve().parents[1]
+ADDED = {"model": ("auto",), "teacher": ()}  # a choice, not an entry of the registry
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("docker/*.md")])
 
 
@@ -28,7 +31,7 @@ def test_every_setting_stands_in_the_configuration_page_with_its_default() -> No
     assert documented == expected
 
 
-def test_every_command_stands_in_the_readme() -> None:
+def test_every_command_stands_in_the_page_of_commands() -> None:
     mount_commands()
     commands = get_command(app).commands
     names = [
@@ -36,8 +39,27 @@ def test_every_command_stands_in_the_readme() -> None:
         for name, command in commands.items()
         for inner in getattr(command, "commands", {"": None})
     ]
-    readme = (ROOT / "README.md").read_text()
-    assert [name for name in names if f"`{name}" not in readme] == []
+    page = (ROOT / "docs" / "commands.md").read_text()
+    assert [name for name in names if f"`{name}`" not in page] == []
+
+
+@pytest.mark.parametrize(
+    ("option", "names"), [("model", HASH_MODELS), ("teacher", TEACHERS)], ids=["model", "teacher"]
+)
+def test_every_model_and_teacher_stands_in_the_page_of_models(
+    option: str, names: dict[str, object]
+) -> None:
+    page = (ROOT / "docs" / "models.md").read_text()
+    table = page.partition(f"| `--{option}` |")[2].partition("\n\n")[0]
+    first_cells = "".join(re.findall(r"^\| (`.*?) \|", table, re.MULTILINE))
+    assert sorted(re.findall(r"`([\w-]+)`", first_cells)) == sorted({*names, *ADDED[option]})
+
+
+def test_every_page_stands_in_the_index_of_documentation() -> None:
+    index = (ROOT / "docs" / "README.md").read_text()
+    linked = set(re.findall(r"\]\(([\w-]+\.(?:md|ipynb))\)", index))
+    pages = {path.name for kind in ("md", "ipynb") for path in ROOT.glob(f"docs/*.{kind}")}
+    assert linked == pages - {"README.md"}
 
 
 def test_every_make_target_that_is_named_exists() -> None:

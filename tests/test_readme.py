@@ -1,4 +1,4 @@
-"""What the README tells people to type, typed."""
+"""The commands of the README and of the first steps, run as written."""
 
 from __future__ import annotations
 
@@ -22,12 +22,13 @@ from tests.training.small_jobs import small_interactions, write_csv
 pytestmark = pytest.mark.timeout(400)  # they train; a busy machine takes its time
 
 README = Path(__file__).resolve().parents[1] / "README.md"
+FIRST_STEPS = README.parent / "docs" / "first-steps.md"
 HASHREC = [sys.executable, "-m", "hashrec"]
 
 
 def commands(section: str) -> list[list[str]]:
-    """Return the `hashrec` command lines of a section, as a shell splits them."""
-    text = README.read_text().partition(f"## {section}\n")[2].partition("\n## ")[0]
+    """Return the `hashrec` command lines of a section of the first steps, as a shell splits them."""
+    text = FIRST_STEPS.read_text().partition(f"## {section}\n")[2].partition("\n## ")[0]
     lines = re.findall(r"^ {4}(hashrec .*)$", text, re.MULTILINE)
     assert lines, section
     return [shlex.split(line, comments=True)[1:] for line in lines]
