@@ -27,7 +27,7 @@ HASHREC = [sys.executable, "-m", "hashrec"]
 
 
 def commands(section: str) -> list[list[str]]:
-    """Return the `hashrec` command lines of a section of the first steps, as a shell splits them."""
+    """Return the `hashrec` command lines of a section, as a shell splits them."""
     text = FIRST_STEPS.read_text().partition(f"## {section}\n")[2].partition("\n## ")[0]
     lines = re.findall(r"^ {4}(hashrec .*)$", text, re.MULTILINE)
     assert lines, section

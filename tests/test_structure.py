@@ -20,7 +20,7 @@ PACKAGES = sorted(
 def test_every_package_says_what_is_in_it_and_its_public_names_exist(name: str) -> None:
     module = importlib.import_module(name)
     said = module.__doc__ or ""
-    public = re.search(r"^Public: (.+?)(?:\n\n|\Z)", said, re.M | re.S)
+    public = re.search(r"^Public: (.+?)(?:\n\n|\Z)", said, re.MULTILINE | re.DOTALL)
     assert public is not None, f"{name}: the docstring has no `Public:` list"
     names = re.findall(r"`([\w.]+)`", public[1])
     assert names

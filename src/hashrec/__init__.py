@@ -6,8 +6,8 @@
     for item in model.recommend("42", k=5).items:
         print(item.rank, model.title(item.item_id), item.score)
 
-The names below are the Python interface; `docs/python.md` explains each. Importing this package loads
-none of them: each is loaded when it is first used, and only training imports torch.
+The names below are the Python interface; `docs/python.md` explains each. Importing this package
+loads none of them: each is loaded when it is first used, and only training imports torch.
 
 `OMP_WAIT_POLICY=PASSIVE` is set here, because OpenMP threads that spin while they wait slow down
 every other thread of the process. OpenMP reads it once, so import hashrec before faiss and torch.
@@ -31,53 +31,31 @@ if TYPE_CHECKING:
         RecommendedItem,
         SimilarUser,
     )
-    from hashrec.jobs import evaluate, interactions, publish, read, retrain, train
     from hashrec.model import Model, load
-    from hashrec.training.data.catalogue import Dataset
-    from hashrec.training.data.interactions import Interactions
-    from hashrec.training.jobs.report import Report
 
 __version__ = importlib.metadata.version("hashrec")
 
 _MODULE_OF = {
-    "Dataset": "hashrec.training.data.catalogue",
     "Explanation": "hashrec.index.ranking.recommendation",
     "HashrecError": "hashrec.index.errors",
-    "Interactions": "hashrec.training.data.interactions",
     "Model": "hashrec.model",
     "Recommendation": "hashrec.index.ranking.recommendation",
     "RecommendedItem": "hashrec.index.ranking.recommendation",
-    "Report": "hashrec.training.jobs.report",
     "SimilarUser": "hashrec.index.ranking.recommendation",
     "Store": "hashrec.index.artifacts.store",
-    "evaluate": "hashrec.jobs",
-    "interactions": "hashrec.jobs",
     "load": "hashrec.model",
-    "publish": "hashrec.jobs",
-    "read": "hashrec.jobs",
-    "retrain": "hashrec.jobs",
-    "train": "hashrec.jobs",
 }
 
 __all__ = [
-    "Dataset",
     "Explanation",
     "HashrecError",
-    "Interactions",
     "Model",
     "Recommendation",
     "RecommendedItem",
-    "Report",
     "SimilarUser",
     "Store",
     "__version__",
-    "evaluate",
-    "interactions",
     "load",
-    "publish",
-    "read",
-    "retrain",
-    "train",
 ]
 
 
