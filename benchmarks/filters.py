@@ -27,7 +27,8 @@ from benchmarks.serving_scale import random_model
 from hashrec.index.arrays.seen import SeenItems
 from hashrec.index.artifacts.artifact import Artifact
 from hashrec.index.artifacts.manifest import DataInfo, Manifest, ModelInfo
-from hashrec.index.backends import FaissFlat, NumpyExact
+from hashrec.index.backends.faiss_flat import FaissFlat
+from hashrec.index.backends.numpy_exact import NumpyExact
 from hashrec.index.model.items import ItemTable
 from hashrec.index.model.model import Model
 from hashrec.index.ranking.recommendation import Options

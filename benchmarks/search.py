@@ -25,8 +25,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hashrec.index.arrays.codes import BinaryCodes
-from hashrec.index.backends import FaissFlat, FaissIvf
-from hashrec.index.backends.faiss_ivf import TRAINING_CODES_PER_LIST
+from hashrec.index.backends.faiss_flat import FaissFlat
+from hashrec.index.backends.faiss_ivf import TRAINING_CODES_PER_LIST, FaissIvf
 
 N_BITS, DIMENSIONS, K = 192, 64, 100
 ITEMS_PER_CLUSTER, CLUSTERS_PER_GROUP = 200, 50

@@ -25,7 +25,7 @@ from hashrec.index.artifacts.manifest import (
     ModelInfo,
     RerankInfo,
 )
-from hashrec.index.backends import INDEX_TYPES, HammingIndex
+from hashrec.index.backends import DEFAULT_INDEX, HammingIndex, index_named
 from hashrec.index.errors import ArtifactCorruptError, ArtifactError, ConfigError, NoRunError
 from hashrec.index.model.model import Model
 
@@ -41,7 +41,7 @@ def write_artifact(
     model_info: ModelInfo,
     data_info: DataInfo,
     metrics: Mapping[str, float] | None = None,
-    index_type: str = "flat",
+    index_type: str = DEFAULT_INDEX,
     created_at: datetime | None = None,
 ) -> Manifest:
     """Write an artifact folder; it appears complete or not at all, replacing an earlier one.
@@ -50,8 +50,7 @@ def write_artifact(
         ConfigError: the index type is unknown, or the model's parts contradict each other.
         ArtifactError: the disk refused a write; an earlier artifact is still there.
     """
-    if index_type not in INDEX_TYPES:
-        raise ConfigError(f"index {index_type!r} is not one of {', '.join(sorted(INDEX_TYPES))}")
+    backend = index_named(index_type)
     try:
         model.check()
     except ValueError as error:
@@ -64,9 +63,7 @@ def write_artifact(
         staging.mkdir(parents=True)
         for stem, array in model.arrays().items():
             np.save(staging / f"{stem}.npy", array, allow_pickle=False)
-        INDEX_TYPES[index_type].build(model.item_codes, seed=model_info.seed).save(
-            staging / INDEX_FILE
-        )
+        backend.build(model.item_codes, seed=model_info.seed).save(staging / INDEX_FILE)
         files = {
             path.name: FileEntry(n_bytes=path.stat().st_size, sha256=_sha256(path))
             for path in sorted(staging.iterdir())
@@ -165,9 +162,11 @@ class Artifact:
             )
         if _rerank_info(model) != manifest.rerank:
             raise ArtifactCorruptError(path, f"re-ranks otherwise than {MANIFEST_FILE} says")
-        if manifest.index_type not in INDEX_TYPES:
-            raise ArtifactCorruptError(path, f"index type {manifest.index_type!r} is unknown here")
-        index = INDEX_TYPES[manifest.index_type].load(path / INDEX_FILE, manifest.n_bits)
+        try:
+            backend = index_named(manifest.index_type)
+        except ConfigError as error:
+            raise ArtifactCorruptError(path, str(error)) from error
+        index = backend.load(path / INDEX_FILE, manifest.n_bits)
         _check_index(path, index, model.item_codes)
         return cls(path, manifest, model, index)
 

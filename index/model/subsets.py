@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hashrec.index.arrays.codes import BinaryCodes
-from hashrec.index.backends import FaissFlat, HammingIndex
+from hashrec.index.backends import EXACT_INDEX, HammingIndex
 from hashrec.index.model.items import ItemTable
 
 # What is kept; the least recently used goes first. A million items of 192 bits are 32 MB.
@@ -113,4 +113,4 @@ class Subsets:
     def _build(self, lists: Sequence[NDArray[np.integer]], mode: Mode) -> Subset:
         merge = np.union1d if mode == "any" else np.intersect1d
         rows = (reduce(merge, lists) if lists else np.empty(0)).astype(np.int64)
-        return Subset(FaissFlat.build(self._codes[rows]), rows)
+        return Subset(EXACT_INDEX.build(self._codes[rows]), rows)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from hashrec.index.arrays.codes import BinaryCodes
 from hashrec.index.arrays.seen import RowLists, common, contained
 from hashrec.index.artifacts.artifact import Artifact
-from hashrec.index.backends import FaissFlat, HammingIndex
+from hashrec.index.backends import EXACT_INDEX, HammingIndex
 from hashrec.index.errors import (
     ConfigError,
     UnknownHistoryError,
@@ -378,7 +378,7 @@ class Recommender:
         rows = np.unique(np.array(self._model.items.known_rows(options.include), dtype=np.int64))
         if subset.rows is not None:
             rows = rows[contained(rows, subset.rows)]
-        return Subset(FaissFlat.build(self._model.item_codes[rows]), rows)
+        return Subset(EXACT_INDEX.build(self._model.item_codes[rows]), rows)
 
     def _excluded(
         self, user_row: int | None, options: Options, overlay: OverlayView

@@ -17,12 +17,12 @@ from hashrec.index.backends import (
     NO_ROW,
     HammingIndex,
     Neighbors,
-    NumpyExact,
 )
 from hashrec.index.backends.faiss_index import FAST_CODE_BYTES, by_distance_then_row, padded_bytes
+from hashrec.index.backends.numpy_exact import NumpyExact
 from hashrec.index.errors import ArtifactCorruptError, CodeWidthError
 
-EXACT = sorted(INDEX_TYPES.keys() - {"ivf"})
+EXACT = sorted(name for name, index_type in INDEX_TYPES.items() if index_type.exact)
 same_fixture = settings(
     suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60
 )

@@ -298,7 +298,10 @@ SIGNED_DAMAGE: dict[str, tuple[Damage, str]] = {
         "holds 60 users and 40 items of 32 bits",
     ),
     "manifest names other bits": (setting("n_bits", 64), "holds 60 users and 40 items of 32 bits"),
-    "index type unknown": (setting("index_type", "annoy"), "index type 'annoy' is unknown here"),
+    "index type unknown": (
+        setting("index_type", "annoy"),
+        "no index 'annoy'; there are flat, ivf, numpy",
+    ),
     "index type of another index": (setting("index_type", "ivf"), "not the index expected"),
     "index of other codes": (an_index_of("flat", seed=9), "does not belong to the item codes"),
     "index of fewer items": (

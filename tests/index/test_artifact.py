@@ -73,7 +73,7 @@ def test_writing_again_replaces_the_earlier_artifact(small_model: Model, tmp_pat
 
 
 def test_an_unknown_index_type_is_refused(small_model: Model, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="'hnsw' is not one of flat, ivf, numpy"):
+    with pytest.raises(ConfigError, match="no index 'hnsw'; there are flat, ivf, numpy"):
         write(tmp_path / "artifact", small_model, index_type="hnsw")
     assert not list(tmp_path.iterdir())
 

@@ -17,7 +17,7 @@ from hashrec.index.model.model import Model
 from hashrec.index.ranking.bulk import rank_histories
 from hashrec.index.ranking.recommender import MAX_K, Options, Recommendation, Recommender
 
-EXACT = sorted(INDEX_TYPES.keys() - {"ivf"})
+EXACT = sorted(name for name, index_type in INDEX_TYPES.items() if index_type.exact)
 MODEL = model_of(n_users=20, n_items=40, n_bits=32, seed=3)
 RECOMMENDERS = {kind: Recommender(in_memory(MODEL, index_type=kind)) for kind in INDEX_TYPES}
 

@@ -14,7 +14,8 @@ from small_models import CATEGORIES, in_memory, model_of
 from hashrec.index.arrays.codes import BinaryCodes
 from hashrec.index.arrays.ids import IdMap
 from hashrec.index.arrays.seen import SeenItems
-from hashrec.index.backends import INDEX_TYPES, NumpyExact
+from hashrec.index.backends import INDEX_TYPES
+from hashrec.index.backends.numpy_exact import NumpyExact
 from hashrec.index.errors import ConfigError, UnknownItemError, UnknownUserError
 from hashrec.index.live.model_overlay import CatalogueView, OverlayView
 from hashrec.index.model.items import ItemTable
@@ -23,7 +24,7 @@ from hashrec.index.ranking.bulk import rank_popular, rank_users
 from hashrec.index.ranking.recommendation import Explanation, OwnItem
 from hashrec.index.ranking.recommender import MAX_K, Options, Recommendation, Recommender
 
-EXACT = sorted(INDEX_TYPES.keys() - {"ivf"})
+EXACT = sorted(name for name, index_type in INDEX_TYPES.items() if index_type.exact)
 
 
 def hand_made() -> Model:

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from hashrec.index.arrays.codes import BinaryCodes
-from hashrec.index.backends import FaissFlat
+from hashrec.index.backends import EXACT_INDEX
 from hashrec.index.model.encoder import UserEncoder
 from hashrec.training.data.splits import hold_out_users
 from hashrec.training.judging.evaluation import evaluate_hash_codes
@@ -136,7 +136,7 @@ def test_target_is_the_one_that_serves_known_users_best_by_half_of_what_they_hav
     progress = QuietProgress()
     refiner = fit(coded, coded.train, progress)
     split = hold_out_users(coded.train, coded.train.n_users - 1, 5)
-    histories, index = split.history.seen(), FaissFlat.build(coded.items)
+    histories, index = split.history.seen(), EXACT_INDEX.build(coded.items)
 
     def ndcg(perplexity):
         users = dataclasses.replace(refiner, places=places_of(perplexity)).refine(

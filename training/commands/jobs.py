@@ -79,7 +79,10 @@ TeacherOption = Annotated[
 BitsOption = Annotated[int | None, typer.Option(help="Width of the codes, a multiple of 8.")]
 SeedOption = Annotated[int | None, typer.Option(min=0, help="Of the split and the training.")]
 DeviceOption = Annotated[str | None, typer.Option(help="auto, cpu or cuda.")]
-IndexOption = Annotated[str | None, typer.Option(help="Search index: flat or ivf.")]
+IndexOption = Annotated[
+    str | None,
+    typer.Option(help="Search index, for example flat (exact) or ivf (for millions of items)."),
+]
 RerankOption = Annotated[
     str | None,
     typer.Option(help="Re-order the nearest by small int8 vectors: off, or auto, where it pays."),

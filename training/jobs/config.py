@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, SecretStr
 
+from hashrec.index.backends import DEFAULT_INDEX
 from hashrec.index.errors import ConfigError
 from hashrec.index.live.overlay import NEGATIVE_TYPES
 from hashrec.training.numerics.hyperparameters import Hyperparameters
@@ -87,7 +88,7 @@ class JobConfig(Hyperparameters):
     split: SplitConfig = SplitConfig()
     teacher: dict[str, Any] = Field(default_factory=dict)
     model: dict[str, Any] = Field(default_factory=dict)
-    index: str = "flat"
+    index: str = DEFAULT_INDEX
     rerank: Literal["off", "auto"] = "off"
     k: Annotated[int, Field(ge=1)] = 100
     seed: NonNegativeInt = 0

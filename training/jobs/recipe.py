@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from hashrec.index.backends import INDEX_TYPES
+from hashrec.index.backends import index_named
 from hashrec.index.errors import ConfigError
 from hashrec.training.data.interactions import Interactions
 from hashrec.training.jobs.checkpoints import job_key
@@ -47,8 +47,7 @@ class Recipe:
         Raises:
             ConfigError: a name or a setting is unknown, or the device is not there.
         """
-        if config.index not in INDEX_TYPES:
-            raise ConfigError(f"no index {config.index!r}; there are {', '.join(INDEX_TYPES)}")
+        index_named(config.index)
         model_name, model = _build("model", HASH_MODELS | {AUTO: Listwise}, config.model, AUTO)
         teacher_name, teacher = None, None
         if model.needs_teacher or config.teacher:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from hashrec.index.arrays.codes import BinaryCodes
 from hashrec.index.arrays.ids import spread
 from hashrec.index.arrays.seen import SeenItems, contained
-from hashrec.index.backends import FaissFlat
+from hashrec.index.backends import EXACT_INDEX
 from hashrec.index.model.reranker import Reranker
 from hashrec.index.ranking.bulk import BATCH
 from hashrec.training.models.hash_model import HashCodes
@@ -224,7 +224,7 @@ class _Candidates:
         gains = np.cumsum(_discounts(k))
         best_gain = gains[np.minimum(relevant.counts()[users], k) - 1]
         found = cls(users, [], [], [], best_gain, k)
-        index, n = FaissFlat.build(codes.items), max(depth, k)
+        index, n = EXACT_INDEX.build(codes.items), max(depth, k)
         for start in range(0, len(users), BATCH):
             batch = users[start : start + BATCH]
             most = int(seen.counts()[batch].max())

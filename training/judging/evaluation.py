@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from hashrec.index.arrays.codes import BinaryCodes
 from hashrec.index.arrays.seen import RowLists, SeenItems, contained
-from hashrec.index.backends import FaissFlat
+from hashrec.index.backends import EXACT_INDEX
 from hashrec.index.model.subsets import Subset
 from hashrec.index.ranking.bulk import BATCH, rank_histories, rank_popular, rank_users
 from hashrec.index.ranking.nearest import nearest
@@ -118,7 +118,7 @@ def evaluate_hash_codes(
         k: length of the lists.
     """
     seen, relevant = train.seen(), held_out.seen()
-    judged, everything = _judged(relevant), Subset(FaissFlat.build(items), None)
+    judged, everything = _judged(relevant), Subset(EXACT_INDEX.build(items), None)
     rankings = (
         ranking.rows
         for start in range(0, len(judged), BATCH)

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from hashrec.index.arrays.codes import BinaryCodes
-from hashrec.index.backends import FaissFlat
+from hashrec.index.backends import EXACT_INDEX
 from hashrec.index.model.encoder import UserEncoder
 from hashrec.index.model.refiner import MAX_LIST, UserRefiner
 from hashrec.training.data.interactions import Interactions
@@ -63,7 +63,7 @@ def fit_refiner(
     if train.n_users < 2 or np.bincount(train.user_rows).max() < 2:
         return refiner  # nobody to judge by
     split = hold_out_users(train, min(_JUDGED_USERS, train.n_users - 1), seed)
-    histories, index = split.history.seen(), FaissFlat.build(items)
+    histories, index = split.history.seen(), EXACT_INDEX.build(items)
     encoded = encoder.encode(histories)
     best = 0.0
     for step in progress.track("Targets of new users", len(PERPLEXITIES)):
