@@ -1,7 +1,7 @@
-"""Every error hashrec raises on purpose.
+"""The errors that hashrec raises on purpose.
 
-The classes take facts and build the message: one line that says what is wrong and what to do. None
-knows about HTTP; the service maps the classes to status codes.
+Each class takes facts and builds its message: one line that says what is wrong and what to do.
+`service/http/problems.py` gives the classes their HTTP status.
 """
 
 from __future__ import annotations
@@ -10,26 +10,26 @@ from pathlib import Path
 
 
 class HashrecError(Exception):
-    """Anything hashrec refuses or fails to do, with a message fit for its user."""
+    """An error with a message for the user of hashrec."""
 
 
 class ConfigError(HashrecError):
-    """A setting is unknown, out of range or contradicts another."""
+    """A setting is unknown, out of range, or contradicts another setting."""
 
 
 class MissingLibraryError(HashrecError):
-    """A library that only some installations have is needed."""
+    """An optional library is needed and not installed."""
 
     def __init__(self, what: str, library: str, extra: str) -> None:
         super().__init__(f"{what} needs {library}: pip install 'hashrec[{extra}]'")
 
 
 class DataError(HashrecError):
-    """An input file cannot be used as it is."""
+    """Input data are invalid."""
 
 
 class EmptyDataError(DataError):
-    """Nothing is left to learn from."""
+    """No interactions are left to learn from."""
 
     def __init__(self, source: str, reason: str) -> None:
         super().__init__(f"{source}: {reason}")
@@ -46,21 +46,21 @@ class UnknownFormatError(DataError):
 
 
 class TooManyBadRowsError(DataError):
-    """More rows were unreadable than the user allows."""
+    """A file has more unreadable rows than the user allows."""
 
     def __init__(self, path: Path | str, n_bad: int, max_bad: int, examples: list[str]) -> None:
         super().__init__(
             f"{path}: {n_bad} bad rows, {max_bad} allowed ({'; '.join(examples)}); "
-            "mend the file or raise --max-bad"
+            "correct the file, or raise --max-bad"
         )
 
 
 class ArtifactError(HashrecError):
-    """A model folder cannot be read or written."""
+    """An artifact or a store cannot be read or written."""
 
 
 class ArtifactCorruptError(ArtifactError):
-    """A model folder is not what its manifest says."""
+    """An artifact is damaged: it does not match its manifest."""
 
     def __init__(self, path: Path | str, reason: str) -> None:
         self.reason = reason
@@ -70,7 +70,7 @@ class ArtifactCorruptError(ArtifactError):
 
 
 class NoArtifactError(ArtifactError):
-    """A store holds no published version."""
+    """A store has no published version."""
 
     def __init__(self, store: Path | str) -> None:
         super().__init__(
@@ -79,14 +79,14 @@ class NoArtifactError(ArtifactError):
 
 
 class NoRunError(ArtifactError):
-    """A folder is not what `hashrec train` leaves."""
+    """A folder holds no result of `hashrec train`."""
 
     def __init__(self, run: Path | str) -> None:
-        super().__init__(f"{run}: no trained model there; run `hashrec train --out {run}` first")
+        super().__init__(f"{run}: no trained model; run `hashrec train --out {run}` first")
 
 
 class UnknownVersionError(ArtifactError):
-    """A store does not hold the version asked for."""
+    """A store does not hold the requested version."""
 
     def __init__(self, store: Path | str, version: str) -> None:
         super().__init__(
@@ -96,10 +96,10 @@ class UnknownVersionError(ArtifactError):
 
 
 class NoEarlierVersionError(ArtifactError):
-    """There is no version to return to."""
+    """A store has no earlier version to roll back to."""
 
     def __init__(self, store: Path | str, current: str) -> None:
-        super().__init__(f"{store}: no version before {current} to return to")
+        super().__init__(f"{store}: no earlier version than {current} to roll back to")
 
 
 class StoreWriteError(ArtifactError):
@@ -114,48 +114,48 @@ class StoreBusyError(ArtifactError):
     """Another job is writing to the store."""
 
     def __init__(self, store: Path | str, job: str, holder: str) -> None:
-        super().__init__(f"{store}: another {job} is under way ({holder}); wait for it to end")
+        super().__init__(f"{store}: another {job} is running ({holder}); wait until it ends")
 
 
 class QualityGateError(HashrecError):
-    """A candidate model ranks worse than the served one allows."""
+    """A candidate model ranks worse than the quality gate allows."""
 
     def __init__(self, metric: str, figure: float, bar: float, whose: str, max_drop: float) -> None:
         super().__init__(
             f"not published: {metric} {figure:.4f} is more than {max_drop:.0%} below {whose} "
-            f"{bar:.4f}; look at the data, or raise --max-drop"
+            f"{bar:.4f}; check the data, or raise --max-drop"
         )
 
 
 class InvalidRecordError(DataError):
-    """An event or a catalogue change cannot be kept as it is."""
+    """An event or a catalogue change is invalid."""
 
     def __init__(self, member: str, reason: str) -> None:
         super().__init__(f"{member} {reason}")
 
 
 class JournalError(HashrecError):
-    """The record of events cannot be used."""
+    """The journal of events cannot be used."""
 
 
 class JournalCorruptError(JournalError):
-    """A journal's file is damaged, or is something else."""
+    """A journal file is damaged, or is another kind of file."""
 
     def __init__(self, journal: Path | str, reason: str) -> None:
         super().__init__(
-            f"{journal}: not a usable journal: {reason}; move it away, or restore a copy"
+            f"{journal}: not a usable journal: {reason}; move the file away, or restore a copy"
         )
 
 
 class JournalUnavailableError(JournalError):
-    """A journal cannot be read or written right now."""
+    """A journal cannot be read or written at the moment."""
 
     def __init__(self, journal: Path | str, reason: str) -> None:
-        super().__init__(f"{journal}: events cannot be kept or read: {reason}")
+        super().__init__(f"{journal}: events cannot be read or written: {reason}")
 
 
 class CodeWidthError(HashrecError):
-    """Codes of one width met codes or an index of another."""
+    """Codes have another width than the codes or the index they are used with."""
 
     def __init__(self, expected_bits: int, actual_bits: int) -> None:
         super().__init__(f"codes have {actual_bits} bits where {expected_bits} are expected")
@@ -189,15 +189,15 @@ class UnknownHistoryError(HashrecError):
 
 
 class NoEncoderError(HashrecError):
-    """An artifact from before there were encoders was asked to code a new user."""
+    """A model without an encoder cannot encode new users."""
 
     def __init__(self, version: str) -> None:
         super().__init__(
-            f"model {version} cannot code new users: it was trained without an encoder; "
+            f"model {version} cannot encode new users: it was trained without an encoder; "
             "train and publish it again"
         )
 
 
 def shorten(text: str, limit: int = 64) -> str:
-    """Cut a user's text to at most `limit` characters, so that an error stays one line."""
+    """Cut a text to at most `limit` characters, so that a message stays on one line."""
     return text if len(text) <= limit else text[: limit - 1] + "…"

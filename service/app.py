@@ -1,14 +1,11 @@
-"""The ASGI application, put together."""
+"""The ASGI application: its layers, routes and lifespan."""
 
 from __future__ import annotations
 
 import asyncio
 import importlib.metadata
-import signal
-import threading
-from collections.abc import AsyncGenerator, Callable, Generator
-from contextlib import asynccontextmanager, contextmanager, suppress
-from types import FrameType
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import faiss
@@ -33,7 +30,9 @@ from hashrec.service.routes.dependencies import Services, State
 from hashrec.service.routes.fast_path import FastPath
 from hashrec.service.settings import CorsSettings, Settings, multiprocess_metrics_folder
 from hashrec.service.telemetry import logs
-from hashrec.service.telemetry.observability import Draining, Metrics, RequestObserver
+from hashrec.service.telemetry.draining import Draining, drain_on_sigterm
+from hashrec.service.telemetry.metrics import Metrics
+from hashrec.service.telemetry.request_observer import RequestObserver
 from hashrec.service.telemetry.spans import Spans, no_span
 from hashrec.service.versions.experiment import Experiment
 from hashrec.service.versions.served_model import LiveModel
@@ -42,14 +41,14 @@ if TYPE_CHECKING:
     from hashrec.service.telemetry.tracing import Tracing
 
 MAX_BODY_BYTES = 1_048_576
-MAX_STREAMED_BYTES = 67_108_864  # they pass through, and are not held
-FIRST_MODEL_WAIT_S = 10.0  # a larger model is loaded while the process already says it lives
+MAX_STREAMED_BYTES = 67_108_864  # read in parts, not held in memory
+FIRST_MODEL_WAIT_S = 10.0  # after that /livez answers while the model still loads
 
 log = structlog.stdlib.get_logger("service")
 
 
 class _Application(FastAPI):
-    """FastAPI with layers in front of all its own, where a request that needs no routing ends."""
+    """FastAPI with layers in front of its own, which can answer a request without routing."""
 
     def __init__(self, in_front: Callable[[ASGIApp], ASGIApp], **options: Any) -> None:
         super().__init__(**options)
@@ -61,11 +60,11 @@ class _Application(FastAPI):
 
 
 def create_app(settings: Settings, *, fast_path: bool = True) -> FastAPI:
-    """Make the application. It opens nothing before its lifespan starts, in the worker process.
+    """Create the application; its lifespan, in the worker process, opens everything it needs.
 
     Args:
         settings: the settings in force.
-        fast_path: False sends every request through FastAPI, to compare the two.
+        fast_path: False sends every request through FastAPI, for comparison.
     """
     tracing = tracing_of(settings)
     logs.configure(settings.log_level, more=tracing and tracing.add_ids)
@@ -83,7 +82,7 @@ def create_app(settings: Settings, *, fast_path: bool = True) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[State]:
         del app
-        faiss.omp_set_num_threads(1)  # requests are what runs side by side
+        faiss.omp_set_num_threads(1)  # parallelism is across requests
         if tracing is not None:
             tracing.start()
         span = no_span if tracing is None else tracing.span
@@ -96,7 +95,7 @@ def create_app(settings: Settings, *, fast_path: bool = True) -> FastAPI:
         with suppress(TimeoutError):
             async with asyncio.timeout(FIRST_MODEL_WAIT_S):
                 await looked.wait()
-        with _drain_on_sigterm(draining, settings.drain_s):
+        with drain_on_sigterm(draining, settings.drain_s):
             yield {"services": services}
         watch.cancel()
         with suppress(asyncio.CancelledError):
@@ -120,9 +119,9 @@ def create_app(settings: Settings, *, fast_path: bool = True) -> FastAPI:
         redirect_slashes=False,
     )
     app.add_middleware(BodyLimit, max_bytes=MAX_BODY_BYTES, max_streamed_bytes=MAX_STREAMED_BYTES)
-    app.add_middleware(Gate, access=access)  # outside of the body's limit: nothing is read before
+    app.add_middleware(Gate, access=access)  # outside BodyLimit: a refused body is not read
     app.add_middleware(Compression)
-    app.add_middleware(Methods)  # the last that is added is the first that is asked
+    app.add_middleware(Methods)  # the last layer added is the outermost
     add_error_handlers(app)
     for prefix in ("", "/v1"):
         for name, router in ROUTERS.items():
@@ -132,12 +131,12 @@ def create_app(settings: Settings, *, fast_path: bool = True) -> FastAPI:
 
 
 def from_environment() -> FastAPI:
-    """Make the application as the environment says: for `uvicorn --factory`."""
+    """Create the application from the environment, for `uvicorn --factory`."""
     return create_app(Settings.load())
 
 
 def _cross_origin(app: ASGIApp, settings: CorsSettings) -> CORSMiddleware | None:
-    """Return the layer that lets pages of other origins read replies, if there are such pages."""
+    """Return the CORS layer, or None if no origin is configured."""
     if settings.origins is None:
         return None
     return CORSMiddleware(
@@ -157,10 +156,10 @@ def _cross_origin(app: ASGIApp, settings: CorsSettings) -> CORSMiddleware | None
 
 
 def tracing_of(settings: Settings) -> Tracing | None:
-    """Return what traces requests; None where no collector is named, and nothing is imported.
+    """Return the tracing of requests, or None, without its imports, if no collector is configured.
 
     Raises:
-        MissingLibraryError: OpenTelemetry's libraries are not there.
+        MissingLibraryError: the OpenTelemetry libraries are not installed.
     """
     if settings.otel.endpoint is None:
         return None
@@ -191,45 +190,17 @@ def _services(
 
 
 async def _watch(services: Services, interval_s: float, looked: asyncio.Event) -> None:
-    """Follow the store's pointer for as long as the process serves."""
+    """Check the store for a new version, again and again until the process ends."""
     while True:
         try:
             await services.live.look()
             for model in (services.live.current, services.live.candidate):
-                if model is not None:  # so that no request waits for a long journal
+                if model is not None:  # else a request would wait for a long journal
                     await services.state.catch_up(model.recommender)
         except Exception:
-            log.exception("could not look for a new version")
+            log.exception("could not check for a new version")
         looked.set()
         services.report_health()
         services.access.refresh()
         await services.events.open()  # does nothing once it is
         await asyncio.sleep(interval_s)
-
-
-@contextmanager
-def _drain_on_sigterm(draining: Draining, seconds: float) -> Generator[None]:
-    """Fail /readyz on SIGTERM, and only `seconds` later let the server begin to end.
-
-    In between load balancers notice and go elsewhere, while whoever still comes is served. A second
-    SIGTERM ends the wait.
-    """
-    end = signal.getsignal(signal.SIGTERM)
-    if threading.current_thread() is not threading.main_thread() or not callable(end):
-        yield
-        return
-    loop = asyncio.get_running_loop()
-
-    def drain(number: int, frame: FrameType | None) -> None:
-        if draining.begun:
-            end(number, frame)
-            return
-        draining.begun = True
-        loop.call_soon_threadsafe(wait, number, frame)
-
-    def wait(number: int, frame: FrameType | None) -> None:
-        log.info("draining", seconds=seconds)
-        loop.call_later(seconds, end, number, frame)
-
-    signal.signal(signal.SIGTERM, drain)
-    yield

@@ -91,9 +91,12 @@ def bench(
     ] = None,
     connections: Annotated[int, typer.Option(min=1, max=1000, help="Kept open at a time.")] = 8,
     seconds: Annotated[float, typer.Option(min=0.1, help="How long.")] = 10.0,
+    key: Annotated[
+        str | None, typer.Option(envvar="HASHREC_KEY", help="API key to send with each request.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Load a running service from here, and print requests a second and latencies.
+    """Load a running service, and print requests a second and latencies; exit 1 on failed requests.
 
     The client takes a processor too: on the same machine it takes it from the service.
     """
@@ -103,14 +106,15 @@ def bench(
     from hashrec.service.load import load  # noqa: PLC0415
 
     user_ids = [str(number) for number in range(1, 1001)] if users is None else read_user_ids(users)
-    report = load(url, target, user_ids, connections=connections, seconds=seconds)
+    report = load(url, target, user_ids, connections=connections, seconds=seconds, key=key)
     if as_json:
         print_json(asdict(report))
-        return
-    statuses = ", ".join(f"{count:,} x {status}" for status, count in report.statuses.items())
-    print(f"{report.requests_per_second:,.0f} requests a second over {connections} connections")
-    print(f"{report.requests:,} requests in {report.seconds:.1f} s: {statuses}")
-    print("  ".join(f"{name} {value:.2f} ms" for name, value in report.latency_ms.items()))
+    else:
+        statuses = ", ".join(f"{count:,} x {status}" for status, count in report.statuses.items())
+        print(f"{report.requests_per_second:,.0f} requests a second over {connections} connections")
+        print(f"{report.requests:,} requests in {report.seconds:.1f} s: {statuses}")
+        print("  ".join(f"{name} {value:.2f} ms" for name, value in report.latency_ms.items()))
+    report.require_success()
 
 
 @keys.command()

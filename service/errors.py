@@ -1,38 +1,38 @@
-"""The errors of the service: classes take facts and build the message."""
+"""The errors of the service; each class takes facts and builds its message."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 from hashrec.index.errors import ConfigError, HashrecError
 
 
 class InvalidCursorError(ConfigError):
-    """A text is no cursor, or that of another list."""
+    """A cursor is malformed, or belongs to another list."""
 
     def __init__(self, reason: str) -> None:
-        super().__init__(f"cursor: {reason}; start again without one")
+        super().__init__(f"cursor: {reason}; start again without a cursor")
 
 
 class StaleCursorError(HashrecError):
-    """A cursor's model is not served any more."""
+    """The model of a cursor is no longer served."""
 
     def __init__(self) -> None:
         super().__init__(
-            "cursor: the model that this list was made by is not served any more; "
-            "start again without a cursor"
+            "cursor: the model of this list is no longer served; start again without a cursor"
         )
 
 
 class CacheUnavailableError(Exception):
-    """A cache cannot answer at this moment; the request goes on without it."""
+    """A cache does not answer; the request continues without it."""
 
 
 class RateLimitError(HashrecError):
-    """A caller asks too often.
+    """A caller exceeds its rate limit.
 
     Attributes:
-        wait_s: seconds after which a request may be admitted.
+        wait_s: seconds until a request may be admitted.
     """
 
     def __init__(self, rate: float, wait_s: float) -> None:
@@ -43,41 +43,56 @@ class RateLimitError(HashrecError):
 
 
 class NoKeyError(HashrecError):
-    """A request came without a key, or with one that is not known."""
+    """A request has no API key, or an unknown one."""
 
     def __init__(self, *, given: bool) -> None:
         self.given = given
         super().__init__(
-            "this key is not known here"
+            "the API key is unknown"
             if given
-            else "send a key: `X-API-Key: KEY` or `Authorization: Bearer KEY`"
+            else "send an API key: `X-API-Key: KEY` or `Authorization: Bearer KEY`"
         )
 
 
 class ScopeError(HashrecError):
-    """A key is not for what is asked."""
+    """An API key lacks the scope that a route needs."""
 
     def __init__(self, scope: str) -> None:
         self.scope = scope
-        super().__init__(f"this needs a key with the scope {scope}")
+        super().__init__(f"this route needs an API key with the scope {scope}")
 
 
 class AdminOffError(HashrecError):
-    """A change was asked for where nobody can prove that they may."""
+    """An admin route was called while no API key is configured."""
 
     def __init__(self) -> None:
-        super().__init__("admin routes are off while no key is configured; docs/keys.md says how")
+        super().__init__("admin routes are off while no API key is configured; see docs/keys.md")
 
 
 class EventsUnavailableError(HashrecError):
-    """The journal cannot be written right now."""
+    """The journal cannot be written at the moment."""
 
 
 class ServiceAwayError(HashrecError):
-    """Nothing answers where a service should be."""
+    """No service answers at the URL."""
 
     def __init__(self, url: str, reason: str) -> None:
-        super().__init__(f"{url}: {reason}; start `hashrec serve`, or mend the address")
+        super().__init__(f"{url}: {reason}; start `hashrec serve`, or correct the URL")
+
+
+class FailedRequestsError(HashrecError):
+    """A load test got replies that are not 2xx."""
+
+    def __init__(self, failed: Mapping[str, int], n_requests: int) -> None:
+        statuses = ", ".join(f"{n:,} x {status}" for status, n in failed.items())
+        advice = (
+            "pass a key with --key or HASHREC_KEY"
+            if failed.keys() & {"401", "403"}
+            else "the latencies include them; see the log of the service"
+        )
+        super().__init__(
+            f"{sum(failed.values()):,} of {n_requests:,} replies are not 2xx ({statuses}); {advice}"
+        )
 
 
 class NotReadyError(HashrecError):
@@ -88,21 +103,21 @@ class NotReadyError(HashrecError):
 
 
 class VersionDamagedError(HashrecError):
-    """A version that should be served does not verify."""
+    """A version that is to be served is damaged."""
 
     def __init__(self, version: str, reason: str) -> None:
         super().__init__(f"version {version} is damaged ({reason}); publish it again")
 
 
 class ComparisonBusyError(HashrecError):
-    """Versions are being compared already: one comparison at a time takes memory enough."""
+    """A comparison of versions is running: only one runs at a time, because each takes memory."""
 
     def __init__(self) -> None:
-        super().__init__("this process compares versions already; try again when it is done")
+        super().__init__("this process is comparing versions; try again when the comparison ends")
 
 
 class StoreNotWritableError(HashrecError):
-    """The service may read its store, and not change it."""
+    """The service cannot write to its store."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(

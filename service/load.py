@@ -1,4 +1,4 @@
-"""Requests in a closed loop over kept-alive connections, to see what a running service can take."""
+"""Load test of a running service: requests in a closed loop over kept-alive connections."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from urllib.parse import quote, urlsplit
 import numpy as np
 
 from hashrec.index.errors import ConfigError
-from hashrec.service.errors import ServiceAwayError
+from hashrec.service.errors import FailedRequestsError, ServiceAwayError
 
 WARM_UP_REQUESTS = 50
 
 
 @dataclass(frozen=True, slots=True)
 class LoadReport:
-    """What a run saw.
+    """Figures of a load test.
 
     Attributes:
         statuses: replies by status.
@@ -33,31 +33,51 @@ class LoadReport:
     statuses: dict[str, int]
     latency_ms: dict[str, float]
 
+    def require_success(self) -> None:
+        """Check that every reply has a 2xx status.
+
+        Raises:
+            FailedRequestsError: some reply has another.
+        """
+        failed = {status: n for status, n in self.statuses.items() if status[0] != "2"}
+        if failed:
+            raise FailedRequestsError(failed, self.requests)
+
 
 def load(
-    url: str, target: str, user_ids: Sequence[str], *, connections: int, seconds: float
+    url: str,
+    target: str,
+    user_ids: Sequence[str],
+    *,
+    connections: int,
+    seconds: float,
+    key: str | None = None,
 ) -> LoadReport:
-    """Ask for one user after the other, each connection waiting for its answer.
+    """Send GET requests for one user after the other; each connection waits for its reply.
 
     Args:
-        url: of the service, such as `http://127.0.0.1:8000`.
-        target: what is asked for; `{user}` is replaced.
-        user_ids: asked for in turn.
-        connections: kept open, each with one request at a time.
-        seconds: after which no more requests are begun.
+        url: URL of the service, for example `http://127.0.0.1:8000`.
+        target: path and query of the requests; `{user}` is replaced by a user id.
+        user_ids: users in the order of their requests; after the last comes the first again.
+        connections: number of open connections, each with one request at a time.
+        seconds: time after which no request is started.
+        key: API key to send with each request.
 
     Raises:
-        ConfigError: the URL is not of the form `http://HOST:PORT`.
-        ServiceAwayError: nothing answers there, or not in HTTP.
+        ConfigError: the URL is not of the form `http://HOST:PORT`, or the key cannot be sent.
+        ServiceAwayError: no service answers at the URL, or it does not speak HTTP.
     """
     parts = urlsplit(url)
     if parts.scheme != "http" or not parts.hostname:
         raise ConfigError(f"{url}: write http://HOST:PORT")
+    if key is not None and not (key.isascii() and key.isprintable()):
+        raise ConfigError("the key holds characters that no API key has; check --key")
     host, port = parts.hostname, parts.port or 80
     base = parts.path.rstrip("/")
+    headers = f"Host: {host}:{port}\r\n" + (f"X-API-Key: {key}\r\n" if key else "")
     requests = [
         f"GET {base}{target.replace('{user}', quote(user_id, safe=''))} HTTP/1.1\r\n"
-        f"Host: {host}:{port}\r\n\r\n".encode()
+        f"{headers}\r\n".encode()
         for user_id in user_ids
     ]
     try:
@@ -85,7 +105,7 @@ def load(
 async def _ask(
     host: str, port: int, requests: Sequence[bytes], connections: int, until: float | None
 ) -> list[tuple[str, float]]:
-    """Send requests, in turn until a time, or each once; return status and seconds of each."""
+    """Send requests in turn until a time, or each once; return the status and seconds of each."""
     replies: list[tuple[str, float]] = []
 
     async def connection(first: int) -> None:

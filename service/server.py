@@ -1,4 +1,4 @@
-"""Runs the application: one process, or several that share a socket."""
+"""Runs the application in one process, or in several that share a socket."""
 
 from __future__ import annotations
 
@@ -25,55 +25,54 @@ from hashrec.service.settings import METRICS_FOLDER, Settings
 from hashrec.service.telemetry import logs
 
 BACKLOG = 2048
-GRACE_S = 8  # then requests that have not ended are cut: container engines kill after 10
-WORKER_START_S = 60  # on a busy machine its imports take longer than uvicorn's 5 s, again and again
+GRACE_S = 8  # then open requests are cut off: container engines kill after 10 s
+WORKER_START_S = 60  # on a busy machine its imports take longer than uvicorn's default, 5 s
 
 log = structlog.stdlib.get_logger("service")
 
 
 def serve(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT, then finish the requests that are under way.
+    """Serve until SIGTERM or SIGINT, then finish the open requests.
 
     Raises:
-        ArtifactError: the store is not there.
-        ConfigError: the address cannot be listened on, or the keys cannot be used.
-        MissingLibraryError: requests are to be traced, and the libraries for it are not there.
+        ArtifactError: the store does not exist.
+        ConfigError: the port cannot be bound, or the keys are invalid.
+        MissingLibraryError: tracing is configured, and its libraries are not installed.
     """
     logs.configure(settings.log_level)
     if not settings.store.is_dir():
         raise ArtifactError(
-            f"{settings.store}: there is no such folder; name the store with --store, or publish "
-            "a model first"
+            f"{settings.store}: no such folder; pass --store FOLDER, or publish a model first"
         )
-    Keyring.load(settings.keys)  # what is wrong with it ends the start, not each worker
-    tracing_of(settings)  # the same
+    Keyring.load(settings.keys)  # an error ends the start here, not in each worker
+    tracing_of(settings)  # likewise
     _allow_many_sockets()
     listener = listen(settings.host, settings.port)
     host, port = listener.getsockname()[:2]
     log.info("serving", url=f"http://{host}:{port}", workers=settings.workers)
     config = server_config(settings)
-    # Once it has ended, the server sends itself the signal again; without this, exit is not 0.
+    # After its shutdown uvicorn raises the signal again; without this the exit status is not 0.
     signal.signal(signal.SIGTERM, _end)
     if settings.workers == 1:
         uvicorn.Server(config).run([listener])
         return
     with tempfile.TemporaryDirectory(prefix="hashrec-metrics-") as folder:
-        os.environ[METRICS_FOLDER] = folder  # read when a worker imports its metrics
+        os.environ[METRICS_FOLDER] = folder  # a worker reads it when it creates its metrics
         Multiprocess(config, [listener]).run()
 
 
 def _end(number: int, frame: FrameType | None) -> None:
-    """Do nothing: the server has ended already."""
+    """Do nothing: the server has already shut down."""
 
 
 def _allow_many_sockets() -> None:
-    """Raise the soft limit of open files, which is 1,024 in many places, to the hard one."""
+    """Raise the soft limit of open files, often 1,024, to the hard limit."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def server_config(settings: Settings, app: ASGIApp | None = None) -> uvicorn.Config:
-    """Return the server's configuration. Without `app` it can be sent to worker processes."""
+    """Return the configuration of uvicorn; without `app` it can be sent to worker processes."""
     protocol = functools.partial(BoundedProtocol, client_timeout_s=settings.client_timeout_s)
     return uvicorn.Config(
         app or functools.partial(create_app, settings),
@@ -93,10 +92,10 @@ def server_config(settings: Settings, app: ASGIApp | None = None) -> uvicorn.Con
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Bind a socket, before anything that takes time.
+    """Bind a socket and listen.
 
     Raises:
-        ConfigError: the port is taken, or the address is not this machine's.
+        ConfigError: the port is in use, or the address does not belong to this machine.
     """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
@@ -112,7 +111,7 @@ def listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         listener.close()
         raise ConfigError(
-            f"cannot listen on {host}:{port}: {error.strerror}; end what uses it, or pass --port"
+            f"cannot listen on {host}:{port}: {error.strerror}; free the port, or pass --port"
         ) from error
     listener.set_inheritable(True)
     return listener

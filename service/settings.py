@@ -35,9 +35,10 @@ from hashrec.index.errors import ConfigError, shorten
 from hashrec.index.live.journal import JOURNALS
 
 PREFIX = "HASHREC_"
-# Variables with the prefix that other commands read.
+# Variables with the prefix that other commands and the containers read.
 FOREIGN = frozenset(
-    f"{PREFIX}{name}" for name in ("DATA", "DATA_HOME", "DATA_DIR", "TRAIN_DATA", "MEMORY", "TAG")
+    f"{PREFIX}{name}"
+    for name in ("DATA", "DATA_HOME", "DATA_DIR", "KEY", "TRAIN_DATA", "MEMORY", "TAG")
 )
 FILE_SUFFIX = "_file"
 
@@ -52,7 +53,7 @@ def _require_redis_url(url: SecretStr) -> SecretStr:
 
 
 class CacheSettings(BaseModel):
-    """How long answers are kept, and how many in each process."""
+    """Lifetime of cached answers, and their number in each process."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -64,7 +65,7 @@ class CacheSettings(BaseModel):
         Field(
             ge=0,
             le=1,
-            description="Share of the lifetime by which it is shortened at random, "
+            description="Largest share of the lifetime that is cut off at random, "
             "so that answers made together do not expire together.",
         ),
     ] = 0.1
@@ -90,7 +91,7 @@ def _require_origins(origins: tuple[str, ...] | None) -> tuple[str, ...] | None:
 
 
 class CorsSettings(BaseModel):
-    """Which pages of other origins may read replies in a browser; by default none."""
+    """Other origins whose pages may read replies in a browser; by default none."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -100,8 +101,8 @@ class CorsSettings(BaseModel):
         BeforeValidator(_split),
         AfterValidator(_require_origins),
         Field(
-            description="Origins whose pages may read replies, with commas between them, "
-            "such as `https://shop.example`; `*` for all."
+            description="Origins whose pages may read replies, separated by commas, "
+            "for example `https://shop.example`; `*` for all."
         ),
     ] = None
     credentials: Annotated[
@@ -112,7 +113,7 @@ class CorsSettings(BaseModel):
     @model_validator(mode="after")
     def _no_credentials_for_all(self) -> Self:
         if self.credentials and "*" in (self.origins or ()):
-            raise ValueError("credentials are not for every page there is; name the origins")
+            raise ValueError("credentials cannot be allowed for all origins; name the origins")
         return self
 
 
@@ -123,65 +124,71 @@ def _require_journal_url(url: SecretStr) -> SecretStr:
 
 
 class EventSettings(BaseModel):
-    """Where events and catalogue changes are kept, and what they mean."""
+    """The journal of events and catalogue changes, and the meaning of event types."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     url: Annotated[
         Annotated[SecretStr, AfterValidator(_require_journal_url)] | None,
         Field(
-            description="Journal, such as `sqlite:///var/lib/hashrec/journal.sqlite`. By default "
-            "`state/journal.sqlite` in the store, if that can be written; else events are off."
+            description="Journal, for example `sqlite:///var/lib/hashrec/journal.sqlite`. By "
+            "default `state/journal.sqlite` in the store if that can be written; "
+            "otherwise events are off."
         ),
     ] = None
     require_durable: Annotated[
         bool,
         Field(
-            description="Whether to keep no events at all rather than in a Redis server that can "
-            "lose them; else it is a warning."
+            description="Whether to refuse all events if the Redis server of the journal can lose "
+            "them; by default only a warning is logged."
         ),
     ] = False
     negative_types: Annotated[
         str,
         Field(
-            description="Types of events that say no, with commas between them; all others say yes."
+            description="Types of negative events, separated by commas; "
+            "all other types are positive."
         ),
     ] = "dislike,skip,hide"
 
     @property
     def negative(self) -> frozenset[str]:
-        """The types of events that say no."""
+        """The types of negative events."""
         return frozenset(one.strip() for one in self.negative_types.split(",")) - {""}
 
 
 class RedisSettings(BaseModel):
-    """The cache that processes share; without a URL there is none."""
+    """The cache that processes share; off without a URL."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     url: Annotated[
         Annotated[SecretStr, AfterValidator(_require_redis_url)] | None,
-        Field(description="Redis server, such as `redis://cache:6379/0`. It may be away."),
+        Field(
+            description="Redis server, for example `redis://cache:6379/0`. "
+            "While it is away, the service runs without it."
+        ),
     ] = None
     timeout_ms: Annotated[
         int,
-        Field(ge=1, le=10_000, description="Milliseconds to wait for a connection, or a reply."),
+        Field(ge=1, le=10_000, description="Milliseconds to wait for a connection or a reply."),
     ] = 50
 
 
 class KeySettings(BaseModel):
-    """API keys; without any, reading is open to all and admin routes are off."""
+    """API keys; without a key, reading is open to all and admin routes are off."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     file: Annotated[
         Path | None,
         Field(
-            description="File of API keys, a line `name:scope:sha256` each; followed as it changes."
+            description="File of API keys, one `name:scope:sha256` a line; "
+            "reloaded when it changes."
         ),
     ] = None
     entries: Annotated[
-        str | None, Field(description="API keys, such lines with spaces between them.")
+        str | None, Field(description="API keys as such lines, separated by spaces.")
     ] = None
 
     @property
@@ -191,7 +198,7 @@ class KeySettings(BaseModel):
 
 
 class LimitSettings(BaseModel):
-    """How often one caller may ask. Off until a rate is set."""
+    """Rate limits of callers. Off until a rate is set."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -208,36 +215,41 @@ class LimitSettings(BaseModel):
     ] = None
     burst_s: Annotated[
         float,
-        Field(ge=0, le=86_400, description="Seconds of the rate that a caller may use up at once."),
+        Field(ge=0, le=86_400, description="Seconds of the rate that a caller may use at once."),
     ] = 1.0
 
 
 class ExperimentSettings(BaseModel):
-    """Two versions side by side, each for its share of the users. Off without a candidate."""
+    """An experiment: two versions, each for a share of the users. Off without a candidate."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     candidate: Annotated[
         str | None,
         Field(
-            description="Published version that a share of the users gets instead of the served."
+            description="Published version that a share of the users gets "
+            "instead of the served one."
         ),
     ] = None
     share: Annotated[
-        float, Field(ge=0, le=1, description="Part of the users who get the candidate.")
+        float, Field(ge=0, le=1, description="Share of the users who get the candidate.")
     ] = 0.1
     salt: Annotated[
         str | None,
-        Field(description="Draws which users they are; the candidate's name if not set."),
+        Field(
+            description="Salt that selects these users; by default the version of the candidate."
+        ),
     ] = None
 
 
 def _require_collector(url: str) -> str:
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-        raise ValueError("not the URL of a collector, such as http://collector:4318")
+        raise ValueError("must be the URL of a collector, for example http://collector:4318")
     if "@" in parts.netloc:
-        raise ValueError("a password would be shown; OTEL_EXPORTER_OTLP_HEADERS takes it")
+        raise ValueError(
+            "must not hold a password, which would be shown; use OTEL_EXPORTER_OTLP_HEADERS"
+        )
     return url.rstrip("/").removesuffix("/v1/traces")
 
 
@@ -249,8 +261,8 @@ class OtelSettings(BaseModel):
     endpoint: Annotated[
         Annotated[str, AfterValidator(_require_collector)] | None,
         Field(
-            description="OpenTelemetry collector that spans are sent to by OTLP over HTTP, such as "
-            "`http://collector:4318`. It may be away."
+            description="OpenTelemetry collector that receives spans by OTLP over HTTP, for "
+            "example `http://collector:4318`. While it is away, spans are dropped."
         ),
     ] = None
     share: Annotated[
@@ -258,14 +270,14 @@ class OtelSettings(BaseModel):
         Field(
             ge=0,
             le=1,
-            description="Part of the requests that are traced, of those whose caller has not "
-            "decided that.",
+            description="Share of the requests that are traced, among those whose caller has not "
+            "decided.",
         ),
     ] = 1.0
 
 
 class Settings(BaseSettings):
-    """Everything an operator can set. Immutable; see `load`."""
+    """All settings of the service. Immutable; see `load`."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX,
@@ -292,14 +304,14 @@ class Settings(BaseSettings):
     experiment: ExperimentSettings = ExperimentSettings()
     otel: OtelSettings = OtelSettings()
     poll_interval_s: Annotated[
-        float, Field(gt=0, description="Seconds between looks for a newly published version.")
+        float, Field(gt=0, description="Seconds between checks for a newly published version.")
     ] = 1.0
     drain_s: Annotated[
         float,
         Field(
             ge=0,
             description="Seconds for which the service still accepts requests after SIGTERM, "
-            "while /readyz tells load balancers to go elsewhere.",
+            "while /readyz fails so that load balancers use other instances.",
         ),
     ] = 1.0
     keep_alive_s: Annotated[
@@ -307,8 +319,8 @@ class Settings(BaseSettings):
         Field(
             ge=1,
             le=3600,
-            description="Seconds for which a connection is kept open for a next request; "
-            "more than a load balancer in front keeps its own.",
+            description="Seconds for which a connection without a request is kept open; "
+            "set more than a load balancer in front has.",
         ),
     ] = 5
     client_timeout_s: Annotated[
@@ -316,12 +328,13 @@ class Settings(BaseSettings):
         Field(
             gt=0,
             le=3600,
-            description="Seconds that a client has to send a request's head, to send more of a "
-            "body and to take more of a reply; then the connection is closed.",
+            description="Seconds that a client has to send the head of a request, to send more of "
+            "a body, or to read more of a reply; then the connection is closed.",
         ),
     ] = 10.0
     log_level: Annotated[
-        Literal["debug", "info", "warning", "error"], Field(description="Least level logged.")
+        Literal["debug", "info", "warning", "error"],
+        Field(description="Lowest level that is logged."),
     ] = "info"
     log_requests: Annotated[
         Literal["all", "failed"],
@@ -343,7 +356,7 @@ class Settings(BaseSettings):
 
     @classmethod
     def load(cls, **flags: Any) -> Settings:
-        """Read the settings in force.
+        """Load the settings in force.
 
         Args:
             flags: settings given on the command line, by name; nested ones as mappings.
@@ -362,7 +375,7 @@ class Settings(BaseSettings):
 
 
 class _Environment(PydanticBaseSettingsSource):
-    """The environment, and the files that it names: HASHREC_REDIS__URL_FILE for the URL's."""
+    """The environment, and secret files that it names, such as HASHREC_REDIS__URL_FILE."""
 
     def __init__(
         self, settings_cls: type[BaseSettings], environment: PydanticBaseSettingsSource
@@ -371,7 +384,7 @@ class _Environment(PydanticBaseSettingsSource):
         self._environment = environment
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
-        """See the parent; this source gives whole mappings instead."""
+        """See the parent; this source returns whole mappings instead."""
         return self._environment.get_field_value(field, field_name)
 
     def __call__(self) -> dict[str, Any]:
@@ -406,12 +419,12 @@ def settings_by_variable(model: type[BaseModel]) -> dict[str, FieldInfo]:
 
 
 def is_secret(field: FieldInfo) -> bool:
-    """Tell whether a setting holds a secret, which a file may give and nothing may print."""
+    """Tell whether a setting is secret: a file may hold it, and it is never printed."""
     return "SecretStr" in repr(field.annotation)
 
 
 def origin_of(path: tuple[str, ...], flags: Mapping[str, Any]) -> Origin:
-    """Tell where `Settings.load(**flags)` has a setting from, by its path."""
+    """Return the origin of a setting, given by its path, in `Settings.load(**flags)`."""
     given: Any = flags
     for name in path:
         given = given.get(name) if isinstance(given, Mapping) else None  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
@@ -425,7 +438,7 @@ def origin_of(path: tuple[str, ...], flags: Mapping[str, Any]) -> Origin:
 
 
 def multiprocess_metrics_folder() -> Path | None:
-    """Return the folder in which worker processes share their metrics, if there is one."""
+    """Return the folder in which worker processes share metrics, or None for one process."""
     folder = os.environ.get(METRICS_FOLDER)
     return Path(folder) if folder else None
 
@@ -452,4 +465,4 @@ def _reject_unknown_keys() -> None:
         if key.upper().startswith(PREFIX) and key.upper() not in known:
             near = difflib.get_close_matches(key.upper(), known, n=1)
             hint = f"did you mean {near[0]}?" if near else "unset it"
-            raise ConfigError(f"{shorten(key)}: there is no such setting; {hint}")
+            raise ConfigError(f"{shorten(key)}: no such setting; {hint}")

@@ -156,7 +156,7 @@ def test_retrain_publishes_and_rollback_returns(place: Workplace, tmp_path: Path
     assert output("rollback", "--store", store).strip() == first
     again = hashrec("rollback", "--store", store)
     assert again.returncode == 1
-    assert "no version before" in again.stderr
+    assert "no earlier version than" in again.stderr
 
 
 def test_retrain_once_leaves_a_store_that_serves(place: Workplace) -> None:

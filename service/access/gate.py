@@ -1,7 +1,7 @@
-"""The gate in front of the routes: who asks, whether they may, and whether too often.
+"""The gate in front of the routes: it identifies the caller and checks key, scope and rate limit.
 
-It stands before any body is read, and lets nothing by but what is open to all: a route that
-somebody adds is guarded without a word. What changes something asks for more, in one line:
+It runs before a body is read, and guards every route that is not listed as open, so a new route is
+guarded by default. A route that changes something also requires the scope admin:
 
     @router.put("/items/{item_id}", dependencies=[Depends(require_admin)], ...)
 """
@@ -24,21 +24,23 @@ from hashrec.service.errors import AdminOffError, NoKeyError, ScopeError
 from hashrec.service.http.problems import documented, error_response
 from hashrec.service.settings import KeySettings, Settings
 
-# Who watches over the service has no key, and who wants one reads how it is sent.
+# Open without a key: probes of load balancers, and the documentation, which says how to send one.
 OPEN_PATHS = frozenset({"/livez", "/readyz", "/docs", "/openapi.json"})
 OPEN_ROUTERS = frozenset({"health", "docs"})
-CALLER = "caller"  # in a request's state once it was admitted; None without keys
-REFUSED = "refused"  # there once it was not
+CALLER = "caller"  # the caller in the state of an admitted request; None if no key is configured
+REFUSED = "refused"  # the error in the state of a refused request
 
 _KEY_HEADER = APIKeyHeader(
     name="X-API-Key",
     scheme_name="key",
     auto_error=False,
-    description="Needed once keys are configured. The roles are scopes; `admin` includes `read`.",
+    description="Required if API keys are configured. The scope `admin` includes `read`.",
 )
-_BEARER = HTTPBearer(scheme_name="bearer", auto_error=False, description="The same key.")
+_BEARER = HTTPBearer(
+    scheme_name="bearer", auto_error=False, description="The same API key, as a bearer token."
+)
 
-# What the OpenAPI document says of every route but those of OPEN_ROUTERS.
+# OpenAPI entries of every route that is not in OPEN_ROUTERS.
 GUARDED: dict[str, Any] = {
     "dependencies": [Security(_KEY_HEADER, scopes=["read"]), Security(_BEARER, scopes=["read"])],
     "responses": documented(401, 429),
@@ -48,10 +50,10 @@ log = structlog.stdlib.get_logger("service.access")
 
 
 class Access:
-    """Admits requests, or does not.
+    """Decides whether a request is admitted, by its key and its caller's rate limit.
 
     Attributes:
-        guards: whether anything is configured that could refuse a request.
+        guards: whether keys or a rate limit are configured, so that a request can be refused.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -63,24 +65,24 @@ class Access:
 
     @property
     def admin_is_on(self) -> bool:
-        """Whether anybody could be known to be an administrator."""
+        """Whether admin routes can be used: only if keys are configured."""
         return len(self._keys.ring) > 0
 
     def refresh(self) -> None:
-        """Take over a file of keys that has changed."""
+        """Reload the file of keys if it has changed."""
         self._keys.refresh()
 
     async def close(self) -> None:
-        """Close what was opened for limits."""
+        """Close the connections of the rate limiter."""
         if self._limits is not None:
             await self._limits.close()
 
     async def admit(self, request: Connection) -> None:
-        """Decide once about a request, and note in its state who asks.
+        """Decide once about a request, and store the caller or the refusal in its state.
 
         Raises:
-            NoKeyError: it has no key that is known.
-            RateLimitError: whoever asks did so too often.
+            NoKeyError: the request has no known key.
+            RateLimitError: the caller exceeds its rate limit.
         """
         state: dict[str, Any] = request["state"]
         if REFUSED in state:
@@ -107,7 +109,7 @@ class Access:
 
 
 class Gate:
-    """The ASGI layer that answers for whoever is not admitted."""
+    """ASGI layer that answers requests that are not admitted."""
 
     def __init__(self, app: ASGIApp, access: Access) -> None:
         self._app = app
@@ -125,7 +127,7 @@ class Gate:
 
 
 def _is_open(scope: Connection) -> bool:
-    # OPTIONS asks what may be asked; a browser sends no key with it.
+    # A browser sends no key with OPTIONS, which asks for the methods of a path.
     path: str = scope["path"]
     return path.removeprefix("/v1") in OPEN_PATHS or scope["method"] == "OPTIONS"
 
@@ -135,11 +137,11 @@ async def require_admin(
     _key: Annotated[object, Security(_KEY_HEADER, scopes=["admin"])],
     _bearer: Annotated[object, Security(_BEARER, scopes=["admin"])],
 ) -> ApiKey:
-    """Let only keys with the scope admin by: a dependency of routes that change something.
+    """Require a key with the scope admin: a dependency of routes that change something.
 
     Raises:
-        AdminOffError: no key is configured at all.
-        ScopeError: the key is for reading.
+        AdminOffError: no key is configured.
+        ScopeError: the key has only the scope read.
     """
     if not request.state.services.access.admin_is_on:
         raise AdminOffError
@@ -150,7 +152,7 @@ async def require_admin(
 
 
 class _Limits:
-    """One limit for each key, or where there are none, for each client address."""
+    """A rate limit for each key or, if no key is configured, for each client address."""
 
     def __init__(self, settings: Settings, rate: float) -> None:
         limit = Limit.of(rate, settings.limits.burst_s)
@@ -176,7 +178,7 @@ class _Limits:
 
 
 def _network(client: tuple[str, int] | None) -> str:
-    """Return whose address it is: who has one of IPv6 has 2^64 of them."""
+    """Return the part of an address that names its owner: of IPv6, the first 64 bits."""
     host = client[0] if client else ""
     if ":" not in host:
         return host
@@ -184,7 +186,7 @@ def _network(client: tuple[str, int] | None) -> str:
 
 
 class _Keys:
-    """The keys in force, which follow their file: a key is revoked without a restart."""
+    """The keys in force, reloaded when their file changes, so that no restart is needed."""
 
     def __init__(self, settings: KeySettings) -> None:
         self._settings = settings
@@ -192,7 +194,7 @@ class _Keys:
         self.ring = Keyring.load(settings)
 
     def refresh(self) -> None:
-        """Read the file again if it changed; one that cannot be read changes nothing."""
+        """Read the file again if it changed; keep the keys if it cannot be read."""
         stamp = self._stamp()
         if stamp == self._seen:
             return
@@ -200,9 +202,9 @@ class _Keys:
         try:
             self.ring = Keyring.load(self._settings)
         except ConfigError as error:
-            log.error("keys not taken over, the ones before stay in force", reason=str(error))
+            log.error("keys not reloaded, the previous keys stay in force", reason=str(error))
         else:
-            log.info("keys taken over", keys=len(self.ring))
+            log.info("keys reloaded", keys=len(self.ring))
 
     def _stamp(self) -> tuple[int, int, int] | None:
         if self._settings.file is None:

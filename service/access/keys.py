@@ -1,8 +1,7 @@
-"""API keys: who may ask for what. The service knows only their hashes.
+"""API keys and their scopes. The service stores only hashes of the keys.
 
-A key is 32 random bytes, so a plain SHA-256 keeps it: there is nothing to guess from a list of
-likely passwords, and to try 2^256 values no slow hash is needed. What a slow hash would cost, every
-request would pay.
+A key is 32 random bytes, so a plain SHA-256 protects it: a list of likely passwords does not help,
+and 2^256 values cannot be tried. A slow hash would add nothing but its time to every request.
 """
 
 from __future__ import annotations
@@ -19,9 +18,9 @@ from typing import Literal, Self, get_args
 from hashrec.index.errors import ConfigError, shorten
 from hashrec.service.settings import KeySettings
 
-Scope = Literal["read", "admin"]  # admin may do what read may, too
+Scope = Literal["read", "admin"]  # admin includes read
 SCOPES: tuple[Scope, ...] = get_args(Scope)
-PREFIX = "hashrec_"  # scanners of source code find a key that was put there by mistake
+PREFIX = "hashrec_"  # so that secret scanners find a key in source code
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 SHA256 = re.compile(r"[0-9a-f]{64}")
 MAX_KEYS = 1000  # each costs every request about 0.1 us
@@ -29,10 +28,10 @@ MAX_KEYS = 1000  # each costs every request about 0.1 us
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """What the service keeps of a key.
+    """An API key as the service stores it.
 
     Attributes:
-        name: whose it is; may be told and logged.
+        name: name of its owner; not secret, appears in logs.
         digest: SHA-256 of the key, 32 bytes.
     """
 
@@ -45,7 +44,7 @@ class ApiKey:
         """Read an entry, `name:scope:sha256`.
 
         Raises:
-            ValueError: it is none; the message does not repeat it.
+            ValueError: it is not an entry; the message does not repeat it.
         """
         parts = entry.split(":")
         if len(parts) != 3:
@@ -56,19 +55,21 @@ class ApiKey:
         if scope not in SCOPES:
             raise ValueError(f"has a scope that is not {' or '.join(SCOPES)}")
         if not SHA256.fullmatch(digest):
-            raise ValueError("has a hash that is not 64 hexadecimal digits; a key is never kept")
+            raise ValueError(
+                "has a hash that is not 64 hexadecimal digits; give the SHA-256 of the key"
+            )
         return cls(name, scope, bytes.fromhex(digest))
 
     def entry(self) -> str:
-        """Return the line that stands for the key in a file of keys."""
+        """Return the line of the key in a file of keys."""
         return f"{self.name}:{self.scope}:{self.digest.hex()}"
 
 
 def new_key(name: str, scope: Scope) -> tuple[str, ApiKey]:
-    """Draw a key, and what to keep of it.
+    """Draw a random key, and return it with the entry to store.
 
     Raises:
-        ConfigError: the name cannot stand in an entry.
+        ConfigError: the name is not allowed in an entry.
     """
     if not NAME.fullmatch(name):
         raise ConfigError(f"{shorten(name)!r}: a name is 1 to 64 letters, digits, or any of . _ -")
@@ -87,10 +88,10 @@ class Keyring:
 
     @classmethod
     def load(cls, settings: KeySettings) -> Self:
-        """Read the keys that the settings give, in a file or as they are.
+        """Read the keys from the file and the entries of the settings.
 
         Raises:
-            ConfigError: the file cannot be read, an entry is none, or a name or key comes twice.
+            ConfigError: the file is unreadable, an entry is malformed, or a name or key repeats.
         """
         entries: list[tuple[str, str]] = []
         if settings.file is not None:
@@ -101,10 +102,10 @@ class Keyring:
                 for number, entry in enumerate(settings.entries.split(), 1)
             ]
         if len(entries) > MAX_KEYS:
-            raise ConfigError(f"{len(entries)} keys are configured, and at most {MAX_KEYS} may be")
-        if not entries and settings.are_given:  # to serve openly now would be a sad surprise
+            raise ConfigError(f"{len(entries)} keys are configured; at most {MAX_KEYS} are allowed")
+        if not entries and settings.are_given:  # else the service would be open to all
             raise ConfigError(
-                "keys are configured, but not one is there; `hashrec keys new` makes one"
+                "keys are configured, but there is no entry; make one with `hashrec keys new`"
             )
         keys: list[ApiKey] = []
         taken: set[str | bytes] = set()
@@ -114,13 +115,13 @@ class Keyring:
             except ValueError as error:
                 raise ConfigError(f"{place} {error}") from None
             if taken & {key.name, key.digest}:
-                raise ConfigError(f"{place} has a name or a key that another entry has")
+                raise ConfigError(f"{place} repeats the name or the key of another entry")
             taken |= {key.name, key.digest}
             keys.append(key)
         return cls(keys)
 
     def find(self, presented: bytes) -> ApiKey | None:
-        """Return the key that was presented, in a time that does not depend on which it is."""
+        """Return the entry of a key, in a time that does not depend on which entry it is."""
         digest = hashlib.sha256(presented).digest()
         found = None
         for key in self._keys:

@@ -1,13 +1,13 @@
-"""How often one caller may ask: token buckets that all workers and replicas share through Redis.
+"""Rate limits: token buckets that all workers and replicas share through Redis.
 
-A bucket holds `burst` tokens, fills at `rate` tokens a second, and a request takes one. Where it
-stands is kept in Redis, and one script changes it. Workers do not ask Redis for each request: of a
-high limit a worker takes a lease of what flows in a tenth of a second, requests that come together
-are counted together, and once a bucket is empty nobody asks before a token can be there. A lease
-comes out of the bucket when it is taken, so that workers together never admit more than it allows.
+A bucket holds `burst` tokens, fills at `rate` tokens a second, and a request takes one. Its state
+is in Redis, and one script changes it. A worker does not call Redis for each request: of a high
+limit it takes a lease, the tokens of a tenth of a second; requests that arrive together are counted
+together; and while a bucket is empty no worker calls before the next token is due. A lease leaves
+the bucket when it is taken, so the workers together never admit more than the limit.
 
-Without Redis, or while it is away, each worker limits by itself to its share: rate and burst over
-the number of workers. Several replicas then admit up to one limit each.
+Without Redis, or while it is away, each worker limits by itself to its share: rate and burst
+divided by the number of workers. Several replicas then admit up to one limit each.
 """
 
 from __future__ import annotations
@@ -26,27 +26,27 @@ from redis.backoff import NoBackoff
 
 from hashrec.service.errors import RateLimitError
 
-LEASE_S = 0.1  # a lease is what flows in this long
-LEASE_KEPT_S = 1.0  # what is left of it by then is forfeit
+LEASE_S = 0.1  # a lease holds the tokens of this time
+LEASE_KEPT_S = 1.0  # then the rest of a lease is lost
 RETRY_S = 1.0
-MAX_CALLERS = 65_536  # that a worker remembers
+MAX_CALLERS = 65_536  # remembered by a worker
 
 log = structlog.stdlib.get_logger("service.rate_limit")
 
 
 class Limit(NamedTuple):
-    """What a bucket lets through: `rate` requests a second, `burst` at once (at least 1)."""
+    """A rate limit: `rate` requests a second, and `burst` at once (at least 1)."""
 
     rate: float
     burst: float
 
     @classmethod
     def of(cls, rate: float, burst_s: float) -> Limit:
-        """Return the limit that lets `burst_s` seconds of the rate through at once."""
+        """Return the limit whose burst is `burst_s` seconds of the rate."""
         return cls(rate, max(1.0, rate * burst_s))
 
     def share(self, n: int) -> Limit:
-        """Return the limit of one of n workers that cannot know of each other."""
+        """Return the limit of one of n workers that count separately."""
         return Limit(self.rate / n, max(1.0, self.burst / n))
 
     @property
@@ -56,17 +56,17 @@ class Limit(NamedTuple):
 
 
 class Taken(NamedTuple):
-    """What was taken out of a bucket, and where less than wanted, when there may be more."""
+    """Tokens taken out of a bucket and, if fewer than wanted, the time until the next one."""
 
     granted: int
     wait_s: float
 
 
 class Buckets(Protocol):
-    """Where the state of buckets is kept."""
+    """Storage of the buckets of all callers."""
 
     async def take(self, subject: str, want: int) -> Taken:
-        """Take up to so many tokens out of a subject's bucket."""
+        """Take at most `want` tokens out of the bucket of a caller."""
         ...
 
 
@@ -84,7 +84,7 @@ class _Bucket:
 
 
 class OwnBuckets:
-    """Buckets of this process alone."""
+    """Buckets in the memory of this process."""
 
     def __init__(self, limit: Limit) -> None:
         self._limit = limit
@@ -101,7 +101,7 @@ class OwnBuckets:
         return bucket.take(self._limit, want, now)
 
 
-# The server's clock: that of workers may differ. A bucket that is full again is forgotten.
+# By the clock of the server: those of workers may differ. A full bucket expires.
 _TAKE = """
 local rate, burst, want = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local time = redis.call('TIME')
@@ -125,7 +125,7 @@ return {granted, wait}
 
 
 class SharedBuckets:
-    """Buckets in Redis; those of this process's share while it is away."""
+    """Buckets in Redis; while Redis is away, those of this process, with its share of the limit."""
 
     def __init__(self, url: str, timeout_s: float, limit: Limit, own: OwnBuckets) -> None:
         self._timeout_s = timeout_s
@@ -148,12 +148,12 @@ class SharedBuckets:
         if self._away:
             if now < self._retry_at:
                 return await self._own.take(subject, want)
-            self._retry_at = now + RETRY_S  # of all who wait for Redis, one tries it
+            self._retry_at = now + RETRY_S  # only one request tries Redis again
         try:
             async with asyncio.timeout(4 * self._timeout_s):
                 granted, wait_ms = await self._take(keys=[_key(subject)], args=[*self._limit, want])
             taken = Taken(int(granted), int(wait_ms) / 1000)
-        except Exception as error:  # noqa: BLE001  whatever a server sends, requests go on
+        except Exception as error:  # noqa: BLE001  whatever Redis sends, requests go on
             self._retry_at = monotonic() + RETRY_S
             if not self._away:
                 self._away = True
@@ -174,12 +174,12 @@ class SharedBuckets:
 
 @dataclass(slots=True)
 class _Caller:
-    """What a worker knows of one caller.
+    """The state of one caller in a worker.
 
     Attributes:
-        tokens: left of the lease, to be used until `until`.
-        empty_until: before then no token can be in the bucket.
-        waiting: requests that need a token; each gets its wait, 0 once admitted.
+        tokens: tokens left of the lease, which ends at `until`.
+        empty_until: time before which the bucket holds no token.
+        waiting: requests that need a token; each gets its wait in seconds, 0 if it is admitted.
     """
 
     tokens: int = 0
@@ -190,7 +190,7 @@ class _Caller:
 
 
 class RateLimiter:
-    """Admits requests of callers that have one limit."""
+    """Admits requests of callers that all have the same limit."""
 
     def __init__(self, limit: Limit, buckets: Buckets) -> None:
         self._limit = limit
@@ -198,10 +198,10 @@ class RateLimiter:
         self._callers: dict[str, _Caller] = {}
 
     async def admit(self, subject: str) -> None:
-        """Take a token of a caller.
+        """Take a token out of the bucket of a caller.
 
         Raises:
-            RateLimitError: there is none.
+            RateLimitError: the bucket is empty.
         """
         caller = self._callers.get(subject) or self._remember(subject)
         now = monotonic()
@@ -219,19 +219,19 @@ class RateLimiter:
             raise RateLimitError(self._limit.rate, wait_s)
 
     async def _ask(self, subject: str, caller: _Caller) -> None:
-        """Take tokens for all who wait, and a lease with them."""
+        """Take tokens for all waiting requests, and a lease."""
         try:
             while caller.waiting:
                 asked = len(caller.waiting)
                 want = max(asked, self._limit.lease)
                 granted, wait_s = await self._buckets.take(subject, want)
                 now = monotonic()
-                # Whoever came meanwhile has of the lease too: the next one takes its place.
+                # Requests that arrived meanwhile get tokens of the lease, too.
                 n_answered = max(asked, granted)
                 waiting = caller.waiting[:n_answered]
                 caller.waiting = caller.waiting[n_answered:]
                 for answer in waiting:
-                    if not answer.done():  # a client that left needs none
+                    if not answer.done():  # its client has closed the connection
                         answer.set_result(0.0 if granted else wait_s)
                         granted = max(0, granted - 1)
                 caller.tokens, caller.until = granted, now + LEASE_KEPT_S
@@ -249,5 +249,5 @@ class RateLimiter:
 
 
 def _key(subject: str) -> str:
-    """Return the name of a bucket, from which no address can be read."""
+    """Return the key of a bucket in Redis, a hash that hides the address."""
     return f"hashrec:limit:{blake2b(subject.encode(), digest_size=12).hexdigest()}"

@@ -22,7 +22,7 @@ from hashrec.service.answers.wanted import PAGED, Kind, Wanted
 from hashrec.service.errors import CacheUnavailableError, StaleCursorError
 from hashrec.service.live.journal_state import LiveState
 from hashrec.service.settings import CacheSettings
-from hashrec.service.telemetry.observability import Metrics
+from hashrec.service.telemetry.metrics import Metrics
 from hashrec.service.telemetry.spans import Spans, no_span
 from hashrec.service.versions.served_model import LiveModel, LoadedModel
 

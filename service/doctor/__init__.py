@@ -1,6 +1,9 @@
-"""`hashrec doctor`: looks at a deployment and says what to fix.
+"""Doctor: checks of a deployment; each finding states a fact and how to fix it.
 
-A new check is a function here, or in a file of its own, and a line in `CHECKS`.
+A check is a function from a deployment to findings, in a module `*_check`; a new one is a module
+and a line in `CHECKS`. `report` prints the findings and the settings in force.
+
+Public: `examine`, `CHECKS`, `finding.Deployment`, `finding.Finding`.
 """
 
 from __future__ import annotations
@@ -32,6 +35,6 @@ CHECKS: dict[str, Check] = {
 
 
 def examine(deployment: Deployment) -> Iterator[Finding]:
-    """Run every check, one after the other."""
+    """Run every check and yield its findings."""
     for check in CHECKS.values():
         yield from check(deployment)

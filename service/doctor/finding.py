@@ -1,4 +1,4 @@
-"""What a check of a deployment finds, and what it looks at."""
+"""Findings of a check, and the deployment that is checked."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class Finding:
     """One line of the report.
 
     Attributes:
-        check: which check found it.
-        message: what is so.
-        advice: what to do about it; empty where all is well.
+        check: name of the check.
+        message: the fact that was found.
+        advice: how to fix it; empty if nothing needs a fix.
     """
 
     check: str
@@ -31,11 +31,11 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """What is checked.
+    """The deployment that is checked.
 
     Attributes:
-        settings: in force.
-        url: of the service; None for where the settings have it listen.
+        settings: the settings in force.
+        url: URL of the service; None for the address in the settings.
     """
 
     settings: Settings
@@ -43,12 +43,12 @@ class Deployment:
 
     @property
     def store(self) -> Path:
-        """The folder of the versions."""
+        """Folder of the published versions."""
         return self.settings.store
 
 
 def without_password(url: str) -> str:
-    """Return a URL that can be shown: a password in it is hidden, and what may hold one."""
+    """Return a URL without its password and its query, which may hold one."""
     try:
         parts = urlsplit(url)
         user, separator, host = parts.netloc.rpartition("@")
@@ -63,7 +63,7 @@ def without_password(url: str) -> str:
 
 
 def size(n_bytes: float) -> str:
-    """Write a number of bytes for people."""
+    """Format a number of bytes with its unit."""
     for unit in ("bytes", "kB", "MB", "GB"):
         if n_bytes < 1000:
             return f"{n_bytes:,.0f} {unit}" if unit != "GB" else f"{n_bytes:,.1f} {unit}"

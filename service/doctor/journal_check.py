@@ -1,4 +1,4 @@
-"""The journal of events where it is a file: whole, writable, and not too far behind."""
+"""Check of a journal that is a file: intact, writable, and not too many new events."""
 
 from __future__ import annotations
 
@@ -16,43 +16,43 @@ from hashrec.service.doctor.finding import Deployment, Finding, size
 from hashrec.service.doctor.store_check import served_manifest
 
 CHECK = "journal"
-MANY_EVENTS = 1_000_000  # that no model has learned from, which every worker holds in memory
+MANY_EVENTS = 1_000_000  # newer than the served model; every worker holds them in memory
 LEAST_FREE_BYTES = 200_000_000
 AT_ONCE = 10_000
 
 
 def check_journal(deployment: Deployment) -> Iterator[Finding]:
-    """Read the journal through, where there is one, and see that it can be written."""
+    """Read the whole journal, if there is one, and check that it can be written."""
     url = deployment.settings.events.url
     if url is None:
         path = journal_beside(deployment.store)
     elif url.get_secret_value().startswith("sqlite:"):
         path = Path(url.get_secret_value().removeprefix("sqlite:").removeprefix("//"))
     else:
-        return  # the check of Redis looks at it
+        return  # the check of Redis covers it
     folder = next(folder for folder in path.absolute().parents if folder.is_dir())
     writable = _takes_files(folder) and (not path.exists() or os.access(path, os.W_OK))
     if not writable:
         yield Finding(
             CHECK, "warning" if url is None else "problem",
             f"{path} cannot be written: POST /events answers 503",
-            "let the user who serves write there, or set HASHREC_EVENTS__URL",
+            "give the user of the service write access, or set HASHREC_EVENTS__URL",
         )  # fmt: skip
     if path.is_file():
         yield from _of_file(path, deployment.store)
     elif writable:
-        yield Finding(CHECK, "ok", f"no events yet; they will be kept in {path}")
+        yield Finding(CHECK, "ok", f"no events yet; the journal will be {path}")
     free = shutil.disk_usage(folder).free
     if writable and free < LEAST_FREE_BYTES:
         yield Finding(
             "disk", "problem", f"{size(free)} free for {path}",
-            "make room: events are refused when the disk is full",
+            "free disk space: events are refused when the disk is full",
         )  # fmt: skip
 
 
 def _takes_files(folder: Path) -> bool:
     try:
-        with tempfile.TemporaryFile(dir=folder):  # it has no name: nobody sees it
+        with tempfile.TemporaryFile(dir=folder):  # a file without a name
             return True
     except OSError:
         return False
@@ -65,7 +65,7 @@ def _of_file(path: Path, store: Path) -> Iterator[Finding]:
         if said != "ok":
             yield Finding(
                 CHECK, "problem", f"{path}: damaged: {said}",
-                "stop the service, keep a copy, and restore the last good one",
+                "stop the service, copy the journal, and restore the last intact copy",
             )  # fmt: skip
             return
         learned = _learned(store)
@@ -79,21 +79,24 @@ def _of_file(path: Path, store: Path) -> Iterator[Finding]:
                     for entry in entries
                 )
     except (JournalError, sqlite3.Error) as error:
-        advice = "stop the service, keep a copy, and restore the last good one"
+        advice = "stop the service, copy the journal, and restore the last intact copy"
         message = str(error) if isinstance(error, JournalError) else f"{path}: {error}"
         yield Finding(CHECK, "problem", message, advice)
         return
-    what = f"{path}: {n_entries:,} entries, {n_waiting:,} events that the served model has not seen"
+    what = f"{path}: {n_entries:,} entries, {n_waiting:,} events newer than the served model"
     if n_waiting > MANY_EVENTS:
         yield Finding(
-            CHECK, "warning", what, "run `hashrec retrain`: every worker holds them in its memory"
+            CHECK,
+            "warning",
+            what,
+            "run `hashrec retrain`: every worker holds the new events in its memory",
         )
     else:
         yield Finding(CHECK, "ok", f"{what}, {size(path.stat().st_size)}")
 
 
 def _learned(store: Path) -> int:
-    """Return how far the served model has read the journal, 0 where that is not known."""
+    """Return the journal position up to which the served model has learned, 0 if unknown."""
     try:
         return served_manifest(store).data.journal_position or 0
     except (ArtifactError, OSError):

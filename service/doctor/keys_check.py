@@ -1,4 +1,4 @@
-"""API keys: readable, and there where the service can be reached from outside."""
+"""Check of API keys: valid, and present if the service can be reached from other machines."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ LOCAL = ("127.0.0.1", "::1", "localhost")
 
 
 def check_keys(deployment: Deployment) -> Iterator[Finding]:
-    """Read the keys as the service does."""
+    """Load the keys as the service does."""
     settings = deployment.settings
     if not settings.keys.are_given:
-        open_to = "this machine" if settings.host in LOCAL else "everyone who can reach the port"
+        open_to = "this machine" if settings.host in LOCAL else "all who can reach the port"
         yield Finding(
             CHECK, "ok" if settings.host in LOCAL else "warning",
             f"no API keys: reading and events are open to {open_to}, admin routes are off",
@@ -26,6 +26,11 @@ def check_keys(deployment: Deployment) -> Iterator[Finding]:
     try:
         n_keys = len(Keyring.load(settings.keys))
     except (ConfigError, OSError) as error:
-        yield Finding(CHECK, "problem", str(error), "mend it: without keys nobody is let in")
+        yield Finding(
+            CHECK,
+            "problem",
+            str(error),
+            "correct it: the service does not start without valid keys",
+        )
         return
     yield Finding(CHECK, "ok", f"{n_keys} API keys")

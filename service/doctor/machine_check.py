@@ -1,4 +1,4 @@
-"""The machine: Python, libraries, memory, processors."""
+"""Checks of the machine: Python, libraries, memory, processors."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from hashrec.index.errors import ArtifactError
 from hashrec.service.doctor.finding import Deployment, Finding, size
 from hashrec.service.doctor.store_check import artifact_bytes, served_manifest
 
-# A worker's own memory beside the maps of a model that all share: interpreter, libraries, and what
-# they set up. Measured: 85 to 110 MB.
+# Memory of a worker for the interpreter and the libraries, beside the shared maps of a model.
+# Measured: 85 to 110 MB.
 WORKER_BYTES = 120_000_000
 LEAST_FILES = 1024
 CGROUP = Path("/sys/fs/cgroup")
 
 
 def check_libraries(deployment: Deployment) -> Iterator[Finding]:
-    """Hold what is installed against what this release asks for."""
+    """Compare the installed libraries with the requirements of this release."""
     del deployment
     version = f"{sys.version_info.major}.{sys.version_info.minor}.{sys.version_info.micro}"
     try:
@@ -32,8 +32,8 @@ def check_libraries(deployment: Deployment) -> Iterator[Finding]:
         requirements = [Requirement(text) for text in metadata.requires("hashrec") or ()]
     except metadata.PackageNotFoundError:
         yield Finding(
-            "libraries", "warning", "hashrec runs from its source and is not installed",
-            "pip install it, so that its requirements are known",
+            "libraries", "warning", "hashrec is not installed, it runs from its source",
+            "install it with pip; else its requirements are unknown",
         )  # fmt: skip
         return
     if version not in SpecifierSet(wanted):
@@ -42,7 +42,7 @@ def check_libraries(deployment: Deployment) -> Iterator[Finding]:
 
 
 def compare(requirements: list[Requirement], who: str) -> Iterator[Finding]:
-    """Compare installed versions; those of an extra only where they are installed at all."""
+    """Compare installed versions with requirements; a library of an extra may be absent."""
     n_fitting = 0
     for requirement in requirements:
         if requirement.marker and not any(
@@ -56,7 +56,7 @@ def compare(requirements: list[Requirement], who: str) -> Iterator[Finding]:
             installed = metadata.version(requirement.name)
         except metadata.PackageNotFoundError:
             if not optional:
-                yield Finding("libraries", "problem", f"{requirement.name} is missing", wish)
+                yield Finding("libraries", "problem", f"{requirement.name} is not installed", wish)
             continue
         if requirement.specifier.contains(installed, prereleases=True):
             n_fitting += 1
@@ -67,16 +67,16 @@ def compare(requirements: list[Requirement], who: str) -> Iterator[Finding]:
                 f"{requirement.name} {installed} is installed, not {requirement.specifier}",
                 wish,
             )
-    yield Finding("libraries", "ok", f"{who}, {n_fitting} libraries of the versions asked for")
+    yield Finding("libraries", "ok", f"{who}, {n_fitting} libraries in the required versions")
 
 
 def check_memory(deployment: Deployment) -> Iterator[Finding]:
-    """Hold what the workers need against what there is, a container's limit included."""
+    """Compare the memory that the workers need with the available memory, limits included."""
     settings = deployment.settings
     try:
         model = artifact_bytes(served_manifest(settings.store))
     except (ArtifactError, OSError):
-        return  # the store's own check says why
+        return  # the check of the store reports it
     workers = settings.workers * (WORKER_BYTES + settings.cache.local_bytes)
     available, whose = available_memory()
     serving, swapping = workers + model, workers + 2 * model
@@ -84,21 +84,21 @@ def check_memory(deployment: Deployment) -> Iterator[Finding]:
     there = f"{size(available)} {whose}"
     if available < serving:
         yield Finding(
-            "memory", "problem", f"{need}; there are {there}",
-            "give it more memory, or fewer workers; a running service counts as used memory",
+            "memory", "problem", f"{need}, of {there}",
+            "add memory, or set fewer workers; a running service counts as used memory",
         )  # fmt: skip
     elif available < swapping:
         yield Finding(
             "memory", "warning",
-            f"{need}, {size(swapping)} while a new version replaces it; there are {there}",
-            "give it more memory, or fewer workers",
+            f"{need}, {size(swapping)} while a new version replaces it, of {there}",
+            "add memory, or set fewer workers",
         )  # fmt: skip
     else:
-        yield Finding("memory", "ok", f"{need}; there are {there}")
+        yield Finding("memory", "ok", f"{need}, of {there}")
 
 
 def available_memory(cgroup: Path = CGROUP) -> tuple[int, str]:
-    """Return the bytes that can still be used, and what bounds them."""
+    """Return the free bytes, and the limit that they are counted to."""
     free, whose = _free_of_machine(), "available on this machine"
     for limit_file, usage_file, cache_name in (
         ("memory.max", "memory.current", "inactive_file"),
@@ -108,27 +108,27 @@ def available_memory(cgroup: Path = CGROUP) -> tuple[int, str]:
         if limit is None or used is None:
             continue
         statistics = _statistics((cgroup / limit_file).with_name("memory.stat"))
-        left = max(0, limit - used + statistics.get(cache_name, 0))  # its file cache can go
+        left = max(0, limit - used + statistics.get(cache_name, 0))  # the file cache can be evicted
         if left < free:
             free, whose = left, f"left of this container's {size(limit)}"
     return free, whose
 
 
 def check_processes(deployment: Deployment) -> Iterator[Finding]:
-    """Look at processors and at open files."""
+    """Check the number of processors and the limit of open files."""
     settings = deployment.settings
     n_cpus = len(os.sched_getaffinity(0))
     if settings.workers > n_cpus:
         yield Finding(
             "processors", "warning", f"{settings.workers} workers on {n_cpus} processors",
-            f"set HASHREC_WORKERS={n_cpus}: more only take turns",
+            f"set HASHREC_WORKERS={n_cpus}: more workers share processors without a gain",
         )  # fmt: skip
     else:
         yield Finding("processors", "ok", f"{settings.workers} workers on {n_cpus} processors")
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < LEAST_FILES:
         yield Finding(
-            "processors", "warning", f"at most {soft} open files and connections a process",
+            "processors", "warning", f"at most {soft} open files and connections for each process",
             "raise the limit: `ulimit -n 65536`, or LimitNOFILE of the service's unit",
         )  # fmt: skip
 

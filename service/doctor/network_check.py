@@ -1,4 +1,4 @@
-"""The service at its address: the right one, with the right version; or the port is free for it."""
+"""Check of the running service and its version, or that its port is free."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MAX_SKEW_S = 5.0
 
 
 def check_service(deployment: Deployment) -> Iterator[Finding]:
-    """Ask whatever answers at the service's address who it is."""
+    """Ask the program that answers at the address of the service for its state."""
     settings = deployment.settings
     named = deployment.url is not None
     host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(settings.host, settings.host)  # noqa: S104
@@ -30,11 +30,11 @@ def check_service(deployment: Deployment) -> Iterator[Finding]:
     shown = without_password(url)
     if not url.startswith(("http://", "https://")):
         yield Finding(
-            CHECK, "problem", f"{shown} is no HTTP address", "write --url http://HOST:PORT"
+            CHECK, "problem", f"{shown} is not an HTTP URL", "write --url http://HOST:PORT"
         )
         return
     if not named and settings.port == 0:
-        yield Finding(CHECK, "ok", "a free port is taken at the start")
+        yield Finding(CHECK, "ok", "the service takes a free port when it starts")
         return
     try:
         status, reply, date = _ask(f"{url}/readyz?verbose")
@@ -44,7 +44,7 @@ def check_service(deployment: Deployment) -> Iterator[Finding]:
         if named:
             yield Finding(
                 CHECK, "problem", f"{shown}: {getattr(error, 'reason', error)}",
-                "start `hashrec serve`, or mend the address",
+                "start `hashrec serve`, or correct the URL",
             )  # fmt: skip
         else:
             yield _port(settings.host, settings.port)
@@ -56,8 +56,8 @@ def _ask(url: str) -> tuple[int, dict[str, Any], str | None]:
     """Return status, body and date of a reply.
 
     Raises:
-        OSError: there is none.
-        ValueError: it is not one of this service.
+        OSError: no program answers.
+        ValueError: the reply is not of this service.
     """
     try:
         with urlopen(url, timeout=TIMEOUT_S) as response:  # noqa: S310  http, checked before
@@ -67,7 +67,7 @@ def _ask(url: str) -> tuple[int, dict[str, Any], str | None]:
             status, headers, body = error.code, error.headers, error.read(MAX_BYTES)
     reply: Any = json.loads(body)
     if not isinstance(reply, dict) or "status" not in reply:
-        raise ValueError("no reply of this service")
+        raise ValueError("not a reply of this service")
     return status, cast("dict[str, Any]", reply), headers.get("Date")
 
 
@@ -79,7 +79,7 @@ def _of_reply(
     if status == 503:
         yield Finding(
             CHECK, "problem", f"{shown} answers, but is not ready: {reply.get('detail', '')}",
-            "publish a model, or look at its log",
+            "publish a model, or see the log of the service",
         )  # fmt: skip
         return
     if status != 200 or version is None:
@@ -98,7 +98,7 @@ def _of_reply(
             CHECK,
             "warning",
             f"{shown} serves {version}, degraded: {_away(reply)}",
-            "see the lines about Redis and the journal",
+            "see the findings about Redis and the journal",
         )
     else:
         yield Finding(CHECK, "ok", f"{shown} serves {version}")
@@ -108,15 +108,16 @@ def _of_reply(
         current = None
     if current is not None and current != version and refused is None:
         yield Finding(
-            CHECK, "warning", f"{shown} serves {version}, and {deployment.store} says {current}",
-            "wait a second if it was just published; else it serves another store",
+            CHECK, "warning",
+            f"{shown} serves {version}, but {current} is current in {deployment.store}",
+            "wait a second if it was just published; else the service has another store",
         )  # fmt: skip
     if date is not None:
         skew = parsedate_to_datetime(date).timestamp() - time.time()
         if abs(skew) > MAX_SKEW_S:
             yield Finding(
                 "clock", "warning", f"the clock of {shown} is {skew:+.0f} s from this machine's",
-                "set both by NTP",
+                "synchronise both by NTP",
             )  # fmt: skip
 
 
@@ -130,7 +131,7 @@ def _away(reply: dict[str, Any]) -> str:
 def _another_program(shown: str) -> Finding:
     return Finding(
         CHECK, "problem", f"another program answers at {shown}",
-        "end it, or set HASHREC_PORT to a free port",
+        "stop that program, or set HASHREC_PORT to a free port",
     )  # fmt: skip
 
 
@@ -139,4 +140,4 @@ def _port(host: str, port: int) -> Finding:
         listen(host, port).close()
     except ConfigError as error:
         return Finding(CHECK, "problem", str(error), "free the port, or set HASHREC_PORT")
-    return Finding(CHECK, "ok", f"nothing is running; {host}:{port} is free")
+    return Finding(CHECK, "ok", f"no service is running; {host}:{port} is free")

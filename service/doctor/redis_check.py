@@ -1,4 +1,4 @@
-"""Redis: reachable, and set up for what it is used for."""
+"""Check of Redis: reachable, and configured for its use as cache or journal."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MAX_SKEW_S = 2.0
 
 
 def check_redis(deployment: Deployment) -> Iterator[Finding]:
-    """Look at the cache, and at the journal where that is in Redis."""
+    """Check the cache and, if it is in Redis, the journal."""
     settings = deployment.settings
     events = settings.events.url
     journal = None if events is None else events.get_secret_value()
@@ -26,7 +26,7 @@ def check_redis(deployment: Deployment) -> Iterator[Finding]:
         journal = None
     cache = None if settings.redis.url is None else settings.redis.url.get_secret_value()
     if cache is None:
-        yield Finding(CHECK, "ok", "no shared cache is configured: each worker keeps its own")
+        yield Finding(CHECK, "ok", "no shared cache is configured: each worker has its own")
     else:
         yield from _of_cache(cache, settings.redis.timeout_ms, for_journal_too=cache == journal)
     if journal is not None:
@@ -40,7 +40,7 @@ def _of_cache(url: str, timeout_ms: int, *, for_journal_too: bool) -> Iterator[F
     except (RedisError, OSError, ValueError) as error:
         yield Finding(
             CHECK, "warning", f"cache {shown}: {_reason(error)}",
-            "the service works without it, slower; start it, or mend HASHREC_REDIS__URL",
+            "start it, or correct HASHREC_REDIS__URL; the service works without it, but slower",
         )  # fmt: skip
         return
     yield Finding(
@@ -51,14 +51,14 @@ def _of_cache(url: str, timeout_ms: int, *, for_journal_too: bool) -> Iterator[F
     if seconds * 1000 > timeout_ms:
         yield Finding(
             CHECK, "warning", f"cache {shown}: slower than its timeout, {timeout_ms} ms",
-            "bring it nearer, or raise HASHREC_REDIS__TIMEOUT_MS",
+            "run it nearer to the service, or raise HASHREC_REDIS__TIMEOUT_MS",
         )  # fmt: skip
     if for_journal_too:
-        return  # a journal asks for the opposite of what follows
+        return  # a journal needs the opposite of the following
     limit, policy = int(about.get("maxmemory", 0)), str(about.get("maxmemory_policy", ""))
     if not limit:
         yield Finding(
-            CHECK, "warning", f"cache {shown}: no limit on its memory",
+            CHECK, "warning", f"cache {shown}: its memory has no limit",
             "set maxmemory, and maxmemory-policy allkeys-lru",
         )  # fmt: skip
     elif policy == "noeviction":
@@ -77,7 +77,7 @@ def _of_journal(url: str) -> Iterator[Finding]:
     except (RedisError, OSError, ValueError) as error:
         yield Finding(
             "journal", "problem", f"{shown}: {_reason(error)}",
-            "start it, or mend HASHREC_EVENTS__URL: until then POST /events answers 503",
+            "start it, or correct HASHREC_EVENTS__URL: until then POST /events answers 503",
         )  # fmt: skip
         return
     yield from _of_clock(shown, about)
@@ -99,15 +99,15 @@ def _of_journal(url: str) -> Iterator[Finding]:
     if int(about.get("maxmemory", 0)) and policy.startswith("allkeys"):
         complaints += 1
         yield Finding(
-            "journal", "problem", f"{shown}: {policy} may throw the journal away",
-            "set maxmemory-policy noeviction, and give the cache a server of its own",
+            "journal", "problem", f"{shown}: {policy} may evict the journal",
+            "set maxmemory-policy noeviction, and use another server for the cache",
         )  # fmt: skip
     if not complaints:
         yield Finding("journal", "ok", f"{shown}: every write is on disk before its reply")
 
 
 def _ask(url: str) -> tuple[dict[str, Any], float]:
-    """Return what a server says of itself, and the seconds that a round trip takes."""
+    """Return the information that a server gives about itself, and the seconds of a round trip."""
     options: dict[str, Any] = {"socket_timeout": TIMEOUT_S, "socket_connect_timeout": TIMEOUT_S}
     server: Any = Redis.from_url(url, **options)  # pyright: ignore[reportUnknownMemberType]
     with server:
@@ -127,7 +127,7 @@ def _of_clock(shown: str, about: dict[str, Any]) -> Iterator[Finding]:
     if abs(skew := about["skew_s"]) > MAX_SKEW_S:
         yield Finding(
             "clock", "warning", f"the clock of {shown} is {skew:+.0f} s from this machine's",
-            "set both by NTP",
+            "synchronise both by NTP",
         )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""What `hashrec doctor` prints."""
+"""The report that `hashrec doctor` prints."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from hashrec.index.commands.options import print_table
 from hashrec.service.doctor.finding import HIDDEN, Finding, without_password
 from hashrec.service.settings import Origin, Settings, environment_key, leaves, origin_of
 
-KEYS = ("keys", "entries")  # digests, but nobody's business
+KEYS = ("keys", "entries")  # only digests, but still hidden
 SIGNS = {"ok": "ok", "warning": "WARNING", "problem": "PROBLEM"}
 
 
 @dataclass(frozen=True, slots=True)
 class SettingInForce:
-    """A setting as the service would have it.
+    """A setting as the service reads it.
 
     Attributes:
         name: its environment variable.
-        value: without secrets; None where it is not set.
-        origin: where it is from.
+        value: its value without secrets; None if it is not set.
+        origin: source of the value.
     """
 
     name: str
@@ -36,8 +36,8 @@ def settings_in_force(settings: Settings, flags: Mapping[str, Any]) -> list[Sett
     """List every setting.
 
     Args:
-        settings: as loaded with the flags.
-        flags: what was given on the command line, see `Settings.load`.
+        settings: the settings loaded with the flags.
+        flags: the settings given on the command line, see `Settings.load`.
     """
     found: list[SettingInForce] = []
     for path, _ in leaves(Settings):
@@ -55,7 +55,7 @@ def settings_in_force(settings: Settings, flags: Mapping[str, Any]) -> list[Sett
 def as_document(
     in_force: Sequence[SettingInForce], findings: Sequence[Finding]
 ) -> dict[str, object]:
-    """Return the report for machines."""
+    """Return the report as a JSON document."""
     return {
         "ok": all(finding.status != "problem" for finding in findings),
         "settings": [asdict(setting) for setting in in_force],
@@ -64,7 +64,7 @@ def as_document(
 
 
 def print_report(in_force: Sequence[SettingInForce], findings: Sequence[Finding]) -> None:
-    """Print the report for people."""
+    """Print the report as text."""
     print_table(
         ("setting", "value", "from"),
         [

@@ -1,4 +1,4 @@
-"""The largest request body the service reads."""
+"""Limit on the size of request bodies."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ _NDJSON = frozenset({"application/x-ndjson", "application/ndjson", "application/
 
 
 class BodyLimit:
-    """Makes reading a body that is too large an error 413, which the error handlers dress up.
+    """ASGI layer that raises an error 413 when a route reads a body that is too large.
 
-    A body is counted as it arrives, whatever its head says of its length; and a head that says too
-    much ends the matter before anything is read.
+    Bytes are counted as they arrive, whatever `Content-Length` says. If `Content-Length` exceeds
+    the limit, nothing is read.
 
     Args:
-        app: what is behind.
-        max_bytes: of a body that is read as a whole.
-        max_streamed_bytes: of lines of JSON, on routes that take them piece by piece.
+        app: the layer behind.
+        max_bytes: limit of a body that is read as a whole.
+        max_streamed_bytes: limit of JSON lines, on routes that read them in parts.
     """
 
     def __init__(self, app: ASGIApp, max_bytes: int, max_streamed_bytes: int) -> None:
@@ -49,6 +49,6 @@ class BodyLimit:
 
 
 def is_ndjson(headers: Headers) -> bool:
-    """Tell whether a request's body is lines of JSON."""
+    """Tell whether the body of a request is JSON lines."""
     media_type = headers.get("content-type", "").partition(";")[0]
     return media_type.strip().lower() in _NDJSON

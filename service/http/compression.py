@@ -1,4 +1,4 @@
-"""Replies in gzip, where they are large and the client takes it."""
+"""Gzip for large replies, if the client accepts it."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from starlette.datastructures import MutableHeaders
 from starlette.middleware.gzip import GZipResponder, IdentityResponder
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-FROM_BYTES = 2048  # the common ten items have less: packing them costs more than it saves
-LEVEL = 4  # packs lists nearly as well as 9, in a third of the time
+FROM_BYTES = 2048  # a list of ten items is smaller: to compress it costs more than it saves
+LEVEL = 4  # lists become nearly as small as at 9, in a third of the time
 _GZIP = re.compile(rb"(?:^|,)\s*(?:x-)?gzip\s*(?:;\s*q\s*=\s*([0-9.]+)\s*)?(?=,|$)", re.IGNORECASE)
 
 
 class Compression:
-    """Packs what the application replies; see `compressing`."""
+    """ASGI layer that compresses replies; see `compressing`."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -28,7 +28,7 @@ class Compression:
 
 
 def accepts_gzip(request_headers: Iterable[tuple[bytes, bytes]]) -> bool:
-    """Tell whether `Accept-Encoding` names gzip, other than to refuse it (`gzip;q=0`)."""
+    """Tell whether `Accept-Encoding` names gzip, and not with `q=0`."""
     for name, value in request_headers:
         if name == b"accept-encoding" and (found := _GZIP.search(value)):
             return found[1] is None or found[1].strip(b"0.") != b""
@@ -36,10 +36,10 @@ def accepts_gzip(request_headers: Iterable[tuple[bytes, bytes]]) -> bool:
 
 
 def compressing(request_headers: Iterable[tuple[bytes, bytes]], send: Send) -> Send:
-    """Return a `send` that packs a body of `FROM_BYTES` or more if the client takes gzip.
+    """Return a `send` that compresses bodies from `FROM_BYTES` on, if the client accepts gzip.
 
-    The entity tag of packed bytes is a weak one: it says that the reply means the same as the one
-    with the strong tag, not that its bytes are the same.
+    The entity tag of a compressed reply is weak: the reply has the meaning of the uncompressed one,
+    not its bytes.
     """
     if not accepts_gzip(request_headers):
         identity = IdentityResponder(_answered_already, FROM_BYTES)
@@ -65,4 +65,4 @@ def weak(etag: str) -> str:
 
 
 async def _answered_already(scope: Scope, receive: Receive, send: Send) -> None:
-    """Stand in for the application of a responder that only sends."""
+    """Fill the place of the application in a responder that only sends."""

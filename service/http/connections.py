@@ -1,7 +1,7 @@
-"""Connections that cannot be held for nothing: limits of time and of bytes around each request.
+"""Limits on the time and bytes that a client may take for each part of a request or reply.
 
-Without them the server waits for ever for a client that connects and says nothing, or half of a
-request's head, and keeps whatever such a client sends.
+Without them the server would wait for ever for a client that connects and sends nothing or half of
+a request's head, and would keep everything that such a client sends.
 """
 
 from __future__ import annotations
@@ -15,34 +15,36 @@ import orjson
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-MAX_HEADERS = 200  # browsers send about 20, and each proxy adds a few
-MAX_TARGET_BYTES = 65_536  # a thousand ids to leave out fit; for longer ones there is POST
-MAX_HEAD_BYTES = 2 * MAX_TARGET_BYTES  # beyond what comes with its beginning, at most 256 KiB
-MAX_PIPELINED = 64  # requests that wait behind another on their connection
+MAX_HEADERS = 200  # browsers send about 20, and each proxy adds some
+MAX_TARGET_BYTES = 65_536  # enough for a thousand excluded ids; longer lists go into a POST
+MAX_HEAD_BYTES = 2 * MAX_TARGET_BYTES  # not counting the chunk it begins in, of at most 256 KiB
+MAX_PIPELINED = 64  # requests that wait behind another on one connection
 MAX_GAP_BYTES = 1_048_576  # of chunked encoding between two parts of a body
 NEVER = math.inf
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """uvicorn's HTTP protocol, which gives up on clients that keep it waiting.
+    """uvicorn's HTTP protocol, which closes connections of clients that are too slow.
 
     A client has `client_timeout_s` to send a whole head, from when it connected or sent the head's
-    first byte; as long to send more of a body; and as long to take more of a reply. One timer a
-    connection looks at how long that has been, so that a request costs next to nothing.
+    first byte; the same time to send more of a body, and to read more of a reply. One timer for
+    each connection checks that, so the cost of a request is small.
 
     Args:
-        client_timeout_s: seconds.
+        client_timeout_s: the limit, in seconds.
     """
 
     def __init__(self, *args: Any, client_timeout_s: float, **options: Any) -> None:
         super().__init__(*args, **options)
         self._timeout_s = client_timeout_s
         self._timer: asyncio.TimerHandle | None = None
-        self._waiting_since = NEVER  # for the client, unless it waits for us
-        self._blocked_since = 0.0  # while it does not read
+        self._waiting_since = (
+            NEVER  # since when the client owes us bytes; NEVER while the service answers
+        )
+        self._blocked_since = 0.0  # since when the client does not read, while writing is paused
         self._in_body = False
         self._chunk_bytes = 0
-        self._uncounted_bytes = 0  # of a head, or between parts of a body
+        self._uncounted_bytes = 0  # of a head, or between two parts of a body
         self._refusal = HTTPStatus.BAD_REQUEST
         self._running: RequestResponseCycle | None = None
 
@@ -57,7 +59,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._timer is not None:
             self._timer.cancel()
         self.pipeline.clear()
-        if self._running is not None:  # the parent only knows the last of several
+        if self._running is not None:  # the parent knows only the last of several
             self._running.disconnected = True
             self._running.message_event.set()
         super().connection_lost(exc)
@@ -78,13 +80,15 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """See the parent."""
-        if self._waiting_since == NEVER:  # it came behind another request
+        if self._waiting_since == NEVER:  # it was sent behind another request
             self._waiting_since = self.loop.time()
-        self._uncounted_bytes = -self._chunk_bytes  # some of these are of what came before
+        self._uncounted_bytes = (
+            -self._chunk_bytes
+        )  # some of these bytes belong to the request before
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
-        """See the parent; a head that is too large is refused here."""
+        """See the parent; refuse a head that is too large."""
         if len(self.url) > MAX_TARGET_BYTES:
             self._refusal = HTTPStatus.REQUEST_URI_TOO_LONG
         elif len(self.headers) > MAX_HEADERS:
@@ -92,7 +96,9 @@ class BoundedProtocol(HttpToolsProtocol):
         elif len(self.pipeline) >= MAX_PIPELINED:
             self._refusal = HTTPStatus.TOO_MANY_REQUESTS
         if self._refusal is not HTTPStatus.BAD_REQUEST:
-            raise ValueError(self._refusal.phrase)  # the parser stops, and the parent refuses
+            raise ValueError(
+                self._refusal.phrase
+            )  # the parser stops, and the parent calls send_400_response
         self._in_body = True
         super().on_headers_complete()
 
@@ -108,7 +114,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        """See the parent, which would read more requests for each that it has answered."""
+        """See the parent, which alone would read another request for each one it has answered."""
         super().on_response_complete()
         if self.pipeline:
             self.flow.pause_reading()
@@ -119,9 +125,11 @@ class BoundedProtocol(HttpToolsProtocol):
         super().pause_writing()
 
     def send_400_response(self, msg: str) -> None:
-        """Refuse what cannot become a request, with a problem like any other error."""
+        """Refuse bytes that are not a request, with problem details like any other error."""
         del msg
-        is_next = self._is_answering() and not self._in_body  # it is not the one that is answered
+        is_next = (
+            self._is_answering() and not self._in_body
+        )  # the bad request is not the one being answered
         if self.pipeline or is_next or (self._in_body and self.cycle.response_started):
             self.transport.close()
             return
@@ -131,9 +139,9 @@ class BoundedProtocol(HttpToolsProtocol):
                 "type": "about:blank",
                 "title": status.phrase,
                 "status": status,
-                "detail": "this is not a request that the server can read"
+                "detail": "the request is not valid HTTP"
                 if status is HTTPStatus.BAD_REQUEST
-                else "the request's head is larger than the server reads",
+                else "the head of the request exceeds the limits of the server",
             }
         )
         head = (
@@ -148,9 +156,9 @@ class BoundedProtocol(HttpToolsProtocol):
         super()._start_asgi_task(cycle, app)
 
     def _look(self) -> None:
-        """End the connection if the client has kept it waiting for too long, or look again."""
+        """Close the connection if the client is too slow; else set the timer again."""
         now = self.loop.time()
-        if self.transport.is_closing():  # and the client does not take what it still gets
+        if self.transport.is_closing():  # and the client does not read what was sent before
             self.transport.abort()
             return
         if self.flow.write_paused:
@@ -158,7 +166,9 @@ class BoundedProtocol(HttpToolsProtocol):
         elif self._waiting_since == NEVER:
             since = now
         elif self.flow.read_paused or (not self._in_body and self._is_answering()):
-            since = self._waiting_since = now  # what keeps the next request waiting is this one
+            since = self._waiting_since = (
+                now  # the next request waits for this one, not for the client
+            )
         else:
             since = self._waiting_since
         left = since + self._timeout_s - now

@@ -1,4 +1,4 @@
-"""HEAD and OPTIONS for every route, and which methods a path takes."""
+"""HEAD and OPTIONS for every route, and the methods that a path supports."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ ROUTED = ("GET", "POST", "PUT", "PATCH", "DELETE")  # in the order in which `All
 
 
 class Methods:
-    """Answers HEAD as GET without the body, and OPTIONS with the methods of the path."""
+    """ASGI layer: HEAD is answered as GET without a body, OPTIONS with the methods of the path."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -26,7 +26,7 @@ class Methods:
             await self._app(scope, receive, send)
 
     async def _head(self, scope: Scope, receive: Receive, send: Send) -> None:
-        # A copy, as the server looks at its own to know that no body may follow.
+        # A copy: the server reads the method of the original to know that no body may follow.
         as_get = {**scope, "method": "GET"}
 
         async def send_head(message: Message) -> None:
@@ -42,7 +42,7 @@ class Methods:
 
 
 def _options_sender(send: Send) -> Send:
-    """Make the router's refusal of OPTIONS, which names the methods it takes, the answer to it."""
+    """Turn the router's 405, whose `Allow` header names the methods, into a 204."""
     refused = False
 
     async def send_options(message: Message) -> None:
@@ -59,9 +59,9 @@ def _options_sender(send: Send) -> Send:
 
 
 def allowed_methods(scope: Scope) -> str:
-    """Return the `Allow` header of a path that leads somewhere.
+    """Return the `Allow` header of a path that has a route.
 
-    Several routes can share a path, so each is asked for each method.
+    Several routes can share a path, so every route is tried with every method.
     """
     app: FastAPI = scope["app"]
     allowed = [

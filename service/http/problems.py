@@ -1,4 +1,4 @@
-"""Errors as RFC 9457 problem details: each error class gets its HTTP status here."""
+"""Errors as RFC 9457 problem details, and the HTTP status of each error class."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ from hashrec.service.errors import (
     VersionDamagedError,
 )
 from hashrec.service.http.methods import allowed_methods
-from hashrec.service.telemetry.observability import route_of
+from hashrec.service.telemetry.request_observer import route_of
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = "1"
@@ -48,7 +48,7 @@ BLANK = "about:blank"
 
 log = structlog.stdlib.get_logger("service.errors")
 
-# The nearest class in an error's ancestry decides.
+# The first class in an error's method resolution order that is listed here decides.
 STATUS_AND_TYPE: dict[type[Exception], tuple[int, str]] = {
     UnknownUserError: (404, "urn:hashrec:unknown-user"),
     UnknownItemError: (404, "urn:hashrec:unknown-item"),
@@ -74,10 +74,10 @@ STATUS_AND_TYPE: dict[type[Exception], tuple[int, str]] = {
 
 
 def problem_of(error: HashrecError) -> dict[str, Any]:
-    """Describe an error of our own."""
+    """Return the problem details of an error."""
     found = (STATUS_AND_TYPE.get(ancestor) for ancestor in type(error).__mro__)
     status, kind = next(entry for entry in found if entry is not None)
-    # What has no type of its own is for the operator: its message speaks of paths and files.
+    # An error without its own type is for the operator: its message names paths and files.
     return _problem(status, _FAILED if kind == BLANK else str(error), kind)
 
 
@@ -88,7 +88,7 @@ def problem_response(
     headers: Mapping[str, str] | None = None,
     extra: Mapping[str, Any] | None = None,
 ) -> Response:
-    """Turn a problem into the reply to a request."""
+    """Return the reply that carries a problem."""
     headers = dict(headers or {})
     if problem["status"] in (429, 503):
         headers.setdefault("retry-after", RETRY_AFTER_S)
@@ -108,17 +108,17 @@ def problem_response(
 
 
 def error_response(request: Request, error: HashrecError) -> Response:
-    """Return the reply to a request that met an error of our own."""
+    """Return the reply to a request that raised an error of hashrec."""
     return problem_response(request, problem_of(error), headers=_headers_of(error))
 
 
 def bug_response(request: Request) -> Response:
-    """Return the reply to a request on which the service failed, which tells nothing about why."""
+    """Return the reply to a request that met a bug; it does not reveal the cause."""
     return problem_response(request, _problem(500, _FAILED))
 
 
 def add_error_handlers(app: FastAPI) -> None:
-    """Make every error of the application a problem."""
+    """Register handlers that answer every error with a problem."""
     app.add_exception_handler(HashrecError, _on_hashrec_error)
     app.add_exception_handler(HTTPException, _on_http_exception)
     app.add_exception_handler(RequestValidationError, _on_invalid_request)
@@ -137,7 +137,7 @@ def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 def _headers_of(error: HashrecError) -> dict[str, str]:
-    """Return what the status of an error asks to be said in headers (RFC 6750 for keys)."""
+    """Return the headers that the status of an error requires (RFC 6750 for keys)."""
     if isinstance(error, RateLimitError):
         return {"retry-after": str(max(1, math.ceil(error.wait_s)))}
     challenge = 'Bearer realm="hashrec"'
@@ -170,7 +170,7 @@ def _problem(
 async def _on_hashrec_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HashrecError)
     problem = problem_of(error)
-    if problem["type"] == BLANK:  # our own fault: the reply does not say what it is, so this must
+    if problem["type"] == BLANK:  # the reply does not name the cause, so the log must
         log.error(
             "request failed",
             route=route_of(request.scope),
@@ -184,8 +184,8 @@ async def _on_hashrec_error(request: Request, error: Exception) -> Response:
 async def _on_http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     details = {
-        404: "nothing is at this path; /docs lists what there is",
-        405: "this path does not take this method",
+        404: "no route has this path; /docs lists the routes",
+        405: "this path does not support this method",
     }
     detail = details.get(error.status_code, error.detail)
     headers = error.headers
@@ -212,5 +212,5 @@ async def _on_invalid_request(request: Request, error: Exception) -> Response:
 
 
 async def _on_bug(request: Request, error: Exception) -> Response:
-    del error  # logged by the request observer, and nothing about it goes out
+    del error  # the request observer logs it; the reply does not name it
     return bug_response(request)

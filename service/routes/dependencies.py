@@ -16,7 +16,8 @@ from hashrec.service.answers.caches import Cache
 from hashrec.service.live.event_log import EventLog
 from hashrec.service.live.journal_state import LiveState
 from hashrec.service.routes.schemas import REPEATABLE
-from hashrec.service.telemetry.observability import Draining, Metrics
+from hashrec.service.telemetry.draining import Draining
+from hashrec.service.telemetry.metrics import Metrics
 from hashrec.service.versions.served_model import LiveModel
 
 

@@ -26,7 +26,7 @@ from hashrec.service.http import compression
 from hashrec.service.http.problems import bug_response
 from hashrec.service.routes.dependencies import Services
 from hashrec.service.routes.schemas import DEFAULT_K
-from hashrec.service.telemetry.observability import RequestObserver
+from hashrec.service.telemetry.request_observer import RequestObserver
 
 PATHS = ("/recommend/", "/v1/recommend/")
 ROUTE = "/recommend/{user_id}"

@@ -1,4 +1,4 @@
-"""Logs: one JSON object a line on stderr, the server's own messages among them."""
+"""Logs: one JSON object a line on stderr, including the messages of the server library."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import structlog
 
 
 def configure(level: str, *, more: structlog.typing.Processor | None = None) -> None:
-    """Set up logging for this process; calling it again changes nothing but what it is given.
+    """Set up logging for this process; a second call replaces the first.
 
     Args:
-        level: the least that is logged.
-        more: adds to each line.
+        level: lowest level that is logged.
+        more: a processor that adds members to each line.
     """
     shared: list[structlog.typing.Processor] = [
         structlog.stdlib.add_logger_name,
@@ -36,7 +36,7 @@ def configure(level: str, *, more: structlog.typing.Processor | None = None) -> 
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level.upper())
-    # The server's lines about its own start and end; ours say more.
+    # uvicorn logs its start and end; the service logs the same with more detail.
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     structlog.configure(
         processors=[

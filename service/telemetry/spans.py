@@ -1,7 +1,7 @@
-"""Where a request spends its time, as far as somebody wants to know.
+"""Spans: named parts of a request, recorded if tracing is on.
 
-What can take long says so with a span. Who traces requests (`tracing.py`) gives the parts
-of the service a `Spans` that keeps them; else they have `no_span`.
+Code that can take long runs in a span. If requests are traced, `tracing.py` provides the `Spans`
+that records it; otherwise it is `no_span`.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ _NOTHING = nullcontext()
 
 
 class Spans(Protocol):
-    """Begins spans of the request that is being answered."""
+    """Starts spans of the current request."""
 
     def __call__(
         self, name: str, attributes: Attributes, *, remote: bool = False
     ) -> AbstractContextManager[object]:
-        """Begin a span, which lasts for a `with` block.
+        """Start a span that lasts for a `with` block.
 
         Args:
-            name: what is done, the same for all requests.
-            attributes: more about it, by OpenTelemetry's conventions where there are any.
-            remote: whether another server does it.
+            name: name of the operation, the same for all requests.
+            attributes: details, named by OpenTelemetry's conventions where they exist.
+            remote: whether another server does the work.
         """
         ...
 
@@ -34,6 +34,6 @@ class Spans(Protocol):
 def no_span(
     name: str, attributes: Attributes, *, remote: bool = False
 ) -> AbstractContextManager[object]:
-    """Begin nothing: requests are not traced."""
+    """Record nothing: requests are not traced."""
     del name, attributes, remote
     return _NOTHING

@@ -1,8 +1,8 @@
 """Traces of requests, sent to an OpenTelemetry collector.
 
-Imported only where a collector is named: its libraries are an extra. Spans are made by a provider
-of our own, not the process's global one, to which other libraries would add theirs. A thread sends
-them in batches; while the collector is away the queue fills up, and then spans are dropped.
+Imported only if a collector is configured, because its libraries are optional. The spans come from
+a provider of their own, not from the global one of the process, to which other libraries add spans.
+A thread sends them in batches; while the collector is away its queue fills, and spans are dropped.
 """
 
 from __future__ import annotations
@@ -39,17 +39,17 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from hashrec.index.errors import HashrecError
 from hashrec.service.settings import OtelSettings
-from hashrec.service.telemetry.observability import METHODS, UNMATCHED, Headers, RequestObserver
+from hashrec.service.telemetry.request_observer import METHODS, UNMATCHED, Headers, RequestObserver
 from hashrec.service.telemetry.spans import Attributes
 
-FLUSH_S = 1.0  # beside the seconds for requests under way: container engines kill after 10
-# They say at every attempt what we say once, or at every request what is wrong with its headers.
+FLUSH_S = 1.0  # on top of the time for open requests: container engines kill after 10 s
+# They repeat at each attempt what is logged here once, or log the bad headers of each request.
 LOUD_LOGGERS = (
     "opentelemetry.exporter",
     "opentelemetry.sdk._shared_internal",
     "opentelemetry.trace",
 )
-# Headers of a reply that its span repeats, and the attribute that holds them.
+# Headers of a reply that its span records, and the attributes that hold them.
 REPEATED_HEADERS = {
     b"x-model-version": "hashrec.model_version",
     b"x-cache": "hashrec.cache",
@@ -62,7 +62,7 @@ log = structlog.stdlib.get_logger("service.tracing")
 
 
 class TracedObserver(RequestObserver):
-    """The observer of requests, which also tells their spans what became of them."""
+    """A request observer that also records the end of a request in its span."""
 
     def log_bug(self, route: str, request_id: bytes) -> None:
         """Log the exception that is being handled."""
@@ -107,7 +107,7 @@ class TracedObserver(RequestObserver):
 def add_trace_ids(
     logger: Any, method: str, event: structlog.typing.EventDict
 ) -> structlog.typing.EventDict:
-    """Add to what is logged during a request which trace and span it belongs to."""
+    """Add the ids of the current trace and span to a log line."""
     del logger, method
     context = get_current_span().get_span_context()
     if context.is_valid:
@@ -117,12 +117,12 @@ def add_trace_ids(
 
 
 class Tracing:
-    """Makes the spans of a worker process, and has them sent.
+    """The spans of a worker process, and the thread that sends them.
 
     Attributes:
-        tracer: makes spans; before `start` they are lost.
-        observer: the observer of requests that goes with `in_front`.
-        add_ids: adds the ids of trace and span to a line of the log.
+        tracer: starts spans; before `start` they are dropped.
+        observer: the class of the request observer to use with `in_front`.
+        add_ids: log processor that adds the ids of trace and span.
     """
 
     observer = TracedObserver
@@ -136,11 +136,11 @@ class Tracing:
         self.tracer: Tracer = NoOpTracer()
 
     def in_front(self, app: ASGIApp) -> ASGIApp:
-        """Return an application for whose every request there is a span."""
+        """Return an application that runs each request in a span."""
         return RequestSpans(app, self)
 
     def start(self) -> None:
-        """Begin to send spans, from a thread."""
+        """Start the thread that sends spans."""
         for name in LOUD_LOGGERS:
             logging.getLogger(name).setLevel(logging.CRITICAL)
         version = metadata.version("hashrec")
@@ -153,25 +153,25 @@ class Tracing:
                     "process.pid": os.getpid(),
                 }
             ),
-            shutdown_on_exit=False,  # it may take half a minute; see `close`
+            shutdown_on_exit=False,  # that may take half a minute; see `close`
         )
         self._exporter = _Exporter(self._url)
         self._provider.add_span_processor(BatchSpanProcessor(self._exporter))
         self.tracer = self._provider.get_tracer("hashrec", version)
 
     async def close(self) -> None:
-        """Send what is waiting, but not for longer than `FLUSH_S` seconds."""
+        """Send the waiting spans, for at most `FLUSH_S` seconds."""
         if self._provider is None or self._exporter is None:
             return
         sending = threading.Thread(target=self._provider.shutdown, daemon=True)
         sending.start()
         await asyncio.to_thread(sending.join, FLUSH_S)
         if sending.is_alive():
-            log.warning("the last spans are lost, the collector does not take them")
-            self._exporter.shutdown()  # or it would try again for a while
+            log.warning("the last spans are lost, the collector does not accept them")
+            self._exporter.shutdown()  # else it would retry for a while
 
     def try_collector(self, timeout_s: float) -> str | None:
-        """Send no spans, and return what is wrong if the collector does not take that."""
+        """Send an empty batch of spans; return the reason if the collector does not accept it."""
         reasons = _Reasons()
         logger = logging.getLogger("opentelemetry.exporter")
         level = logger.level
@@ -190,7 +190,7 @@ class Tracing:
     def span(
         self, name: str, attributes: Attributes, *, remote: bool = False
     ) -> AbstractContextManager[object]:
-        """Begin a span of the request that is being answered, if it is traced; see `Spans`."""
+        """Start a span of the current request, if that is traced; see `Spans`."""
         if not get_current_span().is_recording():
             return nullcontext()
         return self._child(name, attributes, SpanKind.CLIENT if remote else SpanKind.INTERNAL)
@@ -206,7 +206,7 @@ class Tracing:
         ) as span:
             try:
                 yield
-            except HashrecError:  # whose fault it is the status of the reply says
+            except HashrecError:  # the status of the reply says whether the service failed
                 raise
             except Exception as error:
                 span.set_status(StatusCode.ERROR)
@@ -215,9 +215,9 @@ class Tracing:
 
 
 class RequestSpans:
-    """The ASGI layer around all others, for which each request is a span.
+    """ASGI layer around all others that runs each request in a span.
 
-    What `TracedObserver` knows at its end is added there.
+    `TracedObserver` adds the attributes that are known at the end of a request.
     """
 
     def __init__(self, app: ASGIApp, tracing: Tracing) -> None:
@@ -240,7 +240,7 @@ class RequestSpans:
 
 
 class _Exporter(OTLPSpanExporter):
-    """Sends spans, and says when that begins to fail and when it works again."""
+    """Sends spans, and logs when sending starts to fail and when it works again."""
 
     _fails = False
 
@@ -248,7 +248,7 @@ class _Exporter(OTLPSpanExporter):
         result = super().export(spans)
         fails = result is not SpanExportResult.SUCCESS
         if fails and not self._fails:
-            log.warning("spans cannot be sent, they are dropped; `hashrec doctor` says why")
+            log.warning("spans cannot be sent and are dropped; `hashrec doctor` says why")
         elif self._fails and not fails:
             log.info("spans are sent again")
         self._fails = fails
@@ -256,9 +256,9 @@ class _Exporter(OTLPSpanExporter):
 
 
 class _Reasons(logging.Handler):
-    """Keeps the first thing that the exporter says, which is the only way it says why it fails."""
+    """Keeps the first log message of the exporter: it reports its failures in no other way."""
 
-    first = "it does not say why"
+    first = "it gives no reason"
 
     def emit(self, record: logging.LogRecord) -> None:
         if "first" not in vars(self):
@@ -266,12 +266,12 @@ class _Reasons(logging.Handler):
 
 
 def _method(scope: Scope) -> str:
-    """Return a request's method as spans are named by it, which made-up ones are not."""
+    """Return the method of a request for the name of its span; "HTTP" for an unknown method."""
     return scope["method"] if scope["method"] in METHODS else "HTTP"
 
 
 def _parent(headers: Iterable[tuple[bytes, bytes]]) -> Context:
-    """Return the span of the caller, of which a request's is a part, if the request names one."""
+    """Return the context with the caller's span, if the request names one."""
     carrier: dict[str, list[str]] = {}
     for name, value in headers:
         if name in (b"traceparent", b"tracestate"):
@@ -280,7 +280,7 @@ def _parent(headers: Iterable[tuple[bytes, bytes]]) -> Context:
 
 
 def _described(scope: Scope) -> dict[str, str | int]:
-    """Return what a request was, without its query, which may tell what somebody likes."""
+    """Return the attributes of a request, without its query, which may reveal a user's taste."""
     method: str = scope["method"]
     attributes: dict[str, str | int] = {
         "http.request.method": method if method in METHODS else "_OTHER",
@@ -289,7 +289,7 @@ def _described(scope: Scope) -> dict[str, str | int]:
     }
     if server := scope.get("server"):
         attributes["server.address"], port = server
-        if port is not None:  # a path has none
+        if port is not None:  # a Unix socket has none
             attributes["server.port"] = port
     if client := scope.get("client"):
         attributes["client.address"] = client[0]

@@ -18,7 +18,7 @@ from hashrec.index.artifacts.store import Pointer, Store
 from hashrec.index.errors import ArtifactCorruptError, HashrecError, UnknownVersionError
 from hashrec.index.ranking.recommender import Recommender
 from hashrec.service.errors import NotReadyError
-from hashrec.service.telemetry.observability import Metrics
+from hashrec.service.telemetry.metrics import Metrics
 from hashrec.service.versions.experiment import Experiment
 
 KEPT_TITLES = 65_536

@@ -64,7 +64,7 @@ def test_a_server_that_is_away_at_the_start_is_told_without_its_password(server:
     url = server.url.replace("redis://", "redis://:secret-word@")
     with pytest.raises(JournalUnavailableError) as caught:
         RedisStreamsJournal(url)
-    assert "redis://127.0.0.1/0: events cannot be kept or read" in str(caught.value)
+    assert "redis://127.0.0.1/0: events cannot be read or written" in str(caught.value)
     assert "secret-word" not in str(caught.value)
 
 

@@ -83,7 +83,7 @@ def test_rollback_returns_through_the_versions_served_before(
     assert store.current() == third
     assert store.rollback() == store.current() == second
     assert store.rollback() == store.current() == first
-    with pytest.raises(ArtifactError, match=f"no version before {first}"):
+    with pytest.raises(ArtifactError, match=f"no earlier version than {first}"):
         store.rollback()
     assert store.current() == first
 

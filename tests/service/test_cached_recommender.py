@@ -16,7 +16,7 @@ from hashrec.service.answers import cached_recommender
 from hashrec.service.answers.cached_recommender import CachedRecommender, Wanted
 from hashrec.service.answers.caches import LocalCache
 from hashrec.service.settings import CacheSettings, Settings
-from hashrec.service.telemetry.observability import Metrics
+from hashrec.service.telemetry.metrics import Metrics
 from hashrec.service.versions.served_model import LiveModel
 from tests.index.small_models import model_of, write
 from tests.service.serving import RedisServer, listed, metric, serving, settings, wait_until

@@ -164,7 +164,7 @@ def test_a_cursor_of_another_list_is_refused(client: httpx.Client, path: str):
     assert client.get(f"/recommend/u1?k=7&strict=true&cursor={following}").status_code == 200
     reply = client.get(path + ("&" if "?" in path else "?") + f"cursor={following}")
     assert reply.status_code == 422
-    assert "start again without one" in reply.json()["detail"]
+    assert "start again without a cursor" in reply.json()["detail"]
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from hashrec.index.live.journal import Event, SqliteJournal, journal_beside, ope
 from hashrec.service.app import MAX_BODY_BYTES, MAX_STREAMED_BYTES
 from hashrec.service.live.event_log import EventLog
 from hashrec.service.routes.events import AT_ONCE, post_events
-from hashrec.service.telemetry.observability import Metrics
+from hashrec.service.telemetry.metrics import Metrics
 from tests.service.serving import RedisServer, logged, metric, serving, settings
 
 NDJSON = {"content-type": "application/x-ndjson"}

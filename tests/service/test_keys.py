@@ -221,9 +221,9 @@ def test_a_key_is_added_and_revoked_without_a_restart(
         (f"-:read:{'0' * 64}", "has a name"),
         (f"shop:write:{'0' * 64}", "has a scope that is not read or admin"),
         pytest.param(f"shop:read:{READ}", "has a hash that is not 64", id="a key"),
-        (f"{READ_ENTRY.entry()} shop:admin:{'0' * 64}", "entry 2 has a name or a key"),
-        (f"{READ_ENTRY.entry()} {READ_ENTRY.entry().replace('shop', 'other')}", "entry 2 has"),
-        (" ", "not one is there"),
+        (f"{READ_ENTRY.entry()} shop:admin:{'0' * 64}", "entry 2 repeats the name or the key"),
+        (f"{READ_ENTRY.entry()} {READ_ENTRY.entry().replace('shop', 'other')}", "entry 2 repeats"),
+        (" ", "there is no entry"),
     ],
 )
 def test_an_entry_that_is_none_stops_the_start_and_is_not_repeated(entries: str, said: str):
@@ -236,7 +236,7 @@ def test_a_file_that_is_not_there_or_empty_stops_the_start(tmp_path: Path):
     with pytest.raises(ConfigError, match=r"HASHREC_KEYS__FILE: .*/none cannot be read"):
         Keyring.load(KeySettings(file=tmp_path / "none"))
     (tmp_path / "empty").write_text("# nobody\n")
-    with pytest.raises(ConfigError, match="not one is there"):
+    with pytest.raises(ConfigError, match="there is no entry"):
         Keyring.load(KeySettings(file=tmp_path / "empty"))
 
 

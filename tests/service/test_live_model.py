@@ -14,7 +14,7 @@ from hashrec.index.artifacts.manifest import Manifest
 from hashrec.index.artifacts.store import Pointer, Store
 from hashrec.index.ranking.recommender import Recommender
 from hashrec.service.errors import NotReadyError
-from hashrec.service.telemetry.observability import Metrics
+from hashrec.service.telemetry.metrics import Metrics
 from hashrec.service.versions.served_model import LiveModel, Refusal
 from tests.index.small_models import model_of, write
 from tests.service.serving import logged, metric, samples, serving, settings, wait_until

@@ -22,7 +22,7 @@ from hashrec.service.answers.caches import LocalCache
 from hashrec.service.live import journal_state as live_state
 from hashrec.service.live.journal_state import LiveState
 from hashrec.service.settings import CacheSettings
-from hashrec.service.telemetry.observability import Metrics
+from hashrec.service.telemetry.metrics import Metrics
 from hashrec.service.versions.served_model import LiveModel
 from tests.index.small_models import in_memory, model_of
 

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from hashrec.index.artifacts.store import Store
-from hashrec.service.telemetry.observability import Metrics
+from hashrec.service.telemetry.metrics import Metrics
 from tests.service.serving import metric, samples, serving, settings
 
 DURATION = "http_request_duration_seconds_count"
@@ -81,7 +81,7 @@ def test_no_metric_has_a_user_or_an_item_in_it(client: httpx.Client):
 WORKER = """
 import sys
 from pathlib import Path
-from hashrec.service.telemetry.observability import Metrics
+from hashrec.service.telemetry.metrics import Metrics
 
 metrics = Metrics(Path(sys.argv[1]))
 metrics.recommendations("personal", "local").inc(int(sys.argv[2]))

@@ -87,7 +87,7 @@ def refused(*options: str, **environment: str) -> str:
 
 
 def test_a_store_that_is_not_there_is_refused():
-    assert "/no/such/store: there is no such folder" in refused("--store", "/no/such/store")
+    assert "/no/such/store: no such folder" in refused("--store", "/no/such/store")
 
 
 def test_a_port_that_is_taken_is_refused(store: Store):

@@ -78,12 +78,12 @@ def test_an_unknown_key_stops_the_start_in_one_line(
     monkeypatch.setenv(key, "1")
     with pytest.raises(ConfigError) as caught:
         Settings.load()
-    assert str(caught.value).startswith(f"{key}: there is no such setting")
+    assert str(caught.value).startswith(f"{key}: no such setting")
     assert hint in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("key", ["HASHREC_DATA", "HASHREC_DATA_HOME", "HASHREC_TAG"])
+@pytest.mark.parametrize("key", ["HASHREC_DATA", "HASHREC_DATA_HOME", "HASHREC_KEY", "HASHREC_TAG"])
 def test_keys_of_other_commands_are_let_be(monkeypatch: pytest.MonkeyPatch, key: str):
     monkeypatch.setenv(key, "anything")
     Settings.load()

@@ -370,7 +370,7 @@ import sys
 from pathlib import Path
 from hashrec.service.app import create_app
 from hashrec.service.routes.fast_path import FastPath
-from hashrec.service.telemetry.observability import RequestObserver
+from hashrec.service.telemetry.request_observer import RequestObserver
 from hashrec.service.settings import Settings
 
 app = create_app(Settings(store=Path({str(store.path)!r})))
@@ -404,10 +404,10 @@ main()
 @pytest.mark.parametrize(
     ("given", "says"),
     [
-        ("collector:4318", "not the URL of a collector"),
-        ("http://", "not the URL of a collector"),
-        ("grpc://collector:4317", "not the URL of a collector"),
-        ("http://collector:4318?key=sesame", "not the URL of a collector"),
+        ("collector:4318", "must be the URL of a collector"),
+        ("http://", "must be the URL of a collector"),
+        ("grpc://collector:4317", "must be the URL of a collector"),
+        ("http://collector:4318?key=sesame", "must be the URL of a collector"),
         ("http://me:sesame@collector:4318", "OTEL_EXPORTER_OTLP_HEADERS"),
     ],
 )
@@ -443,7 +443,7 @@ def test_the_doctor_asks_the_collector(
     away = f"http://127.0.0.1:{free_port()}"
     finding = diagnosis(store, endpoint=away)
     assert finding.status == "warning"
-    assert f"{away} does not take spans" in finding.message
+    assert f"{away} does not accept spans" in finding.message
     assert "Connection refused" in finding.message
     monkeypatch.delitem(sys.modules, "hashrec.service.telemetry.tracing")
     monkeypatch.setitem(sys.modules, "opentelemetry.exporter.otlp.proto.http.trace_exporter", None)
@@ -451,9 +451,9 @@ def test_the_doctor_asks_the_collector(
     assert (finding.status, "hashrec[otel]" in finding.message) == ("problem", True)
 
 
-AWAY = "spans cannot be sent, they are dropped; `hashrec doctor` says why"
+AWAY = "spans cannot be sent and are dropped; `hashrec doctor` says why"
 RETURNED = "spans are sent again"
-LOST = "the last spans are lost, the collector does not take them"
+LOST = "the last spans are lost, the collector does not accept them"
 
 
 @contextmanager

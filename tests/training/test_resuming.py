@@ -278,7 +278,7 @@ def test_a_second_job_says_why_and_leaves_the_checkpoints_of_the_first(place: Wo
     before = place.kept()
     with (
         Store(place.store).writing("retraining"),
-        pytest.raises(StoreBusyError, match="another retraining is under way"),
+        pytest.raises(StoreBusyError, match="another retraining is running"),
     ):
         retrain(place.config(), place.store, 1.0, QuietProgress(), ignore, fresh=True)
     assert place.kept() == before

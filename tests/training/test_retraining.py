@@ -179,7 +179,7 @@ def test_one_retraining_at_a_time(tmp_path: Path) -> None:
     night = Night(tmp_path)
     with (
         night.store.writing("retraining"),
-        pytest.raises(StoreBusyError, match="another retraining is under way"),
+        pytest.raises(StoreBusyError, match="another retraining is running"),
     ):
         night.run(small_interactions())
 
