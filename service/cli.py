@@ -1,4 +1,4 @@
-"""`hashrec serve`."""
+"""The commands of the service: `hashrec serve`, `doctor`, `bench` and `keys`."""
 
 from __future__ import annotations
 
@@ -7,29 +7,34 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from hashrec.index.commands.options import JsonOption, print_json, say
+from hashrec.index.commands.options import JsonOption
+from hashrec.index.commands.printing import print_json, say
 
 app = typer.Typer()
-keys = typer.Typer(help="API keys of the service.", no_args_is_help=True)
-app.add_typer(keys, name="keys")
+keys = typer.Typer(no_args_is_help=True)
+app.add_typer(keys, name="keys", help="Make API keys for the service.")
+
+# None means that the settings decide: the environment, then the default.
+StoreOption = Annotated[
+    Path | None, typer.Option("--store", help="Folder of the published versions. [.hashrec/store]")
+]
+RedisOption = Annotated[
+    str | None, typer.Option(metavar="URL", help="Redis cache that the workers share. [none]")
+]
 
 
 @app.command()
 def serve(
-    store: Annotated[
-        Path | None, typer.Option(help="Folder of the published versions. [.hashrec/store]")
-    ] = None,
-    redis: Annotated[
-        str | None, typer.Option(metavar="URL", help="Redis that workers share as a cache. [none]")
-    ] = None,
+    store: StoreOption = None,
+    redis: RedisOption = None,
     host: Annotated[str | None, typer.Option(help="Address to listen on. [127.0.0.1]")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on. [8000]")] = None,
     workers: Annotated[int | None, typer.Option(help="Number of processes. [1]")] = None,
 ) -> None:
     """Serve the published model over HTTP.
 
-    Every setting can come from the environment too, HASHREC_PORT for example; an option here comes
-    before it.
+    Every setting can also come from the environment, for example HASHREC_PORT; an option overrides
+    it.
     """
     from hashrec.service.settings import Settings  # noqa: PLC0415
 
@@ -44,20 +49,16 @@ def serve(
 
 @app.command()
 def doctor(
-    store: Annotated[
-        Path | None, typer.Option(help="Folder of the published versions. [.hashrec/store]")
-    ] = None,
+    store: StoreOption = None,
     url: Annotated[
-        str | None, typer.Option(help="Service to ask. [where the settings have it listen]")
+        str | None, typer.Option(help="URL of the service. [host and port of the settings]")
     ] = None,
-    redis: Annotated[
-        str | None, typer.Option(metavar="URL", help="Redis that workers share as a cache. [none]")
-    ] = None,
+    redis: RedisOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Check a deployment, and say what to fix; exit 1 where there is a problem.
+    """Check a deployment and say what to fix.
 
-    Settings come from the options, then the environment, as for `hashrec serve`: run it where the
+    Exits with 1 if there is a problem. Reads the settings as `hashrec serve` does: run it where the
     service runs.
     """
     from hashrec.service.doctor import examine  # noqa: PLC0415
@@ -81,24 +82,27 @@ def doctor(
 
 @app.command()
 def bench(
-    url: Annotated[str, typer.Option(help="Running service.")] = "http://127.0.0.1:8000",
+    url: Annotated[str, typer.Option(help="URL of the service.")] = "http://127.0.0.1:8000",
     target: Annotated[
-        str, typer.Option(help="What is asked for; {user} is replaced by one id after the other.")
+        str, typer.Option(help="Path of the requests; {user} is replaced by each id in turn.")
     ] = "/recommend/{user}",
     users: Annotated[
         Path | None,
         typer.Option(help="File with user ids: an id a line, JSON lines or Parquet. [1 to 1000]"),
     ] = None,
-    connections: Annotated[int, typer.Option(min=1, max=1000, help="Kept open at a time.")] = 8,
-    seconds: Annotated[float, typer.Option(min=0.1, help="How long.")] = 10.0,
+    connections: Annotated[
+        int, typer.Option(min=1, max=1000, help="Number of connections kept open.")
+    ] = 8,
+    seconds: Annotated[float, typer.Option(min=0.1, help="Duration in seconds.")] = 10.0,
     key: Annotated[
         str | None, typer.Option(envvar="HASHREC_KEY", help="API key to send with each request.")
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Load a running service, and print requests a second and latencies; exit 1 on failed requests.
+    """Measure throughput and latency of a running service.
 
-    The client takes a processor too: on the same machine it takes it from the service.
+    Exits with 1 if a reply is not 2xx. The client needs a processor core: on the same machine the
+    service has one less.
     """
     from dataclasses import asdict  # noqa: PLC0415
 
@@ -119,19 +123,23 @@ def bench(
 
 @keys.command()
 def new(
-    name: Annotated[str, typer.Argument(help="Whose key it is; shown in logs.")],
+    name: Annotated[str, typer.Argument(help="Name of the key's owner, shown in logs.")],
     scope: Annotated[
         Literal["read", "admin"],
-        typer.Option(help="read: everything but changes; admin: those, too."),
+        typer.Option(help="read: all but changes; admin: changes, too."),
     ] = "read",
     as_json: JsonOption = False,
 ) -> None:
-    """Make an API key: shown once, on stderr. Its line for the file of keys goes to stdout."""
+    """Make an API key.
+
+    Prints the key on stderr, where it is shown only once, and its line for the file of keys on
+    stdout.
+    """
     from hashrec.service.access.keys import new_key  # noqa: PLC0415
 
     key, kept = new_key(name, scope)
     if as_json:
         print_json({"name": name, "scope": scope, "key": key, "entry": kept.entry()})
         return
-    say(f"key of {name}, which nobody can show again: {key}")
+    say(f"key of {name}, which cannot be shown again: {key}")
     print(kept.entry())

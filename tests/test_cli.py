@@ -1,4 +1,4 @@
-"""The commands as a shell runs them: exit codes, stdout for data, stderr for people."""
+"""The commands as a shell runs them: exit codes, data on stdout, messages on stderr."""
 
 from __future__ import annotations
 
@@ -71,7 +71,8 @@ def test_publish_says_that_a_model_to_compare_is_no_model_to_serve(
 
 
 def test_every_option_of_a_job_sets_something() -> None:
-    from hashrec.training.commands.jobs import SETTING_OF_OPTION, retrain, train
+    from hashrec.training.commands.jobs import retrain, train
+    from hashrec.training.commands.options import SETTING_OF_OPTION
 
     others = {"out", "store", "config", "preset", "columns", "as_json", "quiet", "max_drop", "once"}
     others.add("fresh")
@@ -254,19 +255,3 @@ def test_progress_is_on_stderr_and_plain_where_colour_is_unwanted(
     assert done.stdout == ""
     assert "GCN-CF" in done.stderr
     assert "\x1b[" not in done.stderr
-
-
-def test_light_commands_never_import_torch(place: Workplace) -> None:
-    program = (
-        "import sys; from hashrec.index.commands.app import main\n"
-        f"sys.argv = ['hashrec', 'recommend', '1', '--store', {str(place.store)!r}]\n"
-        "try: main()\n"
-        "except SystemExit: pass\n"
-        "assert 'hashrec.index.ranking.recommender' in sys.modules\n"
-        "heavy = {'torch', 'polars', 'fastapi', 'uvicorn'} & set(sys.modules)\n"
-        "sys.exit(f'imported {heavy}' if heavy else 0)\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from typer.main import get_command
 
-from hashrec.index.commands.app import app, mount_commands
+from hashrec.command_line import app
 from hashrec.service.settings import Settings, settings_by_variable
 from hashrec.training.models import HASH_MODELS
 from hashrec.training.teachers import TEACHERS
@@ -32,7 +32,6 @@ def test_every_setting_stands_in_the_configuration_page_with_its_default() -> No
 
 
 def test_every_command_stands_in_the_page_of_commands() -> None:
-    mount_commands()
     commands = get_command(app).commands
     names = [
         f"hashrec {name} {inner}".strip()

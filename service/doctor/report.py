@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from hashrec.index.commands.options import print_table
+from hashrec.index.commands.printing import print_table
 from hashrec.service.doctor.finding import HIDDEN, Finding, without_password
 from hashrec.service.settings import Origin, Settings, environment_key, leaves, origin_of
 

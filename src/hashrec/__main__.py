@@ -1,6 +1,8 @@
-"""`python -m hashrec`: the command line without its script."""
+"""`python -m hashrec`, and the script `hashrec`: the command line."""
 
-from hashrec.index.commands.app import main
+from hashrec.command_line import main
+
+__all__ = ["main"]
 
 if __name__ == "__main__":
     main()

@@ -18,7 +18,7 @@ from small_models import model_of, refiner_of, write
 from typer.testing import CliRunner
 
 from hashrec.index.artifacts.store import Store
-from hashrec.index.commands.files import app
+from hashrec.index.commands.recommending import app
 from hashrec.index.errors import DataError
 from hashrec.index.files.batch import USERS_AT_ONCE
 from hashrec.index.files.user_files import read_user_ids

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from hashrec.index.arrays.codes import BinaryCodes
 from hashrec.index.artifacts.store import Store
-from hashrec.index.commands.app import app
+from hashrec.index.commands.versions import app
 from hashrec.index.errors import ConfigError
 from hashrec.index.ranking.comparison import Comparison, compare, kendall_tau, sample_users
 from hashrec.index.ranking.recommender import Recommender

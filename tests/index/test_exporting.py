@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from hashrec.index.arrays.codes import BinaryCodes
 from hashrec.index.artifacts import durable
 from hashrec.index.artifacts.store import Store
-from hashrec.index.commands.files import app
+from hashrec.index.commands.exporting import app
 from hashrec.index.live.journal import Event, ItemChange, journal_beside, open_journal
 from hashrec.index.model.items import ItemTable
 from hashrec.index.model.model import Model

@@ -388,7 +388,7 @@ def test_tracing_without_its_libraries_ends_the_start_in_one_line(store: Store):
 import sys
 sys.modules["opentelemetry.exporter"] = None
 sys.argv[1:] = ["serve", "--store", {str(store.path)!r}, "--port", "0"]
-from hashrec.index.commands.app import main
+from hashrec.command_line import main
 main()
 """
     done = subprocess.run(

@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from hashrec.index.artifacts.store import Store
-from hashrec.index.commands.files import app as export_app
+from hashrec.index.commands.exporting import app as export_app
 from hashrec.index.errors import ArtifactError, DataError, TooManyBadRowsError
 from hashrec.index.live.journal import (
     Event,

@@ -23,9 +23,9 @@ import torch
 from typer.testing import CliRunner
 
 from benchmarks.resume import KilledJob, arrays_of, survive
+from hashrec.command_line import app
 from hashrec.index.artifacts.artifact import Artifact
 from hashrec.index.artifacts.store import Store
-from hashrec.index.commands.app import app, mount_commands
 from hashrec.index.errors import QualityGateError, StoreBusyError
 from hashrec.index.live.journal import Event, SqliteJournal, journal_beside
 from hashrec.training.data.synthetic import synthetic_catalogue
@@ -303,7 +303,6 @@ def test_training_that_was_killed_goes_on_at_the_same_command(place: Workplace) 
     assert process.wait() == -signal.SIGKILL
     shutil.copytree(kept, place.folder / "copy")
 
-    mount_commands()
     done = CliRunner().invoke(app, options)
     assert "GCN-CF epochs: going on from" in done.stderr, done.output
     assert not kept.exists()

@@ -1,4 +1,4 @@
-"""`hashrec import`: events and items from files, into the journal of a store."""
+"""`hashrec import`: write events and items from files into the journal of a store."""
 
 from __future__ import annotations
 
@@ -16,20 +16,18 @@ from hashrec.index.commands.options import (
     JsonOption,
     QuietOption,
     StoreOption,
-    print_json,
 )
+from hashrec.index.commands.printing import print_json
 
 if TYPE_CHECKING:
     from hashrec.training.data.importing import Advance, ImportReport
 
 app = typer.Typer()
 imports = typer.Typer(no_args_is_help=True)
-app.add_typer(
-    imports, name="import", help="Take in events or items; a running service follows at once."
-)
+app.add_typer(imports, name="import", help="Import events or items from a file into a store.")
 
 FileArgument = Annotated[Path, typer.Argument(help="JSON lines, Parquet or CSV.")]
-MaxBadOption = Annotated[int, typer.Option(min=0, help="Unreadable rows to leave out.")]
+MaxBadOption = Annotated[int, typer.Option(min=0, help="Number of unreadable rows to skip.")]
 
 
 @imports.command()
@@ -38,14 +36,18 @@ def events(
     *,
     store: StoreOption = DEFAULT_STORE,
     default_type: Annotated[
-        str, typer.Option("--type", help="Of events that do not say what happened.")
+        str, typer.Option("--type", help="Type of events that have none.")
     ] = "click",
     max_bad: MaxBadOption = 0,
     journal: JournalOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Take in what users did, each event once however often it is imported."""
+    """Import what users did.
+
+    A running service takes the events into account at once. An event that is in the journal already
+    is not written again.
+    """
     from hashrec.training.data.importing import import_events, journal_to_write
 
     opened = journal_to_write(store, journal)
@@ -70,7 +72,11 @@ def items(
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Change the catalogue: titles, categories, times, what is hidden; also items that are new."""
+    """Import new items and changed attributes.
+
+    Attributes are titles, categories, times and whether an item is hidden. A running service takes
+    them into account at once.
+    """
     from hashrec.training.data.importing import import_items, journal_to_write
 
     opened = journal_to_write(store, journal)

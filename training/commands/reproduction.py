@@ -1,4 +1,4 @@
-"""`hashrec reproduce`: the tables and figures of the paper, made again."""
+"""`hashrec reproduce`: make the tables and figures of the paper again."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ from typing import Annotated
 
 import typer
 
-from hashrec.index.commands.options import JsonOption, QuietOption, print_json, say
+from hashrec.index.commands.completion import key_of
+from hashrec.index.commands.options import JsonOption, QuietOption
+from hashrec.index.commands.printing import print_json, say
 from hashrec.index.errors import MissingLibraryError
-from hashrec.training.commands.jobs import DeviceOption, HomeOption
+from hashrec.training.commands.options import DeviceOption, HomeOption
+from hashrec.training.commands.reporting import narrator_for
 
 app = typer.Typer()
 
@@ -19,44 +22,49 @@ app = typer.Typer()
 @app.command()
 def reproduce(
     table: Annotated[
-        list[int] | None, typer.Option(help="Of the paper, 2, 3 or 4; repeatable.")
+        list[int] | None, typer.Option(help="Table of the paper: 2, 3 or 4; repeatable.")
     ] = None,
     figure: Annotated[
-        list[int] | None, typer.Option(help="Of the paper, 1, 2 or 3; repeatable.")
+        list[int] | None, typer.Option(help="Figure of the paper: 1, 2 or 3; repeatable.")
     ] = None,
     sweep: Annotated[
         list[str] | None,
-        typer.Option(help="Setting of DGCN-BinCF: alpha, beta, nu, tau or binarizer; repeatable."),
+        typer.Option(
+            help="Setting of DGCN-BinCF to vary: alpha, beta, nu, tau or binarizer; repeatable.",
+            autocompletion=key_of("hashrec.training.reproduction.methods", "SWEEPS"),
+        ),
     ] = None,
     *,
-    splits: Annotated[int, typer.Option(min=1, help="Random splits, averaged.")] = 5,
+    splits: Annotated[
+        int, typer.Option(min=1, help="Number of random splits to average over.")
+    ] = 5,
     fast: Annotated[
-        bool, typer.Option("--fast", help="Fewer passes, the same widths: to see it work.")
+        bool, typer.Option("--fast", help="Train for fewer epochs, to try the command.")
     ] = False,
     select: Annotated[
         bool,
-        typer.Option("--select", help="Choose settings from grids on a part of the training part."),
+        typer.Option("--select", help="Choose settings from grids on a part of the training data."),
     ] = False,
     data: Annotated[
         Path | None,
-        typer.Option(help="File, data set by folder or name, or folder that holds such by name."),
+        typer.Option(help="A file, a data set by name or folder, or a folder of data sets."),
     ] = None,
     home: HomeOption = None,
-    out: Annotated[Path, typer.Option(help="Folder of runs, report and figures.")] = Path(
+    out: Annotated[Path, typer.Option(help="Folder for the runs, the report and figures.")] = Path(
         "runs/reproduction"
     ),
-    threads: Annotated[int | None, typer.Option(min=1, help="Of a run, at most.")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="Most threads for a run.")] = None,
     device: DeviceOption = None,
     write_docs: Annotated[
-        bool, typer.Option("--write-docs", help="Put the tables into docs/reproduction.md too.")
+        bool, typer.Option("--write-docs", help="Write the tables into docs/reproduction.md too.")
     ] = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Run the paper's experiments; without --table, --figure and --sweep Table 2 and all figures.
+    """Run the experiments of the paper.
 
-    Finished runs are kept in OUT and not made again. Writes OUT/report.md, OUT/report.json and the
-    figures as SVG and PNG.
+    By default Table 2 and all figures. Finished runs stay in OUT and are not repeated. Writes
+    OUT/report.md, OUT/report.json and the figures as SVG and PNG.
     """
     if not (table or figure or sweep):
         table, figure = [2], [1, 2, 3]
@@ -81,7 +89,7 @@ def reproduce(
     )
     store = ResultStore(out)
     performer = in_processes(store, device or "auto", threads, draws=not quiet)
-    report = run_all(request, store, performer, (lambda _: None) if quiet else say)
+    report = run_all(request, store, performer, narrator_for(quiet))
     text = publish(report, out, page)
     if as_json:
         print_json(report)

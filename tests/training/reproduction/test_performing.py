@@ -12,7 +12,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from hashrec.index.commands.app import app, mount_commands
+from hashrec.command_line import app
 from hashrec.index.errors import DataError
 from hashrec.training.jobs.job import train
 from hashrec.training.jobs.report import peak_memory_mb
@@ -139,7 +139,6 @@ def test_work_ends_when_the_process_that_asked_is_killed(tmp_path: Path):
 def test_command_writes_the_report_and_fails_only_where_a_run_did(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    mount_commands()
     monkeypatch.setattr(planning, "METHODS_OF_TABLE", ("popularity",))
     asked = ["reproduce", "--table", "2", "--splits", "1", "--data", str(data), "--fast"]
     made = CliRunner().invoke(app, [*asked, "--out", str(tmp_path), "--threads", "1"])
@@ -153,7 +152,6 @@ def test_command_writes_the_report_and_fails_only_where_a_run_did(
 def test_figures_without_matplotlib_are_refused_before_anything_runs(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    mount_commands()
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     asked = ["reproduce", "--figure", "1", "--data", str(data), "--out", str(tmp_path / "out")]
     made = CliRunner().invoke(app, asked)
@@ -162,7 +160,6 @@ def test_figures_without_matplotlib_are_refused_before_anything_runs(
 
 
 def test_device_that_is_not_there_is_refused_before_anything_runs(data: Path, tmp_path: Path):
-    mount_commands()
     asked = ["reproduce", "--table", "2", "--data", str(data), "--out", str(tmp_path / "out")]
     made = CliRunner().invoke(app, [*asked, "--device", "tpu"])
     assert "device must be auto, cpu or cuda" in str(made.exception)

@@ -1,7 +1,7 @@
 """`hashrec quickstart`: from interactions to a first answer over HTTP in one command.
 
-Training and serving run as the same commands a user would type, each in a process of its own: the
-server never holds what training loaded.
+Training, publishing and serving are the commands a user would type, each in a separate process, so
+that the server does not keep the memory that training took.
 """
 
 from __future__ import annotations
@@ -22,8 +22,10 @@ from urllib.request import urlopen
 
 import typer
 
-from hashrec.index.commands.options import DEFAULT_STORE, QuietOption, StoreOption, print_table, say
+from hashrec.index.commands.options import DEFAULT_STORE, QuietOption, StoreOption
+from hashrec.index.commands.printing import print_table, say
 from hashrec.index.errors import HashrecError
+from hashrec.training.commands.options import DATA, ItemsOption
 
 READY_SECONDS = 60
 
@@ -32,15 +34,16 @@ app = typer.Typer()
 
 @app.command()
 def quickstart(
-    data: Annotated[str, typer.Option(help="Named data set or path.")] = "synthetic",
-    items: Annotated[
-        Path | None, typer.Option(help="File of the items' titles, categories and so on.")
-    ] = None,
+    data: Annotated[str, DATA] = "synthetic",
+    items: ItemsOption = None,
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to serve on.")] = 8000,
     store: StoreOption = DEFAULT_STORE,
     quiet: QuietOption = False,
 ) -> None:
-    """Train on all of the data, publish, serve, and print a first answer; serves until Ctrl-C."""
+    """Train, publish, serve and print a first answer.
+
+    Trains on all of the data, and serves until Ctrl-C.
+    """
     require_free_port(port)
     run = store / ".quickstart"
     flags = ["--quiet"] if quiet else []
@@ -67,14 +70,15 @@ def quickstart(
         stop(server)
 
 
-COMMAND = (sys.executable, "-m", "hashrec")
+# -P: the current folder is no place to import from; it may hold a queue.py or a redis/.
+COMMAND = (sys.executable, "-P", "-m", "hashrec")
 
 
 def hashrec(*arguments: str, stdout: int | None = None) -> None:
     """Run a hashrec command.
 
     Raises:
-        typer.Exit: it failed; it has said why itself.
+        typer.Exit: the command failed; it has printed the reason.
     """
     done = subprocess.run([*COMMAND, *arguments], stdout=stdout, check=False)
     if done.returncode:
@@ -82,10 +86,10 @@ def hashrec(*arguments: str, stdout: int | None = None) -> None:
 
 
 def require_free_port(port: int) -> None:
-    """Check that the port can be served on, before minutes of training.
+    """Check that the port is free, before minutes of training.
 
     Raises:
-        HashrecError: it is taken, or not allowed.
+        HashrecError: the port is taken or not allowed.
     """
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -105,10 +109,10 @@ def first_user(store: Path) -> str:
 
 
 def wait_for(url: str, server: subprocess.Popen[bytes]) -> dict[str, Any]:
-    """Ask until the server answers.
+    """Repeat a request until the server answers.
 
     Raises:
-        HashrecError: it ended, or took longer than a minute.
+        HashrecError: the server ended, or did not answer within a minute.
     """
     deadline = time.monotonic() + READY_SECONDS
     while time.monotonic() < deadline and server.poll() is None:
@@ -117,7 +121,7 @@ def wait_for(url: str, server: subprocess.Popen[bytes]) -> dict[str, Any]:
                 return json.load(response)
         except (URLError, OSError):
             time.sleep(0.1)
-    raise HashrecError("the server did not come up; its messages are above")
+    raise HashrecError("the server did not start; its messages are above")
 
 
 def print_answer(answer: dict[str, Any]) -> None:

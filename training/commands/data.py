@@ -1,0 +1,134 @@
+"""`hashrec data`: public data sets, what a data file holds, and larger data for measurements."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hashrec.index.commands.completion import key_of
+from hashrec.index.commands.options import JsonOption, QuietOption
+from hashrec.index.commands.printing import print_json, print_table
+from hashrec.training.commands.options import (
+    DataArgument,
+    HomeOption,
+    MapOption,
+    MaxBadOption,
+    MinValueOption,
+    PresetOption,
+    TypesOption,
+    parse_columns,
+    parse_types,
+)
+from hashrec.training.commands.reporting import narrator_for, progress_for
+
+app = typer.Typer()
+data = typer.Typer(no_args_is_help=True)
+app.add_typer(data, name="data", help="List, fetch, check and enlarge data sets.")
+
+
+@data.command("list")
+def list_data(home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """List the data sets that have a name."""
+    from hashrec.training.data.catalogue import default_data_home, list_datasets
+
+    listed = list_datasets(home or default_data_home())
+    if as_json:
+        print_json([asdict(known) for known in listed])
+    else:
+        print_table(
+            ("name", "here", "description"),
+            [(known.name, "yes" if known.is_here else "no", known.description) for known in listed],
+        )
+
+
+@data.command()
+def fetch(
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="Name of a public data set, see `hashrec data list`.",
+            autocompletion=key_of("hashrec.training.data.catalogue", "DATASETS"),
+        ),
+    ],
+    home: HomeOption = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Download, verify and unpack a public data set."""
+    from hashrec.training.data.catalogue import default_data_home
+    from hashrec.training.data.catalogue import fetch as fetch_dataset
+    from hashrec.training.progress import byte_bar
+
+    with byte_bar(name, None if quiet else sys.stderr) as follow:
+        print(fetch_dataset(name, home or default_data_home(), follow))
+
+
+@data.command()
+def validate(
+    source: DataArgument,
+    preset: PresetOption = None,
+    columns: MapOption = None,
+    min_value: MinValueOption = None,
+    types: TypesOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Read data as training would, and print counts and bad rows."""
+    from hashrec.training.data.validation import validate as validate_file
+
+    report = asdict(
+        validate_file(
+            source,
+            preset=preset,
+            columns=parse_columns(columns),
+            min_value=min_value,
+            types=parse_types(types),
+        )
+    )
+    if as_json:
+        print_json(report)
+    else:
+        print_table(("", source), [(name.replace("_", " "), report[name]) for name in report])
+
+
+@data.command()
+def expand(
+    source: DataArgument,
+    users: Annotated[int, typer.Option(min=1, help="Users of the result.")],
+    items: Annotated[int, typer.Option(min=1, help="Items of the result.")],
+    interactions: Annotated[int, typer.Option(min=1, help="Interactions of the result.")],
+    out: Annotated[Path, typer.Option(help="Parquet file to write.")],
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the draws.")] = 0,
+    preset: PresetOption = None,
+    columns: MapOption = None,
+    min_value: MinValueOption = None,
+    types: TypesOption = None,
+    max_bad: MaxBadOption = None,
+    home: HomeOption = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Write a larger data set with the structure of a given one.
+
+    To measure how time and memory grow with the size of the data.
+    """
+    from hashrec.training.data.catalogue import load_dataset
+    from hashrec.training.data.fractal import expand as expand_interactions
+    from hashrec.training.data.writing import write_parquet
+
+    dataset = load_dataset(
+        source,
+        data_home=home,
+        preset=preset,
+        columns=parse_columns(columns),
+        min_value=min_value,
+        types=parse_types(types),
+        max_bad=max_bad or 0,
+    )
+    narrator_for(quiet)(dataset.description)
+    expanded = expand_interactions(
+        dataset.interactions, users, items, interactions, seed=seed, progress=progress_for(quiet)
+    )
+    write_parquet(expanded, out)
+    print(out)

@@ -1,0 +1,215 @@
+"""Options of the commands that read data and train, and the settings of a job that they give."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from hashrec.index.commands.completion import key_of, one_of
+from hashrec.index.errors import ConfigError
+
+if TYPE_CHECKING:
+    from hashrec.training.jobs.config import JobConfig
+
+DATA = typer.Option(
+    "--data",
+    help="Data set by name (see `hashrec data list`) or path.",
+    autocompletion=key_of("hashrec.training.data.catalogue", "DATASETS"),
+)
+DataArgument = Annotated[
+    str, typer.Argument(metavar="DATA", help=DATA.help, autocompletion=DATA.autocompletion)
+]
+HomeOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--data-home",
+        envvar="HASHREC_DATA_HOME",
+        help="Folder of the fetched data sets. [~/.cache/hashrec]",
+    ),
+]
+PresetOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Format of the file, if it is not to be detected; or `paper`, the protocol of the "
+        "paper: 20-core, half of each user's items held out.",
+        autocompletion=key_of("hashrec.training.data.readers", "READERS", "paper"),
+    ),
+]
+MapOption = Annotated[
+    str | None, typer.Option("--map", help="Columns by role, for example user=uid,item=sku.")
+]
+MinValueOption = Annotated[
+    float | None, typer.Option(help="Least value of a positive interaction. [all are positive]")
+]
+TypesOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Types of positive interactions, for example click,buy. "
+        "[all but dislike, skip and hide]"
+    ),
+]
+MaxBadOption = Annotated[
+    int | None, typer.Option(min=0, help="Number of unreadable rows to skip in a file. [0]")
+]
+ItemsOption = Annotated[
+    Path | None, typer.Option(help="File of titles, categories and other attributes of items.")
+]
+SeedOption = Annotated[
+    int | None, typer.Option(min=0, help="Seed of the split and of the training. [0]")
+]
+DeviceOption = Annotated[
+    str | None,
+    typer.Option(help="auto, cpu or cuda. [auto]", autocompletion=one_of("auto", "cpu", "cuda")),
+]
+FreshOption = Annotated[
+    bool, typer.Option("--fresh", help="Start over: do not resume a job that was killed.")
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobOptions:
+    """The options of every command that runs a job; None where an option is not given."""
+
+    data: Annotated[str | None, DATA] = None
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="Hash model. [auto: listwise, its teacher and target chosen on held-out data]",
+            autocompletion=key_of("hashrec.training.models", "HASH_MODELS", "auto"),
+        ),
+    ] = None
+    teacher: Annotated[
+        str | None,
+        typer.Option(
+            help="Teacher. [chosen on held-out data for auto, else the model's default]",
+            autocompletion=key_of("hashrec.training.teachers", "TEACHERS"),
+        ),
+    ] = None
+    config: Annotated[
+        Path | None, typer.Option(help="TOML file of settings; options override it.")
+    ] = None
+    bits: Annotated[int | None, typer.Option(help="Width of the codes, a multiple of 8. [192]")] = (
+        None
+    )
+    preset: PresetOption = None
+    k_core: Annotated[
+        int | None,
+        typer.Option(
+            min=0, help="Drop users and items with fewer interactions, repeatedly. [0: keep all]"
+        ),
+    ] = None
+    seed: SeedOption = None
+    device: DeviceOption = None
+    index: Annotated[
+        str | None,
+        typer.Option(
+            help="Search index, for example flat (exact) or ivf (for millions of items). [flat]",
+            autocompletion=key_of("hashrec.index.backends", "INDEX_TYPES"),
+        ),
+    ] = None
+    rerank: Annotated[
+        str | None,
+        typer.Option(
+            help="Re-rank the nearest items by small int8 vectors: off, or auto, which measures "
+            "on held-out data whether that helps. [off]",
+            autocompletion=one_of("off", "auto"),
+        ),
+    ] = None
+    columns: MapOption = None
+    min_value: MinValueOption = None
+    types: TypesOption = None
+    max_bad: MaxBadOption = None
+    items: ItemsOption = None
+    home: HomeOption = None
+
+    def config_with(self, **others: Any) -> JobConfig:
+        """Return the settings: options over the TOML file over the `paper` preset over defaults.
+
+        Args:
+            others: options of one command, such as `split`; None where one is not given.
+        """
+        from hashrec.training.jobs.config import PAPER_PROTOCOL, PAPER_SETTINGS, load_config
+
+        options = vars(self) | others
+        flags = {
+            setting: options[name]
+            for name, setting in SETTING_OF_OPTION.items()
+            if options.get(name) is not None
+        }
+        if self.preset == PAPER_PROTOCOL:
+            flags = PAPER_SETTINGS | flags
+        else:
+            flags["data.preset"] = self.preset
+        flags["data.columns"] = parse_columns(self.columns)
+        flags["data.types"] = parse_types(self.types)
+        return load_config(self.config, flags)
+
+
+# The setting of a job that an option of `train` or `retrain` gives; other options give none.
+SETTING_OF_OPTION = {
+    "data": "data.source",
+    "home": "data.home",
+    "k_core": "data.k_core",
+    "min_value": "data.min_value",
+    "types": "data.types",
+    "events": "data.events",
+    "negative_types": "data.negative_types",
+    "max_bad": "data.max_bad",
+    "items": "data.items",
+    "split": "split.strategy",
+    "test": "split.test",
+    "validate": "split.by_validation",
+    "teacher": "teacher.name",
+    "model": "model.name",
+    "bits": "model.n_bits",
+    "index": "index",
+    "rerank": "rerank",
+    "k": "k",
+    "seed": "seed",
+    "device": "device",
+}
+
+
+def with_job_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of `JobOptions`: they follow its first own option in the help.
+
+    Args:
+        command: its first parameter takes the `JobOptions`, the others are options of its own.
+    """
+    shared = inspect.signature(JobOptions, eval_str=True).parameters
+    _, first, *others = inspect.signature(command, eval_str=True).parameters.values()
+
+    @wraps(command)
+    def run(**options: Any) -> None:
+        command(JobOptions(**{name: options.pop(name) for name in shared}), **options)
+
+    options = [first, *shared.values(), *others]  # Typer reads the signature
+    run.__signature__ = inspect.Signature(  # pyright: ignore[reportAttributeAccessIssue]
+        [option.replace(kind=inspect.Parameter.KEYWORD_ONLY) for option in options]
+    )
+    return run
+
+
+def parse_columns(text: str | None) -> dict[str, str] | None:
+    """Parse `user=uid,item=sku`.
+
+    Raises:
+        ConfigError: the text is not of that form.
+    """
+    if text is None:
+        return None
+    pairs = [part.partition("=") for part in text.split(",")]
+    if not all(role and column for role, _, column in pairs):
+        raise ConfigError(f"--map {text!r} is not of the form user=COLUMN,item=COLUMN")
+    return {role.strip(): column.strip() for role, _, column in pairs}
+
+
+def parse_types(text: str | None) -> tuple[str, ...] | None:
+    """Parse `click,buy`."""
+    return None if text is None else tuple(name.strip() for name in text.split(","))
