@@ -99,5 +99,5 @@ def _import(
     if as_json:
         print_json(asdict(report))
         return
-    bad = f", {report.bad:,} bad rows left out" if report.bad else ""
-    print(f"{report.new:,} {what} written, {report.known:,} known already{bad}")
+    bad = f", {report.bad:,} bad rows skipped" if report.bad else ""
+    print(f"{report.new:,} {what} written, {report.known:,} already known{bad}")
