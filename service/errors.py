@@ -124,3 +124,8 @@ class StoreNotWritableError(HashrecError):
             f"the service cannot write to its store ({reason}): mount it writable, or run "
             "`hashrec activate` or `hashrec rollback` where it can be written"
         )
+
+
+def reason_of(error: Exception) -> str:
+    """Return the class of an error and the first line of its message, for a log line."""
+    return f"{type(error).__name__}: {error}".splitlines()[0][:200]

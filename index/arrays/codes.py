@@ -1,4 +1,4 @@
-"""Binary codes: the one place that says how signs become bits.
+"""Binary codes: the layout of signs in bits, defined here alone.
 
 A code is a vector in {-1, +1}^n_bits. It is stored packed, 8 signs a byte, +1 as a set bit,
 dimension ``d`` in bit ``d % 8`` (least significant first) of byte ``d // 8``. For two such vectors
@@ -17,14 +17,14 @@ from hashrec.index.errors import CodeWidthError, ConfigError
 
 MAX_BITS = 4096
 _WORDS = tuple(map(np.dtype, (np.uint64, np.uint32, np.uint16, np.uint8)))
-_PIECE = 1 << 14  # codes counted at once: what they need stays in the processor's cache
+_PIECE = 1 << 14  # codes at a time, so that the working memory fits the cache of the processor
 
 
 def require_code_width(n_bits: int) -> None:
     """Check that `n_bits` packs into whole bytes.
 
     Raises:
-        ConfigError: it is not a positive multiple of 8, or above 4096.
+        ConfigError: it is not a positive multiple of 8, or is above 4096.
     """
     if n_bits <= 0 or n_bits % 8 or n_bits > MAX_BITS:
         raise ConfigError(f"bits must be a multiple of 8 from 8 to {MAX_BITS}, got {n_bits}")
@@ -85,14 +85,14 @@ class BinaryCodes:
         return (bits.astype(np.int8) << 1) - np.int8(1)
 
     def padded(self, n_bytes: int) -> NDArray[np.uint8]:
-        """Append zero bytes to each code, which leaves every distance as it was.
+        """Append zero bytes to each code; distances do not change.
 
         Returns:
-            uint8, shape (n, n_bytes); the stored array itself when it is wide enough already.
+            uint8, shape (n, n_bytes); the stored array itself if it is wide enough.
         """
         if self.packed.shape[1] >= n_bytes:
             return np.ascontiguousarray(self.packed)
-        wide = np.zeros((len(self), n_bytes), dtype=np.uint8)  # np.pad takes 14 us, this one
+        wide = np.zeros((len(self), n_bytes), dtype=np.uint8)  # np.pad takes 14 us, this 1 us
         wide[:, : self.packed.shape[1]] = self.packed
         return wide
 
@@ -114,7 +114,7 @@ class BinaryCodes:
         return distances
 
     def distances(self, query: BinaryCodes) -> NDArray[np.int32]:
-        """Hamming distances from one code: `query.hamming(self)[0]`, some ten times as fast.
+        """Hamming distances from one code: `query.hamming(self)[0]`, about ten times as fast.
 
         Args:
             query: one code.

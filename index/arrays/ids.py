@@ -12,16 +12,16 @@ from numpy.typing import NDArray
 from hashrec.index.arrays.strings import PIECE, StringArray, ascending
 from hashrec.index.errors import DataError, shorten
 
-MAX_ID_BYTES = 512  # of an external id in UTF-8, in files and in requests
-_MANY = 8  # ids from which on one search for all their hashes is faster than one for each
+MAX_ID_BYTES = 512  # limit of an external id in UTF-8, in files and in requests
+_MANY = 8  # from this number of ids on, one search for all hashes is faster than one for each
 
 
 def require_id(value: object) -> str:
     """Check an external id.
 
     Raises:
-        ValueError: it is not a string, empty, longer than 512 bytes in UTF-8, or not writable as
-            UTF-8.
+        ValueError: the id is not a string, is empty, is longer than 512 bytes in UTF-8, or cannot
+            be encoded as UTF-8.
     """
     if not isinstance(value, str):
         raise ValueError("must be a string")
@@ -37,7 +37,7 @@ def require_id(value: object) -> str:
 
 
 def spread(n: int, samples: int = 64) -> list[int]:
-    """Return at most `samples` different rows from first to last of `n`, evenly spread."""
+    """Return at most `samples` distinct rows, evenly spread from the first to the last of `n`."""
     return np.unique(np.linspace(0, n - 1, num=min(n, samples)).astype(np.int64)).tolist()
 
 
@@ -64,17 +64,19 @@ class IdMap:
 
     @classmethod
     def build(cls, ids: Iterable[str]) -> IdMap:
-        """Give the ids the rows 0, 1, 2, ... in the order they come.
+        """Assign rows 0, 1, 2, ... to the ids in their order.
 
         Raises:
-            DataError: an id comes twice, or cannot be written as UTF-8.
+            DataError: an id is repeated, or cannot be encoded as UTF-8.
         """
         try:
             keys = [external_id.encode() for external_id in ids]
         except UnicodeEncodeError as error:
-            raise DataError(f"an id is not valid Unicode: {error.reason}; mend the id") from error
+            raise DataError(
+                f"an id is not valid Unicode: {error.reason}; correct the id"
+            ) from error
         if len(set(keys)) != len(keys):
-            raise DataError("an id comes twice where each must be there once")
+            raise DataError("an id is repeated; ids must be distinct")
         hashes = np.fromiter(map(_hash, keys), dtype=np.uint64, count=len(keys))
         order = np.argsort(hashes, kind="stable")
         return cls(StringArray.build(keys), hashes[order], order.astype(np.int32))
@@ -91,7 +93,7 @@ class IdMap:
         return [self.strings[int(row)].decode() for row in rows]
 
     def row(self, external_id: str) -> int | None:
-        """Return the row of an id, or None for an id that is not here."""
+        """Return the row of an id, or None for an unknown id."""
         try:
             key = external_id.encode()
         except UnicodeEncodeError:  # a lone surrogate is in no data set
@@ -106,7 +108,7 @@ class IdMap:
         return None
 
     def known_rows(self, external_ids: Iterable[str]) -> list[int]:
-        """Return the rows of those ids that are here, in the order given."""
+        """Return the rows of the known ids among the given ones, in their order."""
         wanted = list(external_ids)
         if len(wanted) < _MANY:
             found = (self.row(external_id) for external_id in wanted)
@@ -122,7 +124,7 @@ class IdMap:
         for place, row in zip(places, candidates, strict=True):
             if self.strings[row] == keys[place]:
                 rows.append(row)
-            elif (other := self.row(wanted[place])) is not None:  # ids whose hashes are equal
+            elif (other := self.row(wanted[place])) is not None:  # two ids with equal hashes
                 rows.append(other)
         return rows
 
@@ -131,29 +133,29 @@ class IdMap:
         return IdMap.build(self.ids(rows))
 
     def check(self, name: str) -> None:
-        """Check that ids are text and the lookup table is whole: ascending hashes, every row once.
+        """Check that ids are text, that hashes ascend, and that each row is listed once.
 
-        That the hashes are those of the ids is checked on a few: computing a million would take
-        longer than all the rest of opening an artifact.
+        Hashes are compared with the ids for some rows only: to hash a million ids would take longer
+        than all other steps of opening an artifact.
 
         Raises:
-            ValueError: they are not.
+            ValueError: a check fails.
         """
         self.strings.check(name)
         self.strings.check_text(name)
         if not self._lists_each_row_once():
             raise ValueError(f"{name}: the lookup table does not fit the ids")
         if any(self.row(self.id(row)) is None for row in spread(len(self))):
-            raise ValueError(f"{name}: the lookup table is of other ids")
+            raise ValueError(f"{name}: the lookup table belongs to other ids")
         for twin in np.flatnonzero(self.hashes[1:] == self.hashes[:-1]).tolist():
             if self.strings[int(self.rows[twin])] == self.strings[int(self.rows[twin + 1])]:
-                raise ValueError(f"{name}: an id comes twice")
+                raise ValueError(f"{name}: an id is repeated")
 
     def _lists_each_row_once(self) -> bool:
         n, rows = len(self), self.rows
         if not (len(self.hashes) == len(rows) == n and ascending(self.hashes)):
             return False
-        if n and rows.view(np.uint32).max() >= n:  # a negative row is a huge one
+        if n and rows.view(np.uint32).max() >= n:  # negative rows become huge ones
             return False
         listed = np.zeros(n, dtype=bool)
         for first in range(0, n, PIECE):

@@ -1,7 +1,7 @@
 """Map `.npy` files without trusting them.
 
-`np.load` may unpickle, unzip or evaluate what it finds. Here the header must be the very one NumPy
-writes for a plain C-ordered array, and the file must have the size that header asks for.
+`np.load` may unpickle, unzip or evaluate the content of a file. Here the header must be the one
+that NumPy writes for a plain C-ordered array, and the size of the file must match the header.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ _HEADER = re.compile(
 def map_array(path: Path) -> NDArray[Any]:
     """Map an array of one or two dimensions into memory, read-only.
 
-    A plain ndarray comes back, not an `np.memmap`, whose every slice costs several times more.
+    Returns a plain ndarray, not an `np.memmap`: slicing a memmap costs several times more.
 
     Raises:
-        ValueError: the file is not such an array, or has bytes too few or too many.
+        ValueError: the file is not such an array, or its size does not match its header.
         OSError: the file cannot be read.
     """
     with path.open("rb") as file:
@@ -49,7 +49,7 @@ def map_array(path: Path) -> NDArray[Any]:
         raise ValueError(f"{path.name} is not a plain NumPy array file")
     dtype = _DTYPES.get(parsed["dtype"])
     if dtype is None:
-        raise ValueError(f"{path.name} holds {parsed['dtype']}, which no array here does")
+        raise ValueError(f"{path.name} holds {parsed['dtype']}, which no array of an artifact has")
     shape = tuple(int(length) for length in parsed["shape"].split(",") if length)
     if offset + math.prod(shape) * np.dtype(dtype).itemsize != n_bytes:
         raise ValueError(f"{path.name} has {n_bytes} bytes, which do not fit its shape {shape}")

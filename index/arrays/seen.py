@@ -25,7 +25,7 @@ class RowLists:
 
     @classmethod
     def build(cls, owners: NDArray[np.integer], items: NDArray[np.integer], n_owners: int) -> Self:
-        """Group pairs by owner; a pair that comes twice counts once.
+        """Group pairs by owner; repeated pairs count once.
 
         Args:
             owners: integer, shape (n_pairs,), the list each item belongs to.
@@ -53,10 +53,10 @@ class RowLists:
         return np.diff(self.indptr)
 
     def check(self, name: str, n_lists: int, n_items: int) -> None:
-        """Check that the lists are whole, ascending and within the items.
+        """Check that the lists are complete, ascending and in the range of the items.
 
         Raises:
-            ValueError: they are not.
+            ValueError: a check fails.
         """
         indptr, items = self.indptr, self.items
         if not (
@@ -68,23 +68,23 @@ class RowLists:
             raise ValueError(f"{name}: the lists do not fit their items")
         if not len(items):
             return
-        if items.view(np.uint32).max() >= n_items:  # a negative row is a huge one
+        if items.view(np.uint32).max() >= n_items:  # negative rows become huge ones
             raise ValueError(f"{name}: an item row is out of range")
         for first in range(0, len(items) - 1, PIECE):
             piece = items[first : first + PIECE + 1]
             in_order = piece[1:] > piece[:-1]
             starts = slice(*indptr.searchsorted((first + 1, first + len(piece))))
-            in_order[indptr[starts] - (first + 1)] = True  # a list starts as low as it likes
+            in_order[indptr[starts] - (first + 1)] = True  # the first row of a list may be lower
             if not in_order.all():
                 raise ValueError(f"{name}: a list is not ascending")
 
 
 class SeenItems(RowLists):
-    """Item rows each user has interacted with."""
+    """The item rows that each user has interacted with."""
 
 
 def contained(rows: NDArray[np.integer], ascending: NDArray[np.integer]) -> NDArray[np.bool_]:
-    """Tell which rows are in an ascending array; on short ones `np.isin` takes ten times longer.
+    """Tell which rows are in an ascending array; `np.isin` takes ten times longer on short ones.
 
     Returns:
         bool, shape (len(rows),).
@@ -96,6 +96,6 @@ def contained(rows: NDArray[np.integer], ascending: NDArray[np.integer]) -> NDAr
 
 
 def common(ascending: NDArray[np.integer], other: NDArray[np.integer]) -> NDArray[np.integer]:
-    """Return the rows that two ascending arrays share, in time of the shorter one."""
+    """Return the rows that two ascending arrays share, in time proportional to the shorter one."""
     shorter, longer = sorted((ascending, other), key=len)
     return shorter[contained(shorter, longer)]

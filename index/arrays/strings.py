@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-PIECE = 1 << 18  # values checked at once: what a check allocates, the process hardly gives back
+PIECE = 1 << 18  # values checked at a time: the process hardly returns the memory of a check
 
 
 def ascending(values: NDArray[np.integer[Any]], *, descending: bool = False) -> bool:
@@ -57,7 +57,7 @@ class StringArray:
         """Check that the offsets fit the bytes.
 
         Raises:
-            ValueError: they do not.
+            ValueError: the offsets do not fit.
         """
         offsets = self.offsets
         if not (
@@ -69,13 +69,13 @@ class StringArray:
             raise ValueError(f"{name}: offsets do not fit the bytes")
 
     def check_text(self, name: str) -> None:
-        """Check that every string is UTF-8; the offsets must have been checked before.
+        """Check that every string is UTF-8; check the offsets first.
 
         Raises:
-            ValueError: one is not.
+            ValueError: a string is not.
         """
         blob, starts = self.blob, self.offsets[: self.offsets.searchsorted(len(self.blob))]
-        # Whole text, cut between characters only, is text in each part.
+        # Valid text that is cut only between characters is valid in each part.
         for first in range(0, len(starts), PIECE):
             if ((blob[starts[first : first + PIECE]] & 0xC0) == 0x80).any():
                 raise ValueError(f"{name}: a string is not UTF-8")

@@ -1,4 +1,4 @@
-"""An artifact: the immutable folder that is all the training side hands to the serving side."""
+"""An artifact: the immutable folder that training writes and the service reads."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from hashrec.index.arrays.codes import BinaryCodes
+from hashrec.index.arrays.ids import spread
 from hashrec.index.arrays.npy import map_array
 from hashrec.index.artifacts import durable
 from hashrec.index.artifacts.manifest import (
@@ -30,8 +31,8 @@ from hashrec.index.errors import ArtifactCorruptError, ArtifactError, ConfigErro
 from hashrec.index.model.model import Model
 
 INDEX_FILE = "index.bin"
-RUN_FOLDER = "artifact"  # where a run keeps its artifact
-HELD_OUT_FILE = "held_out.npy"  # and beside it what the run held out
+RUN_FOLDER = "artifact"  # in the folder of a run
+HELD_OUT_FILE = "held_out.npy"  # beside it: the pairs that the run held out
 
 
 def write_artifact(
@@ -44,11 +45,11 @@ def write_artifact(
     index_type: str = DEFAULT_INDEX,
     created_at: datetime | None = None,
 ) -> Manifest:
-    """Write an artifact folder; it appears complete or not at all, replacing an earlier one.
+    """Write an artifact folder: it replaces an earlier one when it is complete, or not at all.
 
     Raises:
-        ConfigError: the index type is unknown, or the model's parts contradict each other.
-        ArtifactError: the disk refused a write; an earlier artifact is still there.
+        ConfigError: the index type is unknown, or the parts of the model do not fit.
+        ArtifactError: a write failed; an earlier artifact is still there.
     """
     backend = index_named(index_type)
     try:
@@ -100,7 +101,7 @@ def write_artifact(
 
 
 def record_metrics(folder: Path, metrics: Mapping[str, float]) -> Manifest:
-    """Add figures to the manifest of an artifact that is not published yet."""
+    """Add metrics to the manifest of an artifact that is not published yet."""
     manifest = Manifest.read(folder)
     manifest = manifest.model_copy(update={"metrics": {**manifest.metrics, **metrics}})
     _write_manifest(folder, manifest)
@@ -113,10 +114,10 @@ def _write_manifest(folder: Path, manifest: Manifest) -> None:
 
 
 def artifact_of_run(run: Path) -> Path:
-    """Return the folder in which `hashrec train --out RUN` left its artifact.
+    """Return the folder of the artifact that `hashrec train --out RUN` wrote.
 
     Raises:
-        NoRunError: there is none.
+        NoRunError: the run has no artifact.
     """
     folder = run / RUN_FOLDER
     if not folder.is_dir():
@@ -158,10 +159,10 @@ class Artifact:
             raise ArtifactCorruptError(
                 path,
                 f"holds {counts[0]} users and {counts[1]} items of {counts[2]} bits, "
-                f"which is not what {MANIFEST_FILE} says",
+                f"unlike {MANIFEST_FILE}",
             )
         if _rerank_info(model) != manifest.rerank:
-            raise ArtifactCorruptError(path, f"re-ranks otherwise than {MANIFEST_FILE} says")
+            raise ArtifactCorruptError(path, f"its re-ranking vectors differ from {MANIFEST_FILE}")
         try:
             backend = index_named(manifest.index_type)
         except ConfigError as error:
@@ -177,7 +178,7 @@ def _rerank_info(model: Model) -> RerankInfo | None:
 
 
 def _verify_files(path: Path, manifest: Manifest) -> None:
-    """Compare what is in the folder with the manifest, byte for byte."""
+    """Compare the files of the folder with the manifest, byte for byte."""
     with os.scandir(path) as entries:
         present = {entry.name: entry for entry in entries}
     present.pop(MANIFEST_FILE, None)
@@ -191,7 +192,7 @@ def _verify_files(path: Path, manifest: Manifest) -> None:
         n_bytes = present[name].stat().st_size
         if n_bytes != entry.n_bytes:
             raise ArtifactCorruptError(path, f"{name} has {n_bytes} bytes, not {entry.n_bytes}")
-    with ThreadPoolExecutor(os.cpu_count()) as pool:  # hashing holds no lock
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # hashing releases the GIL
         digests = pool.map(_sha256, (path / name for name in manifest.files))
         for (name, entry), digest in zip(manifest.files.items(), digests, strict=True):
             if digest != entry.sha256:
@@ -204,13 +205,13 @@ def _sha256(path: Path) -> str:
 
 
 def _check_index(path: Path, index: HammingIndex, codes: BinaryCodes) -> None:
-    """Search for a few of the items themselves and recompute the distances found.
+    """Search for some of the items and recompute the distances that the index returns.
 
-    An index can be whole by its digest and still belong to other codes.
+    An index can match its digest and still belong to other codes.
     """
     if len(index) != len(codes):
         raise ArtifactCorruptError(path, f"the index holds {len(index)} items, not {len(codes)}")
-    probes = codes[np.unique(np.linspace(0, len(codes) - 1, num=16).astype(np.int64))]
+    probes = codes[np.array(spread(len(codes), 16))]
     found = index.search(probes, min(8, len(codes)))
     for position in range(len(probes)):
         rows = found.rows[position][found.rows[position] >= 0]

@@ -1,4 +1,4 @@
-"""Writes that survive a crash at any instant: temporary file, fsync, rename, fsync the folder."""
+"""Writes that survive a crash at any moment: temporary file, fsync, rename, fsync the folder."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def fsync(path: Path) -> None:
-    """Flush a file or a folder's entries to disk."""
+    """Flush a file, or the entries of a folder, to disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -19,15 +19,15 @@ def fsync(path: Path) -> None:
 
 @contextmanager
 def replacing(path: Path) -> Generator[Path]:
-    """Replace a file so that a reader sees the old one or the new one, never a part of it.
+    """Replace a file so that a reader sees the old or the new content, never a part of it.
 
     Yields:
-        A name in the same folder to write the new one under. What a process that was killed has
-        left there is removed; where the caller fails, so is what it wrote.
+        A path in the same folder for the new content. Files that killed processes left under such
+        paths are removed, and so is the new one if the caller fails.
     """
     for leftover in path.parent.glob(f".{path.name}.*.tmp"):
         pid = leftover.name.removesuffix(".tmp").rpartition(".")[2]
-        if pid.isdecimal() and not _is_running(int(pid)):
+        if pid.isdecimal() and not is_running(int(pid)):
             leftover.unlink(missing_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -39,32 +39,25 @@ def replacing(path: Path) -> Generator[Path]:
     fsync(path.parent)
 
 
-def _is_running(pid: int) -> bool:
+def is_running(pid: int) -> bool:
+    """Tell whether a process exists."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    except OSError:  # another user's
+    except OSError:  # of another user
         return True
     return True
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Replace a file so that a reader sees the old bytes or the new ones, never a mixture."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    fsync(path.parent)
+    """Replace the content of a file; see `replacing`."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
 
 
 def rename_folder(source: Path, target: Path) -> None:
-    """Give a complete folder its final name, its files flushed before."""
+    """Flush the files of a complete folder, then give it its final name."""
     for file in source.iterdir():
         fsync(file)
     fsync(source)

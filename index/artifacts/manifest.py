@@ -1,4 +1,4 @@
-"""What an artifact says of itself: `manifest.json`."""
+"""The manifest of an artifact: `manifest.json`."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class FileEntry(_Record):
 
 
 class ModelInfo(_Record):
-    """How the codes were learned."""
+    """The hash model that learned the codes, and its settings."""
 
     name: str
     seed: int
@@ -40,17 +40,18 @@ class ModelInfo(_Record):
 
 
 class RerankInfo(_Record):
-    """The vectors that order the `depth` nearest items anew, `dim` bytes an item."""
+    """Re-ranking by vectors of `dim` bytes an item, which order the `depth` nearest items."""
 
     dim: Annotated[int, Field(ge=1)]
     depth: Annotated[int, Field(ge=1)]
 
 
 class DataInfo(_Record):
-    """What the codes were learned from.
+    """The data that the codes were learned from.
 
     Attributes:
-        journal_position: up to where events of the journal are among it; None for none.
+        journal_position: position in the journal up to which its events are included; None if no
+            event is.
     """
 
     source: str
@@ -60,13 +61,13 @@ class DataInfo(_Record):
 
 
 class Manifest(_Record):
-    """Everything about an artifact but its arrays.
+    """The description of an artifact: everything except its arrays.
 
     Attributes:
         version: `YYYYMMDDTHHMMSSZ-` and six hex digits of the digest of all files.
-        metrics: figures measured offline, by name, such as `test/ndcg@100`.
-        files: every file beside the manifest, by name.
-        rerank: None where codes alone rank.
+        metrics: offline metrics by name, such as `test/ndcg@100`.
+        files: every file except the manifest, by name.
+        rerank: None if codes alone rank.
     """
 
     schema_version: Literal[1]
@@ -84,15 +85,20 @@ class Manifest(_Record):
 
     @property
     def bytes_per_item(self) -> int:
-        """Bytes by which an item is ranked: its code and, where there is one, its vector."""
+        """Bytes that rank an item: its code and, if the model re-ranks, its vector."""
         return self.n_bits // 8 + (0 if self.rerank is None else self.rerank.dim)
+
+    @property
+    def n_bytes(self) -> int:
+        """Size of the artifact on disk, without the manifest."""
+        return sum(entry.n_bytes for entry in self.files.values())
 
     @classmethod
     def read(cls, artifact: Path) -> Manifest:
         """Read an artifact's manifest.
 
         Raises:
-            ArtifactCorruptError: it is missing, unreadable, or of another schema.
+            ArtifactCorruptError: the manifest is missing, unreadable, or of another schema.
         """
         path = artifact / MANIFEST_FILE
         try:

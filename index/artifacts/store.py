@@ -1,11 +1,11 @@
-"""A store: published versions, and a pointer to the one that is served.
+"""A store: published versions, and a pointer to the served one.
 
     STORE/versions/20261123T060000Z-3f9a1c/   complete artifacts, never changed
     STORE/CURRENT                             the served version and the ones before it
-    STORE/.publication.lock                   held by the one job that writes
+    STORE/.publication.lock                   held by the job that writes
 
-A version folder gets its name when it is complete, and the pointer is replaced after that, so a job
-killed at any instant leaves the served version as it was.
+A version folder gets its name when it is complete, and then the pointer is replaced, so a job that
+is killed at any moment does not change the served version.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ _STAGING = ".staging-"
 
 
 class Pointer(BaseModel):
-    """Which version is served.
+    """The content of `CURRENT`: the served version and its predecessors.
 
     Attributes:
         current: the served version.
-        previous: the versions served before it, latest first; rollback returns to the first.
+        previous: the versions served before, latest first; a rollback returns to the first.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -58,7 +58,7 @@ class VersionInfo:
     """One published version as `hashrec versions` lists it.
 
     Attributes:
-        is_previous: rollback returns to this one.
+        is_previous: whether a rollback returns to this version.
         n_bytes: size of its files.
     """
 
@@ -76,7 +76,7 @@ class VersionInfo:
 
 
 class Store:
-    """The versions under one folder. Reading needs no lock and writes nothing."""
+    """The versions in one folder. Reading takes no lock and writes nothing."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -87,7 +87,7 @@ class Store:
         """Return the pointer, or None before the first publication.
 
         Raises:
-            ArtifactCorruptError: the pointer file is not readable.
+            ArtifactCorruptError: the pointer file is unreadable.
         """
         try:
             return Pointer.model_validate_json(self._pointer.read_bytes())
@@ -100,7 +100,7 @@ class Store:
         """Return the served version.
 
         Raises:
-            NoArtifactError: nothing was published yet.
+            NoArtifactError: no version was published yet.
         """
         pointer = self.pointer()
         if pointer is None:
@@ -111,19 +111,19 @@ class Store:
         """Return a version's folder.
 
         Raises:
-            UnknownVersionError: there is none of that name.
+            UnknownVersionError: the store does not have the version.
         """
         if not re.fullmatch(VERSION_PATTERN, version) or not (self._versions / version).is_dir():
             raise UnknownVersionError(self.path, version)
         return self._versions / version
 
     def open(self, version: str | None = None) -> Artifact:
-        """Verify and open a version, the served one if none is named.
+        """Verify and open a version, by default the served one.
 
         Raises:
-            NoArtifactError: nothing was published yet.
-            UnknownVersionError: there is no such version.
-            ArtifactCorruptError: it does not match its manifest.
+            NoArtifactError: no version was published yet.
+            UnknownVersionError: the store does not have the version.
+            ArtifactCorruptError: the version does not match its manifest.
         """
         artifact = Artifact.open(self.folder(self.current() if version is None else version))
         if artifact.manifest.version != artifact.path.name:
@@ -133,17 +133,17 @@ class Store:
         return artifact
 
     def served(self) -> Manifest | None:
-        """Return the manifest of the served version; None where nothing valid is served."""
+        """Return the manifest of the served version, or None if no intact version is served."""
         try:
             return self.open().manifest
         except ArtifactError:
             return None
 
     def versions(self) -> list[VersionInfo]:
-        """List the published versions, latest first; one whose manifest is damaged is left out.
+        """List the published versions, latest first, without those whose manifest is damaged.
 
         Raises:
-            NoArtifactError: nothing was published yet.
+            NoArtifactError: no version was published yet.
         """
         if not self._versions.is_dir():
             raise NoArtifactError(self.path)
@@ -166,7 +166,7 @@ class Store:
                     n_users=manifest.n_users,
                     n_items=manifest.n_items,
                     bytes_per_item=manifest.bytes_per_item,
-                    n_bytes=sum(entry.n_bytes for entry in manifest.files.values()),
+                    n_bytes=manifest.n_bytes,
                     metrics=manifest.metrics,
                 )
             )
@@ -174,20 +174,20 @@ class Store:
 
     @contextmanager
     def writing(self, job: str = "publication") -> Generator[None]:
-        """Hold the store for one job of a kind.
+        """Lock the store for one job of a kind.
 
         Args:
-            job: the kind; a publication may take place within a retraining.
+            job: kind of the job; a publication may run inside a retraining.
 
         Raises:
-            StoreBusyError: another job holds it.
+            StoreBusyError: another job of the kind holds the lock.
             ArtifactError: the folder cannot be written.
         """
-        with self._telling_disk_errors():
+        with self._reporting_disk_errors():
             self._versions.mkdir(parents=True, exist_ok=True)
             lock = (self.path / f".{job}.lock").open("ab+", buffering=0)
         with lock:
-            with self._telling_disk_errors():
+            with self._reporting_disk_errors():
                 try:
                     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except BlockingIOError:
@@ -199,7 +199,7 @@ class Store:
             yield
 
     @contextmanager
-    def _telling_disk_errors(self) -> Generator[None]:
+    def _reporting_disk_errors(self) -> Generator[None]:
         try:
             yield
         except OSError as error:
@@ -212,22 +212,22 @@ class Store:
     def publish(self, artifact: Path, *, activate: bool = True) -> str:
         """Verify an artifact folder, copy it into the store and serve it.
 
-        Publishing a version that is there already serves it again, and mends it if it is damaged.
+        A version that is published again is served again, and replaced if it was damaged.
 
         Args:
             artifact: the folder.
-            activate: False leaves the served version as it is: to compare the new one with it.
+            activate: False does not change the served version, so that both can be compared.
 
         Returns:
             The version.
 
         Raises:
-            ArtifactCorruptError: the folder does not match its manifest; the store is as it was.
+            ArtifactCorruptError: the folder does not match its manifest; the store is unchanged.
             StoreBusyError: another job is writing to the store.
-            ArtifactError: the disk refused a write; the served version is as it was.
+            ArtifactError: a write failed; the served version is unchanged.
         """
         manifest = Artifact.open(artifact).manifest
-        with self.writing(), self._telling_disk_errors():
+        with self.writing(), self._reporting_disk_errors():
             self._sweep()
             if not self._holds(manifest.version):
                 self._copy(artifact, manifest)
@@ -241,29 +241,29 @@ class Store:
         """Serve a published version.
 
         Raises:
-            UnknownVersionError: there is no such version.
-            ArtifactCorruptError: it does not match its manifest; the served one stays.
+            UnknownVersionError: the store does not have the version.
+            ArtifactCorruptError: it does not match its manifest; the served version is unchanged.
             StoreBusyError: another job is writing to the store.
         """
-        self.folder(version)  # a store that is not there is not made
-        with self.writing(), self._telling_disk_errors():
+        self.folder(version)  # raises for an unknown version, before a store is created
+        with self.writing(), self._reporting_disk_errors():
             self.open(version)
             self._serve(version)
 
     def rollback(self) -> str:
-        """Serve the version that was served before this one.
+        """Serve the version that was served before the current one.
 
         Returns:
-            The version served now.
+            The version that is now served.
 
         Raises:
-            NoArtifactError: nothing was published yet.
-            NoEarlierVersionError: there is none.
-            ArtifactCorruptError: the earlier one is damaged; the served one stays.
+            NoArtifactError: no version was published yet.
+            NoEarlierVersionError: there is no earlier version.
+            ArtifactCorruptError: the earlier version is damaged; the served version is unchanged.
             StoreBusyError: another job is writing to the store.
         """
         self.current()
-        with self.writing(), self._telling_disk_errors():
+        with self.writing(), self._reporting_disk_errors():
             pointer = self.pointer()
             if pointer is None:
                 raise NoArtifactError(self.path)
@@ -275,7 +275,7 @@ class Store:
         return version
 
     def _holds(self, version: str) -> bool:
-        """Tell whether a version is there and whole."""
+        """Tell whether the store has an intact copy of a version."""
         try:
             self.open(version)
         except (UnknownVersionError, ArtifactCorruptError):
@@ -287,7 +287,7 @@ class Store:
         staging.mkdir()
         for name in (*manifest.files, MANIFEST_FILE):
             shutil.copyfile(artifact / name, staging / name, follow_symlinks=False)
-        Artifact.open(staging)  # what was copied, not what was meant to be
+        Artifact.open(staging)  # verify the copy, not only the source
         if (damaged := self._versions / manifest.version).exists():
             self._discard(damaged)
         durable.rename_folder(staging, self._versions / manifest.version)
@@ -295,7 +295,7 @@ class Store:
     def _serve(self, version: str) -> None:
         try:
             pointer = self.pointer()
-        except ArtifactCorruptError:  # what it said is lost; publishing is the way to mend it
+        except ArtifactCorruptError:  # its history is lost; a publication replaces it
             pointer = None
         if pointer is None:
             self._write_pointer(Pointer(current=version))
@@ -308,8 +308,8 @@ class Store:
         try:
             durable.write_bytes(self._pointer, pointer.model_dump_json().encode() + b"\n")
         except OSError:
-            # The flush of the folder may have failed after the rename. A job that fails leaves the
-            # served version as it was, so the old pointer goes back, if the disk lets it.
+            # The flush of the folder may have failed after the rename. A failed job must not change
+            # the served version, so restore the old pointer, if the disk allows it.
             if before is None:
                 self._pointer.unlink(missing_ok=True)
             elif self._pointer.read_bytes() != before:
@@ -319,23 +319,23 @@ class Store:
             raise
 
     def _sweep(self) -> None:
-        """Remove what a killed job left."""
+        """Remove files that killed jobs left."""
         for leftover in self._versions.glob(f"{_STAGING}*"):
             shutil.rmtree(leftover, ignore_errors=True)
         for leftover in self.path.glob(f".{self._pointer.name}.*.tmp"):
             leftover.unlink(missing_ok=True)
 
     def _discard(self, folder: Path) -> None:
-        """Remove a version so that it is never seen half removed."""
+        """Remove a version; rename it first, so that no reader sees a part of it."""
         leftover = self._versions / f"{_STAGING}discarded-{folder.name}"
         folder.rename(leftover)
         shutil.rmtree(leftover, ignore_errors=True)
 
     def _prune(self) -> None:
-        """Remove all but the served version, its predecessors and the latest few."""
+        """Remove all versions except the served one, its predecessors and the latest few."""
         pointer = self.pointer()
         named = {pointer.current, *pointer.previous} if pointer else set[str]()
         for folder in sorted(self._versions.glob("[0-9]*"), reverse=True)[KEPT_VERSIONS:]:
             if folder.name not in named:
-                with suppress(OSError):  # the publication is done; the next one tries again
+                with suppress(OSError):  # the publication succeeded; the next one tries again
                     self._discard(folder)

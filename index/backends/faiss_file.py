@@ -1,7 +1,7 @@
-"""What must hold of a FAISS file before FAISS reads it.
+"""Checks of a FAISS file before FAISS reads it.
 
-FAISS trusts its files: with one wrong count it reads past the end, allocates terabytes or answers
-with rows that do not exist. So every count is checked here first, to the byte.
+FAISS trusts its files: because of one wrong count it reads past the end, allocates terabytes or
+returns rows that do not exist. So every count is checked here first, to the byte.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ _NO_DIRECT_MAP = bytes(9)
 
 
 def check_flat_file(path: Path, code_size: int) -> None:
-    """Check that a file is a whole `IndexBinaryFlat` with codes of `code_size` bytes.
+    """Check that a file is a complete `IndexBinaryFlat` with codes of `code_size` bytes.
 
     Raises:
         ValueError: it is not.
-        OSError: it cannot be read.
+        OSError: the file cannot be read.
     """
     reader = _Reader(path)
     _read_flat(reader, code_size)
@@ -30,11 +30,11 @@ def check_flat_file(path: Path, code_size: int) -> None:
 
 
 def check_ivf_file(path: Path, code_size: int) -> None:
-    """Check that a file is a whole `IndexBinaryIVF` that lists each row once.
+    """Check that a file is a complete `IndexBinaryIVF` that lists each row once.
 
     Raises:
         ValueError: it is not.
-        OSError: it cannot be read.
+        OSError: the file cannot be read.
     """
     reader = _Reader(path)
     n_codes = _read_header(reader, b"IBwF", code_size)
@@ -71,7 +71,7 @@ def _read_header(reader: _Reader, kind: bytes, code_size: int) -> int:
 
 
 def _read_flat(reader: _Reader, code_size: int) -> int:
-    """Return the number of codes, which it steps over."""
+    """Skip the codes and return their number."""
     n_codes = _read_header(reader, b"IBxF", code_size)
     if reader.number() != n_codes * code_size:
         raise ValueError("its codes do not fit its header")
@@ -80,7 +80,7 @@ def _read_flat(reader: _Reader, code_size: int) -> int:
 
 
 def _read_list_sizes(reader: _Reader) -> NDArray[np.uint64]:
-    """Return the sizes of the lists that are written, empty ones in between or not."""
+    """Return the sizes of the stored lists, which may leave out empty ones."""
     kind = bytes(reader.take(4))
     sizes = reader.numbers(reader.number())
     if kind == b"sprs":  # pairs of (list, size) where most lists are empty
@@ -94,7 +94,7 @@ def _read_list_sizes(reader: _Reader) -> NDArray[np.uint64]:
 
 
 class _Reader:
-    """Reads a file from its start and refuses to step over its end."""
+    """Reads a file from its start and raises ValueError at its end."""
 
     def __init__(self, path: Path) -> None:
         with path.open("rb") as file:
@@ -115,7 +115,7 @@ class _Reader:
 
     def expect(self, expected: bytes) -> None:
         if bytes(self.take(len(expected))) != expected:
-            raise ValueError("its parts are not those of the index expected")
+            raise ValueError("its parts are not those of the expected index")
 
     def require_left(self, n_bytes: int) -> None:
         if len(self._content) - self._position != n_bytes:

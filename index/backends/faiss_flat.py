@@ -15,15 +15,15 @@ from hashrec.index.backends.faiss_index import FaissIndex, padded_bytes
 class FaissFlat(FaissIndex):
     """`faiss.IndexBinaryFlat`.
 
-    Its results come in (distance, row) order on the pinned version. FAISS does not promise that, so
-    a property test holds it against the reference.
+    Results are in (distance, row) order with the pinned version. FAISS does not promise that, so a
+    property test compares it with the reference.
     """
 
     exact: ClassVar[bool] = True
 
     @classmethod
     def build(cls, codes: BinaryCodes, *, seed: int = 0) -> Self:
-        """See `HammingIndex.build`; nothing here is random."""
+        """See `HammingIndex.build`; `seed` has no effect."""
         del seed
         size = padded_bytes(codes.n_bits)
         index = faiss.IndexBinaryFlat(8 * size)

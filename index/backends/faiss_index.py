@@ -1,4 +1,4 @@
-"""What the FAISS indexes share: code width, memory mapping, tie order."""
+"""The common part of the FAISS indexes: code width, memory mapping, tie order."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FAST_CODE_BYTES = (4, 8, 16, 20, 32, 64)
 
 
 def padded_bytes(n_bits: int) -> int:
-    """Return the bytes a code takes inside an index."""
+    """Return the bytes of a code inside an index."""
     n_bytes = n_bits // 8
     return next((size for size in FAST_CODE_BYTES if size >= n_bytes), n_bytes)
 
@@ -47,17 +47,17 @@ class FaissIndex(ABC):
             index = faiss.read_index_binary(str(path), faiss.IO_FLAG_MMAP_IFC)
         except (ValueError, OSError, RuntimeError) as error:
             reason = str(error).strip().splitlines()[-1]
-            raise ArtifactCorruptError(path, f"not the index expected: {reason}") from error
+            raise ArtifactCorruptError(path, f"not the expected index: {reason}") from error
         return cls(index, n_bits)
 
     @classmethod
     @abstractmethod
     def _check_file(cls, path: Path, code_size: int) -> None:
-        """Raise ValueError for a file that FAISS must not be given."""
+        """Raise ValueError for a file that FAISS must not read."""
 
     def save(self, path: Path) -> None:
         """See `HammingIndex.save`."""
-        # FAISS's own writer does not notice a disk that is full when the file is closed.
+        # FAISS's own writer does not report a full disk when it closes the file.
         path.write_bytes(faiss.serialize_index_binary(self._index).data)
 
     def search(self, queries: BinaryCodes, k: int) -> Neighbors:

@@ -1,4 +1,4 @@
-"""Approximate search over the nearest of many lists: for more than about a million items."""
+"""Approximate search in the nearest of many lists: for more than about a million items."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ from hashrec.index.backends.faiss_file import check_ivf_file
 from hashrec.index.backends.faiss_index import FaissIndex, by_distance_then_row, padded_bytes
 from hashrec.index.backends.hamming_index import NO_DISTANCE, NO_ROW, Neighbors
 
-PROBES = 16  # lists searched per query; about .99 recall at a million items
+PROBES = 16  # lists searched per query; recall about .99 at a million items
 TRAINING_CODES_PER_LIST = 64  # k-means gains nothing visible from more
-_LEAST_SPARE = 16  # fetched beyond k, to see whether the k-th distance ends there
+_LEAST_SPARE = 16  # fetched beyond k, to see whether items with the k-th distance follow
 
 
 class FaissIvf(FaissIndex):
     """`faiss.IndexBinaryIVF`: k-means lists by Hamming distance, 16 of them searched.
 
-    A neighbour in a list that is not searched is missed. What is returned is in (distance, row)
-    order, the first k of all that those lists hold.
+    A neighbour in a list that is not searched is missed. The result is the first k items of the
+    searched lists in (distance, row) order.
     """
 
     exact: ClassVar[bool] = False
 
     @classmethod
     def build(cls, codes: BinaryCodes, *, seed: int = 0) -> Self:
-        """See `HammingIndex.build`; `seed` draws the codes that k-means learns from."""
+        """See `HammingIndex.build`; `seed` selects the codes that k-means learns from."""
         size = padded_bytes(codes.n_bits)
         vectors = codes.padded(size)
         n_lists = max(1, min(len(codes) // 39, round(math.sqrt(len(codes)))))
         index = faiss.IndexBinaryIVF(faiss.IndexBinaryFlat(8 * size), 8 * size, n_lists)
         index.cp.seed = seed + 1  # FAISS reads 0 as "no seed"
-        # a small catalogue is no reason for a warning on stderr
+        # no warning on stderr for a small catalogue
         index.cp.min_points_per_centroid = 1
         n_training = min(len(codes), TRAINING_CODES_PER_LIST * n_lists)
         sample = np.random.default_rng(seed).choice(len(codes), n_training, replace=False)
@@ -59,7 +59,7 @@ class FaissIvf(FaissIndex):
 
     def search(self, queries: BinaryCodes, k: int) -> Neighbors:
         """See `HammingIndex.search`."""
-        # Of items tied at the end of what it fetches FAISS returns any, so that end is cut off.
+        # Of items tied at its last distance FAISS returns any: fetch beyond the k-th, then cut.
         fetch = min(len(self), k + max(_LEAST_SPARE, k // 4))
         while True:
             found = super().search(queries, fetch)

@@ -20,7 +20,7 @@ class Neighbors:
     """The nearest item rows of each query, nearest first.
 
     Order is (distance, row): rows stand in descending popularity, so a tie goes to the more popular
-    item. Where fewer than k were found, row is -1 and distance 2^31 - 1.
+    item. If fewer than k were found, row is -1 and distance 2^31 - 1.
 
     Attributes:
         rows: int64, shape (n_queries, k).
@@ -32,12 +32,12 @@ class Neighbors:
 
 
 class HammingIndex(Protocol):
-    """Searches a fixed set of codes. Immutable and safe to search from several threads.
+    """An index over a fixed set of codes. Immutable; several threads may search at once.
 
-    A search for more places only adds to the end of one for fewer.
+    A search with a larger k begins with the result of one with a smaller k.
 
     Attributes:
-        exact: whether a search misses none of the nearest.
+        exact: whether a search always finds the nearest codes.
     """
 
     exact: ClassVar[bool]
@@ -52,7 +52,7 @@ class HammingIndex(Protocol):
         """Map a saved index into memory, shared with every process that maps the same file.
 
         Raises:
-            ArtifactCorruptError: the file is no index of this kind and width.
+            ArtifactCorruptError: the file is not an index of this type and width.
         """
         ...
 
@@ -64,7 +64,7 @@ class HammingIndex(Protocol):
         """Return the k nearest codes of each query.
 
         Raises:
-            CodeWidthError: the queries are of another width.
+            CodeWidthError: the queries have another width.
         """
         ...
 
@@ -79,5 +79,5 @@ class HammingIndex(Protocol):
 
     @property
     def n_bytes(self) -> int:
-        """Bytes the index holds for its codes and lists."""
+        """Bytes that the index takes for its codes and lists."""
         ...

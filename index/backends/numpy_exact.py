@@ -1,4 +1,4 @@
-"""The reference: exact search in numpy, plainly right. Tests hold every index against it."""
+"""The reference: exact search in numpy. Tests compare every index with it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hashrec.index.errors import ArtifactCorruptError, CodeWidthError, ConfigErr
 
 
 class NumpyExact:
-    """All distances, then a stable sort."""
+    """Computes all distances, then sorts them stably."""
 
     exact: ClassVar[bool] = True
 

@@ -1,4 +1,4 @@
-"""Every user's list at once, by the code that serves them one by one."""
+"""The lists of all users, by the code that serves single lists."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hashrec.index.ranking.bulk import rank_users
 from hashrec.index.ranking.nearest import Ranking
 from hashrec.index.ranking.recommender import Recommendation, Recommender
 
-USERS_AT_ONCE = 256  # whose lists are in memory
+USERS_AT_ONCE = 256  # whose lists are in memory at a time
 SCHEMA: Schema = {
     "user_id": "text",
     "rank": "int",
@@ -28,13 +28,13 @@ SCHEMA: Schema = {
 
 @dataclass
 class Lists:
-    """The lists of some users, one row an item, as columns."""
+    """The lists of some users as columns, with one row for each item."""
 
     n_users: int = 0
     columns: dict[str, list[Any]] = field(default_factory=lambda: {name: [] for name in SCHEMA})
 
     def add(self, user_id: str, recommendation: Recommendation) -> None:
-        """Append an answer."""
+        """Append the list of a user."""
         items = recommendation.items
         self._extend(
             user_id,
@@ -47,7 +47,7 @@ class Lists:
     def add_ranking(
         self, user_id: str, item_ids: Sequence[str], ranking: Ranking, n_bits: int
     ) -> None:
-        """Append what `Recommender.recommend` would answer with this ranking."""
+        """Append the list that `Recommender.recommend` would make of a ranking."""
         hamming = ranking.hamming
         scores = (1 - hamming / n_bits).tolist()
         self._extend(user_id, item_ids, scores, hamming.tolist(), ["personal"] * len(item_ids))
@@ -63,14 +63,14 @@ class Lists:
 def recommend_all(
     recommender: Recommender, overlay: ModelOverlay, user_ids: Iterator[str], k: int
 ) -> Iterator[Lists]:
-    """Rank for many users, some at a time, in the order they come.
+    """Recommend to many users, in batches, in the given order.
 
-    Each list is the one that the service answers `GET /recommend/{user_id}?k=` with, source and
-    all: someone the model does not know gets popular items.
+    Each list, with its sources, is the one that the service returns for
+    `GET /recommend/{user_id}?k=`: an unknown user gets popular items.
 
     Args:
-        recommender: of the version to rank with.
-        overlay: what the journal says, bound to that version.
+        recommender: recommender over the version to rank with.
+        overlay: changes from the journal, bound to that version.
         user_ids: external ids.
         k: length of the lists, 1 to 500.
     """
@@ -91,7 +91,7 @@ def _recommend_some(
     known = np.array([row for row in rows if row is not None], dtype=np.int64)
     rankings = iter(list(rank_users(recommender.artifact, known, k, catalogue=nobody.catalogue)))
     found = [None if row is None else next(rankings) for row in rows]
-    # An item stands in many lists: its id is looked up once.
+    # An item is in many lists; look its id up once.
     distinct = np.unique(np.concatenate([r.rows for r in found if r] or [np.empty(0, np.int64)]))
     names = np.array(model.items.ids(distinct), dtype=object)
     lists = Lists()

@@ -1,4 +1,4 @@
-"""What a store holds, as tables that other programs read."""
+"""Items, users, events and codes of a store as tables for other programs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from hashrec.index.model.model import Model
 
 ROWS_AT_ONCE = 8192
 
-Part = dict[str, Sequence[Any]]  # some rows, as columns
+Part = dict[str, Sequence[Any]]  # some rows of a table, as columns
 Owner = Literal["user", "item"]
 
 ITEMS: Schema = {
@@ -42,9 +42,9 @@ CODES: Schema = {"kind": "text", "id": "text", "n_bits": "int", "code": "text"}
 
 
 def item_parts(model: Model, overlay: Overlay) -> Iterator[Part]:
-    """Yield the items of the catalogue as it is now; see `ITEMS`.
+    """Yield the items of the current catalogue; see `ITEMS`.
 
-    `attributes` holds what is neither a title nor a category nor a time; None where there is none.
+    `attributes` holds the attributes except title, categories and timestamp, or None.
     """
     items = items_now(model, overlay)
     while some := list(islice(items, ROWS_AT_ONCE)):
@@ -67,7 +67,7 @@ def _item_row(item_id: str, attributes: Mapping[str, Any], hidden: bool) -> dict
 
 
 def user_parts(model: Model) -> Iterator[Part]:
-    """Yield the model's users, and how many items each has interacted with."""
+    """Yield the users of the model, and the number of items each has interacted with."""
     n_items = np.diff(model.seen.indptr)
     for rows in _parts(len(model.users)):
         yield {
@@ -77,7 +77,7 @@ def user_parts(model: Model) -> Iterator[Part]:
 
 
 def event_parts(journal: Journal) -> Iterator[Part]:
-    """Yield every event in the order in which they were accepted."""
+    """Yield all events in the order in which they were accepted."""
     position = 0
     while entries := journal.read(position, ENTRIES_AT_ONCE):
         position = entries[-1].position
@@ -86,9 +86,9 @@ def event_parts(journal: Journal) -> Iterator[Part]:
 
 
 def code_parts(model: Model, owners: Sequence[Owner] = ("user", "item")) -> Iterator[Part]:
-    """Yield codes in hexadecimal, two digits a byte, the bytes as `BinaryCodes` has them.
+    """Yield codes in hexadecimal, two digits a byte, in the layout of `BinaryCodes`.
 
-    So bit `d` of a code, set where sign `d` is +1, is bit `d % 8`, least significant first, of byte
+    Bit `d` of a code, set if sign `d` is +1, is bit `d % 8`, least significant first, of byte
     `d // 8`.
     """
     for owner in owners:

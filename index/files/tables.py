@@ -1,6 +1,6 @@
-"""Tables as files, written a part at a time: JSON lines, or Parquet where pyarrow is installed.
+"""Tables written to files in parts: JSON lines, or Parquet if pyarrow is installed.
 
-A table appears complete or not at all. In JSON lines a value that is not there is left out.
+A file appears when it is complete, or not at all. JSON lines leave out missing values.
 """
 
 from __future__ import annotations
@@ -21,27 +21,27 @@ Schema = Mapping[str, Kind]
 Columns = Mapping[str, Sequence[Any]]
 WriteColumns = Callable[[Columns], None]
 
-GROUP_ROWS = 131_072  # of a Parquet file's row groups, which are held in memory until they are full
+GROUP_ROWS = 131_072  # rows of a row group of Parquet, which is in memory until it is full
 
 
 @contextmanager
 def writing_table(path: Path, schema: Schema) -> Generator[WriteColumns]:
-    """Write a file of the format that its name ends with, `.jsonl` or `.parquet`.
+    """Write a file in the format of its suffix, `.jsonl` or `.parquet`.
 
     Args:
-        path: an earlier file of that name is replaced; folders on the way are made.
-        schema: the kind of each column; a `json` value is an object, as text in Parquet.
+        path: the file; an existing file is replaced, and missing folders are created.
+        schema: the kind of each column; a `json` value is an object, stored as text in Parquet.
 
     Yields:
-        A function that appends rows, given as columns of one length.
+        A function that appends rows, given as columns of equal length.
 
     Raises:
-        ConfigError: the name ends with something else.
-        MissingLibraryError: Parquet is asked for and pyarrow is not there.
+        ConfigError: the suffix is another one.
+        MissingLibraryError: the format is Parquet and pyarrow is not installed.
     """
     form = path.suffix.lower()
     if form not in (".jsonl", ".parquet"):
-        raise ConfigError(f"{path}: name the file .jsonl or .parquet, which says what to write")
+        raise ConfigError(f"{path}: unknown format; name the file .jsonl or .parquet")
     arrow = require_arrow() if form == ".parquet" else None
     path.parent.mkdir(parents=True, exist_ok=True)
     with durable.replacing(path) as temporary, temporary.open("wb") as file:
@@ -100,10 +100,10 @@ def _as_text(values: Sequence[Any]) -> list[str | None]:
 
 
 def require_arrow() -> Any:
-    """Return the pyarrow package, its Parquet part loaded.
+    """Import pyarrow with its Parquet module and return it.
 
     Raises:
-        MissingLibraryError: it is not installed.
+        MissingLibraryError: pyarrow is not installed.
     """
     try:
         importlib.import_module("pyarrow.parquet")

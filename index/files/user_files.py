@@ -1,4 +1,4 @@
-"""Files that name users: an id a line, JSON lines, or Parquet."""
+"""Files of user ids: one id a line, JSON lines, or Parquet."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ PARQUET_MAGIC = b"PAR1"
 
 
 def read_user_ids(path: Path) -> list[str]:
-    """Return the user ids of a file, each once, in order.
+    """Return the distinct user ids of a file, in order.
 
-    In JSON lines and in Parquet they are in `user_id`, or `UserId` as Gorse has it.
+    In JSON lines and Parquet, the ids are in `user_id`, or in `UserId` as in exports of Gorse.
 
     Raises:
-        DataError: the file cannot be read, or a line is no user id.
-        MissingLibraryError: it is Parquet and pyarrow is not there.
+        DataError: the file cannot be read, or a line is not a user id.
+        MissingLibraryError: the file is Parquet and pyarrow is not installed.
     """
     try:
         content = path.read_bytes()
@@ -38,7 +38,7 @@ def read_user_ids(path: Path) -> list[str]:
         ]
     distinct = list(dict.fromkeys(ids))
     if not distinct:
-        raise DataError(f"{path}: no user in it; give an id a line")
+        raise DataError(f"{path}: no user ids; write one id a line")
     return distinct
 
 
@@ -46,7 +46,7 @@ def _of_line(path: Path, number: int, line: bytes) -> str:
     try:
         return require_id(_of_object(line) if line.startswith(b"{") else line.decode())
     except ValueError as error:
-        raise DataError(f"{path}: line {number} is no user: {error}") from None
+        raise DataError(f"{path}: line {number} is not a user id: {error}") from None
 
 
 def _of_object(line: bytes) -> str:

@@ -1,4 +1,4 @@
-"""Codes for users and items that training never saw, by sums of small integer vectors.
+"""Codes for new users and items, by sums of small integer vectors.
 
 Every step is integer arithmetic, or floating-point arithmetic that IEEE 754 defines to the last
 bit, so a history has the same code on every machine.
@@ -17,23 +17,23 @@ from hashrec.index.arrays.codes import BinaryCodes
 from hashrec.index.arrays.seen import RowLists
 from hashrec.index.errors import ConfigError
 
-BIAS_UNIT = 256  # parts of a weight's unit that a bias is given in
-CHOICE_PER_REFUSAL = 4  # how much more a positive item counts than a negative one
-_BLOCK = 4096  # codes made at once
-LARGEST = 127  # of a weight; -128 is not used, so that a sign can be turned
+BIAS_UNIT = 256  # a bias is given in this fraction of a weight's unit
+CHOICE_PER_REFUSAL = 4  # weight of a positive item in units of a negative one
+_BLOCK = 4096  # codes encoded at a time
+LARGEST = 127  # of a weight; -128 is not used, so that every weight can be negated
 
 
 @dataclass(frozen=True, eq=False)
 class UserEncoder:
-    """A user's code from the items they took, and those they refused.
+    """Computes a user's code from the items they chose and refused.
 
     With A_i the weights of item i, b the bias and n the number of positive items,
 
         code = sign(sum_(i positive) A_i - 1/4 sum_(j negative) A_j + n^(3/4) b),
 
-    the sign of a linear map of the history divided by n^(3/4): between a sum, where b soon counts
-    for nothing, and a mean, where long histories say no more than short ones. A refusal counts a
-    quarter of a choice: people also refuse things that are near to what they like.
+    the sign of a linear map of the history divided by n^(3/4). That lies between a sum, where long
+    histories outweigh b, and a mean, where they say no more than short ones. A refusal counts a
+    quarter of a choice, because people also refuse items that are close to their taste.
 
     Attributes:
         weights: int8, shape (n_items, n_bits), A.
@@ -47,7 +47,7 @@ class UserEncoder:
     def quantised(
         cls, weights: NDArray[np.floating[Any]], bias: NDArray[np.floating[Any]] | None = None
     ) -> Self:
-        """Round a float map to integers, each bit on a scale of its own, which no sign depends on.
+        """Round a float map to integers, with one scale for each bit, which changes no sign.
 
         Args:
             weights: float, shape (n_items, n_bits).
@@ -67,8 +67,8 @@ class UserEncoder:
         """Return the code of each history.
 
         Args:
-            positives: item rows that each user took.
-            negatives: item rows that each user refused, as many lists; None is none.
+            positives: item rows that each user chose.
+            negatives: item rows that each user refused, one list a user; None if there are none.
         """
 
         def weights_of(rows: NDArray[np.int32]) -> NDArray[np.int8]:
@@ -85,25 +85,25 @@ class UserEncoder:
         return _codes(len(positives), self.n_bits, fields)
 
     def check(self, n_items: int, n_bits: int) -> None:
-        """Check that the arrays are of these items and this width.
+        """Check that the arrays fit the number of items and the code width.
 
         Raises:
-            ValueError: they are not.
+            ValueError: they do not.
         """
         if self.weights.shape != (n_items, n_bits) or self.bias.shape != (n_bits,):
-            raise ValueError("user_encoder: it is of other items or of another width")
+            raise ValueError("user_encoder: it has other items or another width")
 
 
 @dataclass(frozen=True, eq=False)
 class ItemEncoder:
-    """An item's code from the codes of its users.
+    """Computes an item's code from the codes of its users.
 
     With p_u the +-1 codes of its n users,
 
         code = sign(M^T sum_u p_u + sqrt(n) b),
 
-    the sign of a linear map of the users' codes added up and divided by sqrt(n). That sum grows
-    with sqrt(n), so the map sees how popular an item is and not only with whom.
+    the sign of a linear map of the sum of the users' codes divided by sqrt(n). That quotient grows
+    with sqrt(n), so the map depends on the popularity of an item and not only on its users.
 
     Attributes:
         weights: int8, shape (n_bits, n_bits), M: a row for each bit of a user, a column for each
@@ -128,59 +128,59 @@ class ItemEncoder:
         """Return the code of each item.
 
         Args:
-            user_codes: of all users.
+            user_codes: codes of all users.
             users: user rows of each item.
         """
         map_ = self.weights.astype(np.float64)
 
         def fields(part: range) -> NDArray[np.int64]:
             sums = _sums(lambda rows: user_codes[rows].to_signs(), self.n_bits, users, part)
-            # Integers this small are exact in float64, in whatever order a product adds them up.
+            # Integers this small are exact in float64, in any order of summation.
             mapped = (sums @ map_).astype(np.int64)
             return mapped + _rounded(np.sqrt(users.counts()[part.start : part.stop]), self.bias)
 
         return _codes(len(users), self.n_bits, fields)
 
     def check(self, n_bits: int) -> None:
-        """Check that the arrays are of this width.
+        """Check that the arrays fit the code width.
 
         Raises:
-            ValueError: they are not.
+            ValueError: they do not.
         """
         if self.weights.shape != (n_bits, n_bits) or self.bias.shape != (n_bits,):
-            raise ValueError("item_encoder: it is of another width")
+            raise ValueError("item_encoder: it has another width")
 
 
 @dataclass(frozen=True, eq=False)
 class Encoder:
-    """How users and items that come later get codes that fit the learned ones.
+    """Encodes users and items that come after training, in the space of the learned codes.
 
     Attributes:
-        users: a user's code from a history.
-        items: an item's code from its users' codes.
+        users: encodes a user from a history.
+        items: encodes an item from its users' codes.
     """
 
     users: UserEncoder
     items: ItemEncoder
 
     def check(self, n_items: int, n_bits: int) -> None:
-        """Check that both parts are of these items and this width.
+        """Check that both parts fit the number of items and the code width.
 
         Raises:
-            ValueError: they are not.
+            ValueError: they do not.
         """
         self.users.check(n_items, n_bits)
         self.items.check(n_bits)
 
 
 def length_scale(lengths: NDArray[np.integer[Any]]) -> NDArray[np.float64]:
-    """Return n^(3/4) of each length n by square roots, which are exact to the last bit."""
+    """Return n^(3/4) of each length n by square roots, which IEEE 754 rounds correctly."""
     root = np.sqrt(lengths.astype(np.float64))
     return root * np.sqrt(root)
 
 
 def _codes(n: int, n_bits: int, fields: Callable[[range], NDArray[np.int64]]) -> BinaryCodes:
-    """Take signs block by block: unpacked, a million users would fill gigabytes."""
+    """Take signs in blocks: unpacked codes of a million users would take gigabytes."""
     packed = np.empty((n, n_bits // 8), dtype=np.uint8)
     for start in range(0, n, _BLOCK):
         part = range(start, min(start + _BLOCK, n))
@@ -194,7 +194,7 @@ def _sums(
     lists: RowLists,
     part: range,
 ) -> NDArray[np.int32]:
-    """Add up the vectors of each list's rows; one list at a time stays in a processor's cache.
+    """Sum the vectors of each list's rows; one list at a time fits the cache of the processor.
 
     Returns:
         int32, shape (len(part), n_bits).

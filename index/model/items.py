@@ -1,4 +1,4 @@
-"""What is known of the items beside their codes: titles, categories, any other attribute."""
+"""Attributes of items: titles, categories and any others."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class ItemTable:
         attributes: a JSON object per item row, such as `{"title": ..., "categories": [...]}`.
         categories: category names.
         category_items: the item rows of each category, ascending.
-        hidden: int32, rows of the items that are not to be served, ascending.
+        hidden: int32, ascending rows of the items that must not be recommended.
     """
 
     attributes: StringArray
@@ -34,12 +34,12 @@ class ItemTable:
 
     @classmethod
     def build(cls, attributes: Sequence[Mapping[str, Any]]) -> ItemTable:
-        """Pack one mapping per item row; its `categories`, a list of names, are indexed.
+        """Pack one mapping per item row, and index its `categories`, a list of names.
 
-        A `hidden` that is true is kept as such, and not as an attribute.
+        `hidden: true` goes into `hidden`, not into the attributes.
 
         Raises:
-            DataError: a text in it cannot be written as UTF-8.
+            DataError: a text cannot be encoded as UTF-8.
         """
         names: dict[str, int] = {}
         pairs: list[tuple[int, int]] = []
@@ -68,18 +68,18 @@ class ItemTable:
         )
 
     def check(self, n_items: int) -> None:
-        """Check that the parts fit each other, and a few items' attributes themselves.
+        """Check that the parts fit each other, and that some items' attributes are JSON objects.
 
         Raises:
-            ValueError: they do not.
+            ValueError: a check fails.
         """
         self.attributes.check("item_attributes")
         try:
             objects = [json.loads(self.attributes[row]) for row in spread(n_items)]
         except (ValueError, RecursionError) as error:
-            raise ValueError("item_attributes: an item's are not JSON") from error
+            raise ValueError("item_attributes: not JSON") from error
         if not all(isinstance(item, dict) for item in objects):
-            raise ValueError("item_attributes: an item's are not a JSON object")
+            raise ValueError("item_attributes: not a JSON object")
         self.categories.check("categories")
         self.category_items.check("category_items", len(self.categories), n_items)
         hidden = self.hidden
@@ -93,10 +93,10 @@ class ItemTable:
         return json.loads(self.attributes[row])
 
     def title(self, row: int) -> str | None:
-        """Return an item's title, or None where it has none."""
+        """Return an item's title, or None."""
         title = self.of(row).get("title")
         return None if title is None else str(title)
 
     def category_rows(self, names: Iterable[str]) -> list[int]:
-        """Return the rows of those categories that exist."""
+        """Return the rows of the known categories among the given ones."""
         return self.categories.known_rows(names)

@@ -1,4 +1,4 @@
-"""`Model`: everything a training run learned that serving needs, as plain arrays."""
+"""`Model`: the result of a training run that serving needs, as plain arrays."""
 
 from __future__ import annotations
 
@@ -27,11 +27,10 @@ class Model:
 
     Attributes:
         popularity: int64, shape (n_items,), users of each item, descending.
-        encoder: codes users and items that come later; None in an artifact from before there was
-            one.
-        refiner: brings the codes of new users nearer to a teacher's ranking; None leaves them as
-            they are encoded.
-        reranker: orders the nearest items of the users here anew; None leaves Hamming order.
+        encoder: encodes new users and items; None in artifacts of releases without encoders.
+        refiner: improves the codes of new users by a teacher's ranking; None leaves them as they
+            are encoded.
+        reranker: re-orders the nearest items of the users; None leaves Hamming order.
     """
 
     user_codes: BinaryCodes
@@ -46,7 +45,7 @@ class Model:
     reranker: Reranker | None = None
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """Return every array by name, the form in which an artifact stores a model."""
+        """Return every array by name, as an artifact stores them."""
         return {
             "user_codes": self.user_codes.packed,
             "item_codes": self.item_codes.packed,
@@ -65,15 +64,16 @@ class Model:
 
     @classmethod
     def from_arrays(cls, load: Callable[[str], NDArray[Any]], names: Collection[str]) -> Model:
-        """Put a model together from its arrays.
+        """Build a model from its arrays.
 
         Args:
-            load: returns the array of a name that `arrays` gives.
-            names: what there is to load; a part that may be absent is loaded if any of it is here.
+            load: returns the array of a name; see `arrays`.
+            names: names of the stored arrays; an optional part is loaded if any of its arrays is
+                stored.
 
         Raises:
-            ValueError: an array has another type or number of dimensions than it must, or has no
-                element where it must have one.
+            ValueError: an array has the wrong type or number of dimensions, or is empty where it
+                must not be.
         """
 
         def array(name: str, dtype: type[Scalar], ndim: int = 1) -> NDArray[Scalar]:
@@ -156,13 +156,13 @@ class Model:
         )
 
     def check(self) -> None:
-        """Hold the parts against each other.
+        """Check that the parts fit each other.
 
         Raises:
-            ValueError: the first contradiction found, in words.
+            ValueError: they do not; the message names the first contradiction.
         """
         n_users, n_items = len(self.users), len(self.items)
-        _require(n_items > 0, "there is no item")
+        _require(n_items > 0, "the model has no item")
         _require(len(self.user_codes) == n_users, "user codes and user ids differ in number")
         _require(len(self.item_codes) == n_items, "item codes and item ids differ in number")
         _require(self.user_codes.n_bits == self.item_codes.n_bits, "code widths differ")

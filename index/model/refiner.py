@@ -1,9 +1,8 @@
-"""A new user's code, brought as near as bits allow to what a teacher would show them.
+"""Refinement of a new user's code towards the ranking of a teacher.
 
-An encoder maps a history to a code in one step. On sparse data that leaves out much of what is
-known, so the code is then improved bit by bit, on the loss that the codes of the known users were
-learned on, with the teacher's opinion of each item in a cut-down form that needs no training
-library.
+An encoder maps a history to a code in one step, which on sparse data loses much information. So
+the code is then improved bit by bit, on the loss by which the codes of the known users were
+learned. The teacher's scores are stored in a reduced form that needs no training library.
 """
 
 from __future__ import annotations
@@ -21,18 +20,18 @@ from hashrec.index.backends import HammingIndex
 from hashrec.index.model.encoder import CHOICE_PER_REFUSAL
 
 MAX_LIST = 1_600  # so that sums over all candidates stay below 2^24; see `UserRefiner`
-_NEAR = 400  # items that the code itself ranks first, beside the list
+_NEAR = 400  # nearest items of the code that are added to the list
 _MAX_FLIPS = 64
-_LEAST_GAIN = 1e-4  # of the loss by a flip: less changes no ranking
-_UNIT = 2**13  # of the softmax's terms
-_BATCH = 256  # codes whose nearest items are searched together
+_LEAST_GAIN = 1e-4  # reduction of the loss by a flip; less changes no ranking
+_UNIT = 2**13  # of the terms of the softmax
+_BATCH = 256  # codes searched at a time
 
 Signs = NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
 class UserRefiner:
-    """Flips bits of a code while the ranking it gives comes nearer to a teacher's.
+    """Flips bits of a code while its ranking comes nearer to that of a teacher.
 
     Item j is scored sum_(i positive) W_ij - 1/4 sum_(i negative) W_ij; the best items outside the
     history are the list. With t its rank weights and pi the softmax of c p^T q over the list and
@@ -44,19 +43,18 @@ class UserRefiner:
 
         2 c p_d w_d + log(cosh 2c - p_d m_d sinh 2c),
 
-    so one product with the candidates' codes tells the best flip.
+    so one product with the candidates' codes finds the best flip.
 
-    Terms of sums are integers, which float32 adds up exactly below 2^24, and W is added up in the
-    order of the rows. So a history has the same code alone or among others, however a product is
-    split up.
+    The terms of sums are integers, which float32 adds exactly below 2^24, and rows of W are added
+    in row order. So a history has the same code alone or in a batch, however a product is split.
 
     Attributes:
         indptr: int64, shape (n_items + 1,): the row of W of item i is in
             `indptr[i]` .. `indptr[i + 1]`.
         items: int32, item rows j, ascending and distinct within a row of W.
-        weights: float16, W_ij, on any one scale.
-        places: int32, shape (n_places,), t in the order of ranks, on any one scale; of a sum below
-            2^24.
+        weights: float16, W_ij, on any common scale.
+        places: int32, shape (n_places,), t in the order of ranks, on any common scale; their sum is
+            below 2^24.
         scale: c.
     """
 
@@ -75,14 +73,14 @@ class UserRefiner:
         item_codes: BinaryCodes,
         index: HammingIndex,
     ) -> BinaryCodes:
-        """Improve a code for each history; one whose items say nothing keeps its code.
+        """Improve the code of each history; a history without a positive score keeps its code.
 
         Args:
-            codes: to start from.
-            positives: item rows that each user took.
-            negatives: item rows that each user refused, as many lists; None is none.
-            item_codes: of all items.
-            index: searches them.
+            codes: the codes to improve.
+            positives: item rows that each user chose.
+            negatives: item rows that each user refused, one list a user; None if there are none.
+            item_codes: codes of all items.
+            index: an index over them.
         """
         refined = codes.packed.copy()
         fetch = min(_NEAR + len(self.places), len(item_codes))
@@ -105,10 +103,10 @@ class UserRefiner:
         return BinaryCodes(refined)
 
     def check(self, n_items: int) -> None:
-        """Hold the parts against each other and against the model's.
+        """Check that the parts fit each other and the model.
 
         Raises:
-            ValueError: they do not fit, or a number is out of range.
+            ValueError: they do not, or a number is out of range.
         """
         RowLists(self.indptr, self.items).check("user_refiner", n_items, n_items)
         if len(self.weights) != len(self.items) or not np.isfinite(self.weights).all():
@@ -150,12 +148,12 @@ class UserRefiner:
         return np.bincount(columns, weights, n_items).astype(np.float64, copy=False)
 
     def _flip(self, p: Signs, candidates: Signs, n_listed: int) -> None:
-        """Flip bits of p, the best first, while that lowers the loss.
+        """Flip bits of p, best first, while the loss decreases.
 
         Args:
             p: +-1, shape (n_bits,); changed in place.
-            candidates: their codes, +-1, shape (n, n_bits), those of the list first.
-            n_listed: how many these are.
+            candidates: codes of the candidates, +-1, shape (n, n_bits), those of the list first.
+            n_listed: length of the list.
         """
         places = self.places[:n_listed].astype(np.float32)
         wanted = (places @ candidates[:n_listed]).astype(np.float64) / places.sum(dtype=np.float64)
@@ -174,6 +172,6 @@ class UserRefiner:
 
     @cached_property
     def _decay(self) -> Signs:
-        """exp(-2 c h) for each distance h in bits beyond the nearest, in whole units."""
+        """exp(-2 c h) of each distance h in bits beyond the nearest, as integers of a unit."""
         farther = np.arange(MAX_BITS + 1)
         return np.rint(_UNIT * np.exp(-2 * self.scale * farther)).astype(np.float32)

@@ -1,13 +1,12 @@
-"""`Reranker`: small integer vectors that put the nearest codes into a better order.
+"""`Reranker`: small integer vectors that improve the order of the nearest items.
 
-A code finds the few hundred items that matter; within them a vector of some dozen bytes an item
-knows the order better. The two estimate the same thing with different errors, so the order is by
-both: of the first `depth` items in Hamming order, the largest
+A code finds the few hundred best items; a vector of some dozen bytes an item orders them better.
+The two estimate the same score with different errors, so both are used: the first `depth` items in
+Hamming order are sorted, largest first and ties in Hamming order, by
 
-    users[u] . items[i] - weights[u] hamming(u, i)
+    users[u] . items[i] - weights[u] hamming(u, i).
 
-comes first, and equal ones stay as they were. Items behind them stay where they were, so that a
-longer list begins with the shorter one.
+Items after them keep their places, so a longer list begins with the shorter one.
 """
 
 from __future__ import annotations
@@ -23,14 +22,14 @@ MAX_DEPTH = 10_000
 
 @dataclass(frozen=True, eq=False)
 class Reranker:
-    """Vectors beside the codes of one model.
+    """Re-ranking vectors of one model.
 
     Attributes:
         items: int8, shape (n_items, dim).
-        users: int8, shape (n_users, dim). A user's scale is free: it changes no order.
-        weights: int32, shape (n_users,), what one bit of Hamming distance takes off a user's
-            inner products; not negative.
-        depth: how many items, nearest first, are put in order.
+        users: int8, shape (n_users, dim), each on any scale: a scale changes no order.
+        weights: int32, shape (n_users,), amount that one bit of Hamming distance subtracts from a
+            user's inner products; not negative.
+        depth: number of nearest items that are re-ordered.
     """
 
     items: NDArray[np.int8]
@@ -40,7 +39,7 @@ class Reranker:
 
     @property
     def dim(self) -> int:
-        """Numbers of one vector, and bytes an item takes beside its code."""
+        """Length of a vector, and the bytes an item takes in addition to its code."""
         return self.items.shape[1]
 
     def order(
@@ -76,15 +75,15 @@ class Reranker:
         """
         vectors = self.items[rows].astype(np.float32)
         # Floats are many times faster here than integers, and exact: no sum is above
-        # 128^2 MAX_DIM = 2^24, up to which float32 holds every integer, in whatever order it adds.
+        # 128^2 MAX_DIM = 2^24, up to which float32 is exact, in any order of summation.
         scores = (vectors @ self.users[user_row].astype(np.float32)).astype(np.int64)
         return scores - int(self.weights[user_row]) * hamming.astype(np.int64)
 
     def check(self, n_users: int, n_items: int) -> None:
-        """Hold the parts against each other and against the model's.
+        """Check that the parts fit each other and the model.
 
         Raises:
-            ValueError: they do not fit, or a setting is out of range.
+            ValueError: they do not, or a setting is out of range.
         """
         if not 1 <= self.dim <= MAX_DIM:
             raise ValueError(f"re-ranking vectors have {self.dim} numbers, not 1 to {MAX_DIM}")

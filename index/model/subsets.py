@@ -1,7 +1,7 @@
-"""Sub-indexes over part of the catalogue, one for each category asked for.
+"""Sub-indexes over parts of the catalogue, one for each requested set of categories.
 
-At one item in a hundred, scanning a small index of its own is about 300 times faster than scanning
-all items through a bitmap, and copying the codes into it takes milliseconds.
+For one item in a hundred, a scan of a separate small index is about 300 times faster than a scan of
+all items with a bitmap, and to copy the codes into it takes milliseconds.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from hashrec.index.arrays.codes import BinaryCodes
 from hashrec.index.backends import EXACT_INDEX, HammingIndex
 from hashrec.index.model.items import ItemTable
 
-# What is kept; the least recently used goes first. A million items of 192 bits are 32 MB.
+# Limits of the kept sub-indexes; the least recently used goes first. A million items of 192 bits
+# take 32 MB.
 MAX_BYTES = 64_000_000
 MAX_KEPT = 1000
 
@@ -33,7 +34,7 @@ class Subset:
 
     Attributes:
         index: its row i is the catalogue's row `rows[i]`.
-        rows: int64, ascending, so that ties stay by popularity; None for the whole catalogue.
+        rows: int64, ascending, so that ties are by popularity; None for the whole catalogue.
     """
 
     index: HammingIndex
@@ -41,13 +42,13 @@ class Subset:
 
     @property
     def n_bytes(self) -> int:
-        """Bytes that the subset takes beside the catalogue."""
+        """Bytes that the subset takes in addition to the catalogue."""
         return 0 if self.rows is None else self.index.n_bytes + self.rows.nbytes
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Members:
-    """The items of a category that is not as the model has it. Equal to itself alone.
+    """The items of a category that changed since the model was made; compared by identity.
 
     Attributes:
         rows: int64, ascending.
@@ -61,7 +62,7 @@ _Key = tuple[Mode, tuple[tuple[str, Members | None], ...]]
 
 
 class Subsets:
-    """Builds the subsets that requests ask for, and keeps them, bounded in number and in bytes."""
+    """Builds the subsets that requests need, and keeps a bounded number and size of them."""
 
     def __init__(self, codes: BinaryCodes, table: ItemTable, *, max_bytes: int = MAX_BYTES) -> None:
         self._codes = codes
@@ -77,12 +78,12 @@ class Subsets:
         """Return the subset of the items that are in any, or in all, of the categories.
 
         Args:
-            categories: their names.
-            mode: of several categories, an item needs any or all.
-            changed: categories that have other members than in the table.
+            categories: names of categories.
+            mode: whether an item must be in any or in all of them.
+            changed: members of the categories that differ from the table.
         """
         names = set(categories)
-        # Known categories alone make the key, so made-up names cannot fill the memory.
+        # The key has known categories only, so that invented names cannot fill the memory.
         lists: dict[tuple[str, Members | None], NDArray[np.integer]] = {}
         for name in sorted(names):
             if (members := changed.get(name)) is not None:
@@ -103,7 +104,7 @@ class Subsets:
         return subset
 
     def _keep(self, key: _Key, subset: Subset) -> None:
-        if key in self._kept:  # another thread was faster
+        if key in self._kept:  # another thread built it first
             return
         self._kept[key] = subset
         self._n_bytes += subset.n_bytes

@@ -24,7 +24,7 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from hashrec.service.errors import RateLimitError
+from hashrec.service.errors import RateLimitError, reason_of
 
 LEASE_S = 0.1  # a lease holds the tokens of this time
 LEASE_KEPT_S = 1.0  # then the rest of a lease is lost
@@ -159,7 +159,7 @@ class SharedBuckets:
                 self._away = True
                 log.warning(
                     "redis unavailable, each worker limits to its share",
-                    reason=f"{type(error).__name__}: {error}".splitlines()[0][:200],
+                    reason=reason_of(error),
                 )
             return await self._own.take(subject, want)
         if self._away:

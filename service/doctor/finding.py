@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -45,6 +46,15 @@ class Deployment:
     def store(self) -> Path:
         """Folder of the published versions."""
         return self.settings.store
+
+
+def clock_skew(shown: str, skew_s: float, limit_s: float) -> Iterator[Finding]:
+    """Compare the clock of a server with that of this machine."""
+    if abs(skew_s) > limit_s:
+        yield Finding(
+            "clock", "warning", f"the clock of {shown} is {skew_s:+.0f} s from this machine's",
+            "synchronise both by NTP",
+        )  # fmt: skip
 
 
 def without_password(url: str) -> str:

@@ -14,7 +14,7 @@ from packaging.specifiers import SpecifierSet
 
 from hashrec.index.errors import ArtifactError
 from hashrec.service.doctor.finding import Deployment, Finding, size
-from hashrec.service.doctor.store_check import artifact_bytes, served_manifest
+from hashrec.service.doctor.store_check import served_manifest
 
 # Memory of a worker for the interpreter and the libraries, beside the shared maps of a model.
 # Measured: 85 to 110 MB.
@@ -74,7 +74,7 @@ def check_memory(deployment: Deployment) -> Iterator[Finding]:
     """Compare the memory that the workers need with the available memory, limits included."""
     settings = deployment.settings
     try:
-        model = artifact_bytes(served_manifest(settings.store))
+        model = served_manifest(settings.store).n_bytes
     except (ArtifactError, OSError):
         return  # the check of the store reports it
     workers = settings.workers * (WORKER_BYTES + settings.cache.local_bytes)

@@ -12,13 +12,13 @@ from urllib.request import urlopen
 
 from hashrec.index.artifacts.store import Store
 from hashrec.index.errors import ArtifactError, ConfigError
-from hashrec.service.doctor.finding import Deployment, Finding, without_password
+from hashrec.service.doctor.finding import Deployment, Finding, clock_skew, without_password
 from hashrec.service.server import listen
 
 CHECK = "service"
 TIMEOUT_S = 5.0
 MAX_BYTES = 1_000_000
-MAX_SKEW_S = 5.0
+MAX_SKEW_S = 5.0  # `Date` has whole seconds
 
 
 def check_service(deployment: Deployment) -> Iterator[Finding]:
@@ -114,11 +114,7 @@ def _of_reply(
         )  # fmt: skip
     if date is not None:
         skew = parsedate_to_datetime(date).timestamp() - time.time()
-        if abs(skew) > MAX_SKEW_S:
-            yield Finding(
-                "clock", "warning", f"the clock of {shown} is {skew:+.0f} s from this machine's",
-                "synchronise both by NTP",
-            )  # fmt: skip
+        yield from clock_skew(shown, skew, MAX_SKEW_S)
 
 
 def _away(reply: dict[str, Any]) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from redis import Redis
 from redis.exceptions import RedisError
 
-from hashrec.service.doctor.finding import Deployment, Finding, size, without_password
+from hashrec.service.doctor.finding import Deployment, Finding, clock_skew, size, without_password
 
 CHECK = "redis"
 TIMEOUT_S = 3.0
@@ -47,7 +47,7 @@ def _of_cache(url: str, timeout_ms: int, *, for_journal_too: bool) -> Iterator[F
         CHECK, "ok",
         f"cache {shown}: Redis {about['redis_version']} answers in {seconds * 1000:.1f} ms",
     )  # fmt: skip
-    yield from _of_clock(shown, about)
+    yield from clock_skew(shown, about["skew_s"], MAX_SKEW_S)
     if seconds * 1000 > timeout_ms:
         yield Finding(
             CHECK, "warning", f"cache {shown}: slower than its timeout, {timeout_ms} ms",
@@ -80,7 +80,7 @@ def _of_journal(url: str) -> Iterator[Finding]:
             "start it, or correct HASHREC_EVENTS__URL: until then POST /events answers 503",
         )  # fmt: skip
         return
-    yield from _of_clock(shown, about)
+    yield from clock_skew(shown, about["skew_s"], MAX_SKEW_S)
     complaints = 0
     if not int(about.get("aof_enabled", 0)):
         complaints += 1
@@ -121,14 +121,6 @@ def _ask(url: str) -> tuple[dict[str, Any], float]:
         with suppress(RedisError):  # managed servers forbid it
             about |= server.config_get("appendfsync")
         return about, seconds
-
-
-def _of_clock(shown: str, about: dict[str, Any]) -> Iterator[Finding]:
-    if abs(skew := about["skew_s"]) > MAX_SKEW_S:
-        yield Finding(
-            "clock", "warning", f"the clock of {shown} is {skew:+.0f} s from this machine's",
-            "synchronise both by NTP",
-        )  # fmt: skip
 
 
 def _reason(error: Exception) -> str:

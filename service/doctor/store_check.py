@@ -55,7 +55,7 @@ def check_store(deployment: Deployment) -> Iterator[Finding]:
 
 
 def _of_version(path: Path, manifest: Manifest) -> Iterator[Finding]:
-    n_bytes = artifact_bytes(manifest)
+    n_bytes = manifest.n_bytes
     yield Finding(
         CHECK, "ok",
         f"{manifest.version} is served and matches its checksums: {manifest.n_users:,} users, "
@@ -94,8 +94,3 @@ def served_manifest(path: Path) -> Manifest:
     """
     store = Store(path)
     return Manifest.read(store.folder(store.current()))
-
-
-def artifact_bytes(manifest: Manifest) -> int:
-    """Return the size of a version on disk."""
-    return sum(entry.n_bytes for entry in manifest.files.values())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -21,6 +20,8 @@ from prometheus_client.multiprocess import (  # pyright: ignore[reportMissingTyp
     mark_process_dead,  # pyright: ignore[reportUnknownVariableType]
 )
 from prometheus_client.registry import Collector
+
+from hashrec.index.artifacts.durable import is_running
 
 REQUEST_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 SEARCH_BUCKETS = (0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 1.0)
@@ -186,7 +187,5 @@ def _forget_dead_workers(folder: Path) -> None:
     """Remove the gauges of workers that have ended; their counters stay."""
     for file in folder.glob("gauge_live*_*.db"):
         pid = int(file.stem.rpartition("_")[2])
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
+        if not is_running(pid):
             mark_process_dead(pid, str(folder))

@@ -235,7 +235,7 @@ SIGNED_DAMAGE: dict[str, tuple[Damage, str]] = {
     "hashes unsorted": (array("user_ids.hashes", lambda a: a[::-1]), "user_ids: the lookup table"),
     "hashes of other ids": (
         array("user_ids.hashes", lambda a: a - np.uint64(1)),
-        "the lookup table is of other ids",
+        "the lookup table belongs to other ids",
     ),
     "hashes too few": (array("user_ids.hashes", lambda a: a[1:]), "user_ids: the lookup table"),
     "seen row huge": (array("seen.items", put(-1, 2**31 - 1)), "seen: an item row is out of range"),
@@ -258,15 +258,15 @@ SIGNED_DAMAGE: dict[str, tuple[Damage, str]] = {
     ),
     "encoder of fewer items": (
         array("user_encoder.weights", lambda a: a[1:]),
-        "user_encoder: it is of other items",
+        "user_encoder: it has other items",
     ),
     "encoder of another width": (
         array("user_encoder.weights", lambda a: a[:, 1:]),
-        "user_encoder: it is of other items or of another width",
+        "user_encoder: it has other items or another width",
     ),
     "encoder's bias of another width": (
         array("user_encoder.bias", lambda a: a[1:]),
-        "user_encoder: it is of other items or of another width",
+        "user_encoder: it has other items or another width",
     ),
     "encoder of unsigned numbers": (
         array("user_encoder.weights", lambda a: a.view(np.uint8)),
@@ -282,9 +282,9 @@ SIGNED_DAMAGE: dict[str, tuple[Damage, str]] = {
     ),
     "items' encoder not square": (
         array("item_encoder.weights", lambda a: a[1:]),
-        "item_encoder: it is of another width",
+        "item_encoder: it has another width",
     ),
-    "attributes not JSON": (array("item_attributes.blob", put(0, 0)), "an item's are not JSON"),
+    "attributes not JSON": (array("item_attributes.blob", put(0, 0)), "item_attributes: not JSON"),
     "attributes of fewer items": (
         array("item_attributes.offsets", lambda a: a[:-1]),
         "item attributes and item ids differ",
@@ -302,7 +302,7 @@ SIGNED_DAMAGE: dict[str, tuple[Damage, str]] = {
         setting("index_type", "annoy"),
         "no index 'annoy'; there are flat, ivf, numpy",
     ),
-    "index type of another index": (setting("index_type", "ivf"), "not the index expected"),
+    "index type of another index": (setting("index_type", "ivf"), "not the expected index"),
     "index of other codes": (an_index_of("flat", seed=9), "does not belong to the item codes"),
     "index of fewer items": (
         an_index_of("flat", 9, n_items=39),
@@ -312,9 +312,9 @@ SIGNED_DAMAGE: dict[str, tuple[Damage, str]] = {
         an_index_of("flat", 9, n_bytes=8),
         "not that of an index over 32 bits",
     ),
-    "index of another kind": (an_index_of("ivf", 9), "not the index expected"),
+    "index of another kind": (an_index_of("ivf", 9), "not the expected index"),
     "index cut short": (content("index.bin", lambda b: b[:-1]), "it ends too early"),
-    "index emptied": (content("index.bin", b""), "not the index expected"),
+    "index emptied": (content("index.bin", b""), "not the expected index"),
     "index too long": (content("index.bin", lambda b: b + b"x"), "its size does not fit"),
     "index huge by its header": (
         content("index.bin", lambda b: b[:12] + (2**40).to_bytes(8, "little") + b[20:]),

@@ -106,13 +106,13 @@ def test_a_folder_that_is_not_there_is_said_to_be_missing(tmp_path: Path) -> Non
 
 
 CONTRADICTIONS = {
-    "user_encoder: it is of other items": lambda m: dataclasses.replace(
+    "user_encoder: it has other items": lambda m: dataclasses.replace(
         m, encoder=encoder_of(len(m.items) - 1, m.item_codes.n_bits, seed=0)
     ),
-    "user_encoder: it is of other items or of another width": lambda m: dataclasses.replace(
+    "user_encoder: it has other items or another width": lambda m: dataclasses.replace(
         m, encoder=encoder_of(len(m.items), m.item_codes.n_bits + 8, seed=0)
     ),
-    "there is no item": lambda m: dataclasses.replace(m, items=IdMap.build([])),
+    "the model has no item": lambda m: dataclasses.replace(m, items=IdMap.build([])),
     "user codes and user ids differ": lambda m: dataclasses.replace(m, user_codes=m.user_codes[1:]),
     "item codes and item ids differ": lambda m: dataclasses.replace(m, item_codes=m.item_codes[1:]),
     "code widths differ": lambda m: dataclasses.replace(
@@ -129,13 +129,13 @@ CONTRADICTIONS = {
     "user_ids: the lookup table does not fit": lambda m: dataclasses.replace(
         m, users=dataclasses.replace(m.users, hashes=m.users.hashes[::-1].copy())
     ),
-    "user_ids: the lookup table is of other ids": lambda m: dataclasses.replace(
+    "user_ids: the lookup table belongs to other ids": lambda m: dataclasses.replace(
         m, users=dataclasses.replace(m.users, hashes=m.users.hashes + np.uint64(1))
     ),
     "item_ids: the lookup table does not fit": lambda m: dataclasses.replace(
         m, items=dataclasses.replace(m.items, rows=np.zeros_like(m.items.rows))
     ),
-    "item_ids: an id comes twice": lambda m: dataclasses.replace(m, items=with_twin(m.items)),
+    "item_ids: an id is repeated": lambda m: dataclasses.replace(m, items=with_twin(m.items)),
     "seen: the lists do not fit": lambda m: dataclasses.replace(
         m, seen=SeenItems(m.seen.indptr[1:], m.seen.items)
     ),

@@ -137,10 +137,10 @@ def test_users_of_a_batch_can_name_those_of_the_next(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        (b"", "an id a line"),
-        (b"u1\n{'no'}\n", "line 2 is no user"),
-        (b'u1\n{"name": "u2"}\n', "line 2 is no user: it has no user_id"),
-        (b"\xff\n", "line 1 is no user"),
+        (b"", "one id a line"),
+        (b"u1\n{'no'}\n", "line 2 is not a user id"),
+        (b'u1\n{"name": "u2"}\n', "line 2 is not a user id: it has no user_id"),
+        (b"\xff\n", "line 1 is not a user id"),
         (b"u" * 513, "at most 512 bytes"),
         (b"PAR1 nothing", "damaged Parquet"),
     ],

@@ -42,7 +42,7 @@ def test_ids_that_only_look_alike_are_different() -> None:
 
 
 def test_an_id_that_comes_twice_is_refused() -> None:
-    with pytest.raises(DataError, match="twice"):
+    with pytest.raises(DataError, match="an id is repeated"):
         IdMap.build(["a", "b", "a"])
 
 

@@ -174,7 +174,7 @@ def test_a_manifest_that_says_otherwise_than_the_vectors_is_refused(tmp_path: Pa
     write(tmp_path / "artifact", reranked(model_of(n_users=3, n_items=9, n_bits=8, seed=1), 5))
     path = tmp_path / "artifact" / "manifest.json"
     path.write_text(path.read_text().replace('"depth": 5', '"depth": 6'))
-    with pytest.raises(ArtifactCorruptError, match="re-ranks otherwise than manifest"):
+    with pytest.raises(ArtifactCorruptError, match="its re-ranking vectors differ from manifest"):
         Artifact.open(tmp_path / "artifact")
 
 

@@ -21,7 +21,7 @@ from redis.asyncio import ConnectionPool
 from redis.exceptions import ResponseError
 
 from hashrec.index.errors import ConfigError
-from hashrec.service.errors import CacheUnavailableError
+from hashrec.service.errors import CacheUnavailableError, reason_of
 from hashrec.service.settings import Settings
 from hashrec.service.telemetry.spans import Spans, no_span
 
@@ -169,7 +169,7 @@ class RedisCache:
     ) -> None:
         """Open the breaker and let everyone who waits go on without the cache."""
         self._available = False
-        log.warning("redis unavailable, serving without it", reason=_describe(error))
+        log.warning("redis unavailable, serving without it", reason=reason_of(error))
         for _, reply in reads + self._reads:
             if not reply.done():
                 reply.set_exception(CacheUnavailableError())
@@ -193,7 +193,7 @@ class RedisCache:
                 await self._connection.connect()
                 await self._round_trip([], {})
         except Exception as error:  # noqa: BLE001
-            log.debug("redis probe failed", reason=_describe(error))
+            log.debug("redis probe failed", reason=reason_of(error))
             await self._disconnect()
         else:
             self._available = True
@@ -211,7 +211,3 @@ def _require_values(reply: Any, n_keys: int) -> list[bytes | None]:
     if len(values) != n_keys or not all(v is None or isinstance(v, bytes) for v in values):
         raise TypeError("the reply is not a list of the values asked for")
     return values
-
-
-def _describe(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}".splitlines()[0][:200]
