@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from hashrec.index.artifacts.store import Store
 from hashrec.index.errors import MissingLibraryError
 from hashrec.service.access.gate import GUARDED, OPEN_ROUTERS, Access, Gate
+from hashrec.service.answers.cache_tiers import CacheTiers
 from hashrec.service.answers.cached_recommender import CachedRecommender
 from hashrec.service.answers.caches import LocalCache, RedisCache
 from hashrec.service.http.body_limit import BodyLimit
@@ -24,7 +25,7 @@ from hashrec.service.http.compression import Compression
 from hashrec.service.http.methods import ROUTED, Methods
 from hashrec.service.http.problems import add_error_handlers
 from hashrec.service.live.event_log import EventLog
-from hashrec.service.live.journal_state import LiveState
+from hashrec.service.live.journal_state import JournalState
 from hashrec.service.routes import ROUTERS
 from hashrec.service.routes.dependencies import Services, State
 from hashrec.service.routes.fast_path import FastPath
@@ -35,7 +36,7 @@ from hashrec.service.telemetry.metrics import Metrics
 from hashrec.service.telemetry.request_observer import RequestObserver
 from hashrec.service.telemetry.spans import Spans, no_span
 from hashrec.service.versions.experiment import Experiment
-from hashrec.service.versions.served_model import LiveModel
+from hashrec.service.versions.served_models import ServedModels
 
 if TYPE_CHECKING:
     from hashrec.service.telemetry.tracing import Tracing
@@ -178,25 +179,24 @@ def _services(
     def report(tier: str) -> Callable[[str], None]:
         return lambda outcome: metrics.cache_operations(tier, outcome).inc()
 
-    live = LiveModel(Store(settings.store), metrics, Experiment.of(settings.experiment))
+    models = ServedModels(Store(settings.store), metrics, Experiment.of(settings.experiment))
     local = LocalCache.create(settings, report("local"))
     shared = RedisCache.create(settings, report("redis"), span) if settings.redis.url else None
     events = EventLog(settings, span)
-    state = LiveState(events, settings.events.negative, span)
-    recommendations = CachedRecommender(
-        live, local, shared, metrics, settings.cache, state=state, span=span
-    )
-    return Services(live, recommendations, shared, metrics, draining, access, events, state)
+    journal = JournalState(events, settings.events.negative, span)
+    tiers = CacheTiers(local, shared, metrics, settings.cache)
+    recommendations = CachedRecommender(models, tiers, journal, metrics, span=span)
+    return Services(models, recommendations, shared, metrics, draining, access, events, journal)
 
 
 async def _watch(services: Services, interval_s: float, looked: asyncio.Event) -> None:
     """Check the store for a new version, again and again until the process ends."""
     while True:
         try:
-            await services.live.look()
-            for model in (services.live.current, services.live.candidate):
-                if model is not None:  # else a request would wait for a long journal
-                    await services.state.catch_up(model.recommender)
+            await services.models.look()
+            for model in (services.models.current, services.models.candidate):
+                if model is not None:  # so that no request waits for a long journal
+                    await services.journal_state.catch_up(model.recommender)
         except Exception:
             log.exception("could not check for a new version")
         looked.set()

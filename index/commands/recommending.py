@@ -61,6 +61,8 @@ def recommend(
         items = [
             {**item._asdict(), "title": recommender.title(item.item_id)} for item in answer.items
         ]
+        for item in items:
+            del item["row"]  # rows belong to this version only
         print_json({"user_id": user_id, **asdict(answer), "items": items})
         return
     unknown = f", {answer.n_unknown} ids of the history unknown" if answer.n_unknown else ""

@@ -1,31 +1,18 @@
-"""The catalogue as it is now: a model's items, and what the journal says of them and of others."""
+"""The state of a journal for offline jobs: its overlay, and the items of the catalogue now."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import Any
 
+from hashrec.index.live.catalogue import items_of_rows
+from hashrec.index.live.catalogue_view import ItemNow, added_item
 from hashrec.index.live.journal import Journal, journal_beside, open_journal
+from hashrec.index.live.model_overlay import ModelOverlay
 from hashrec.index.live.overlay import NEGATIVE_TYPES, Overlay
 from hashrec.index.model.model import Model
 
 ENTRIES_AT_ONCE = 10_000
-
-
-@dataclass(frozen=True, slots=True)
-class ItemNow:
-    """An item of the catalogue.
-
-    Attributes:
-        attributes: whatever is known of it, `title`, `categories` and `timestamp` among them.
-        hidden: whether answers leave it out.
-    """
-
-    item_id: str
-    attributes: Mapping[str, Any]
-    hidden: bool
 
 
 def journal_of(store: Path, url: str | None) -> Journal | None:
@@ -61,26 +48,12 @@ def overlay_of(
 
 
 def items_now(model: Model | None, overlay: Overlay) -> Iterator[ItemNow]:
-    """Yield the model's items by row, but for deleted ones, then those it does not have."""
+    """Yield the model's items by row, without the deleted ones, then those it does not have."""
     if model is not None:
-        yield from _items_of_model(model, overlay)
+        catalogue = ModelOverlay(overlay, model).catalogue()
+        yield from items_of_rows(model, catalogue, range(len(model.items)))
+        yield from catalogue.added.values()
+        return
     for item_id, state in overlay.changed_items().items():
-        known = model is not None and model.items.row(item_id) is not None
-        if not known and not state.deleted and state.attributes is not None:
-            yield ItemNow(item_id, state.attributes, bool(state.hidden))
-
-
-def _items_of_model(model: Model, overlay: Overlay) -> Iterator[ItemNow]:
-    hidden_by_model = set(model.item_table.hidden.tolist())
-    for row in range(len(model.items)):
-        item_id = model.items.id(row)
-        state = overlay.item(item_id)
-        hidden = row in hidden_by_model
-        if state is None:
-            yield ItemNow(item_id, model.item_table.of(row), hidden)
-        elif not state.deleted:
-            yield ItemNow(
-                item_id,
-                model.item_table.of(row) if state.attributes is None else state.attributes,
-                hidden if state.hidden is None else state.hidden,
-            )
+        if (item := added_item(item_id, state)) is not None:
+            yield item

@@ -7,42 +7,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from hashrec.index.arrays.rows import NO_ROWS, Rows
 from hashrec.index.arrays.seen import contained
+from hashrec.index.live.catalogue_view import CatalogueView, ItemNow, added_item, categories_of
 from hashrec.index.live.overlay import ItemState, Overlay, UserEvents
-from hashrec.index.model.items import ItemTable
 from hashrec.index.model.model import Model
 from hashrec.index.model.subsets import Members
-
-Rows = NDArray[np.int64]
-NO_ROWS: Rows = np.empty(0, dtype=np.int64)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class CatalogueView:
-    """The catalogue of a model as it was changed. Immutable.
-
-    Attributes:
-        position: of the last change that it holds.
-        hidden: int64, ascending, rows that no list may hold.
-        attributes: by item id, where they were replaced, or where the model does not have the item.
-        members: of each category that items joined or left.
-        deleted: hidden rows of items that are gone from the catalogue.
-        added: ids of items that the model does not have, and whether they are hidden.
-    """
-
-    position: int = 0
-    hidden: Rows = field(default_factory=lambda: NO_ROWS)
-    attributes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, Any])
-    members: Mapping[str, Members] = field(default_factory=dict[str, Members])
-    deleted: frozenset[int] = frozenset()
-    added: Mapping[str, bool] = field(default_factory=dict[str, bool])
-
-    @classmethod
-    def unchanged(cls, table: ItemTable) -> CatalogueView:
-        """Return the catalogue as the model has it."""
-        return cls(hidden=table.hidden.astype(np.int64))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,10 +59,10 @@ class ModelOverlay:
         self.overlay = overlay
         self.after = after
         self._model = model
-        self._hidden_by_model = model.item_table.hidden
-        self._without_events = OverlayView(CatalogueView.unchanged(model.item_table))
-        self._attributes: dict[str, Mapping[str, Any]] = {}
-        self._added: dict[str, bool] = {}
+        self._as_learned = CatalogueView.unchanged(model.item_table)
+        self._without_events = OverlayView(self._as_learned)
+        self._changed: dict[int, Mapping[str, Any]] = {}
+        self._added: dict[str, ItemNow] = {}
         self._members: dict[str, Members] = {}
         self._deleted: set[int] = set()
 
@@ -139,7 +110,7 @@ class ModelOverlay:
         """Return the catalogue as it is at this moment."""
         position = self._without_events.catalogue.position
         if position != self.overlay.catalogue_position:
-            self._take_over(self.overlay.changed_items(position))
+            self._apply_changes(self.overlay.changed_items(position))
         return self._without_events.catalogue
 
     def _known_rows(self, item_ids: Sequence[str]) -> Rows:
@@ -147,7 +118,7 @@ class ModelOverlay:
             return NO_ROWS
         return np.sort(np.array(self._model.items.known_rows(item_ids), dtype=np.int64))
 
-    def _take_over(self, changed: Mapping[str, ItemState]) -> None:
+    def _apply_changes(self, changed: Mapping[str, ItemState]) -> None:
         touched: list[int] = []
         hidden: list[int] = []
         joined: dict[str, list[int]] = {}
@@ -155,22 +126,22 @@ class ModelOverlay:
         for item_id, state in changed.items():
             row = self._model.items.row(item_id)
             if row is None:
-                self._take_over_added(item_id, state)
+                self._added.pop(item_id, None)
+                if (item := added_item(item_id, state)) is not None:
+                    self._added[item_id] = item
                 continue
             touched.append(row)
             if state.deleted:
                 self._deleted.add(row)
             else:
                 self._deleted.discard(row)
-            if state.deleted or (
-                contained(np.array([row]), self._hidden_by_model)[0]
-                if state.hidden is None
-                else state.hidden
-            ):
+            is_hidden = self._as_learned.is_hidden(row) if state.hidden is None else state.hidden
+            if state.deleted or is_hidden:
                 hidden.append(row)
             if state.attributes is not None:
-                before, now = self._categories(item_id, row), categories_of(state.attributes)
-                self._attributes[item_id] = state.attributes
+                before = categories_of(self._without_events.catalogue.attributes(row, item_id))
+                now = categories_of(state.attributes)
+                self._changed[row] = state.attributes
                 for name in now - before:
                     joined.setdefault(name, []).append(row)
                 for name in before - now:
@@ -183,26 +154,15 @@ class ModelOverlay:
         rows = self._without_events.catalogue.hidden
         rows = rows[~contained(rows, np.sort(np.array(touched, dtype=np.int64)))]
         catalogue = CatalogueView(
+            self._model.item_table,
             self.overlay.catalogue_position,
             _merged(rows, hidden),
-            dict(self._attributes),
+            dict(self._changed),
             dict(self._members),
             frozenset(self._deleted),
             dict(self._added),
         )
         self._without_events = OverlayView(catalogue)
-
-    def _take_over_added(self, item_id: str, state: ItemState) -> None:
-        if state.attributes is not None:
-            self._attributes[item_id] = state.attributes
-        if state.attributes is None or state.deleted:
-            self._added.pop(item_id, None)
-        else:
-            self._added[item_id] = bool(state.hidden)
-
-    def _categories(self, item_id: str, row: int) -> frozenset[str]:
-        attributes = self._attributes.get(item_id)
-        return categories_of(self._model.item_table.of(row) if attributes is None else attributes)
 
     def _members_now(self, name: str) -> Rows:
         if name in self._members:
@@ -210,11 +170,6 @@ class ModelOverlay:
         table = self._model.item_table
         row = table.categories.row(name)
         return NO_ROWS if row is None else table.category_items[row].astype(np.int64)
-
-
-def categories_of(attributes: Mapping[str, Any]) -> frozenset[str]:
-    """Return the categories of an item with these attributes."""
-    return frozenset(attributes.get("categories", ()))
 
 
 def _merged(ascending: Rows, rows: Iterable[int]) -> Rows:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ from hashrec.index.arrays.ids import IdMap, spread
 from hashrec.index.arrays.seen import RowLists
 from hashrec.index.arrays.strings import StringArray
 from hashrec.index.errors import DataError
+
+KEPT_TITLES = 65_536
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,11 +95,23 @@ class ItemTable:
         """Return an item's attributes."""
         return json.loads(self.attributes[row])
 
-    def title(self, row: int) -> str | None:
-        """Return an item's title, or None."""
-        title = self.of(row).get("title")
-        return None if title is None else str(title)
+    @cached_property
+    def title(self) -> Callable[[int], str | None]:
+        """Return an item's title by its row, None if it has none; the last titles are kept."""
+        texts = self.attributes  # not `self`, which the function would keep alive
+
+        @lru_cache(KEPT_TITLES)
+        def title(row: int) -> str | None:
+            return title_in(json.loads(texts[row]))
+
+        return title
 
     def category_rows(self, names: Iterable[str]) -> list[int]:
         """Return the rows of the known categories among the given ones."""
         return self.categories.known_rows(names)
+
+
+def title_in(attributes: Mapping[str, Any]) -> str | None:
+    """Return the title among an item's attributes, None if there is none."""
+    title = attributes.get("title")
+    return None if title is None else str(title)

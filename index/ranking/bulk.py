@@ -10,12 +10,13 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from hashrec.index.arrays.rows import NO_ROWS, Rows
 from hashrec.index.arrays.seen import RowLists
 from hashrec.index.artifacts.artifact import Artifact
-from hashrec.index.live.model_overlay import CatalogueView
+from hashrec.index.live.catalogue_view import CatalogueView
 from hashrec.index.model.subsets import Subset
 from hashrec.index.ranking.fold_in import fold_in
-from hashrec.index.ranking.nearest import NO_ROWS, Ranking, Rows, most_popular, nearest
+from hashrec.index.ranking.nearest import Ranking, most_popular, nearest
 
 BATCH = 256  # queries a search takes at once: bounds the memory
 

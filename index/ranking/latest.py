@@ -11,11 +11,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from hashrec.index.arrays.rows import Rows
 from hashrec.index.arrays.seen import contained
-from hashrec.index.live.model_overlay import OverlayView, categories_of
+from hashrec.index.live.catalogue_view import CatalogueView, ItemNow, categories_of
+from hashrec.index.live.model_overlay import OverlayView
 from hashrec.index.model.model import Model
 from hashrec.index.ranking.listing import Allowed, popular_items
-from hashrec.index.ranking.nearest import Rows
 from hashrec.index.ranking.recommendation import Options, RecommendedItem
 
 _BLOCK = 4096  # rows looked at together
@@ -57,8 +58,9 @@ class Latest:
             overlay: likewise.
         """
         found = [
-            *islice(self._of_model(allowed, overlay), k),
-            *self._changed(k, allowed, options, overlay),
+            *islice(self._of_model(allowed, overlay.catalogue), k),
+            *self._changed(k, allowed, overlay.catalogue),
+            *_added(options, overlay),
         ]
         found.sort(key=_newest_first)
         return found[:k]
@@ -93,44 +95,35 @@ class Latest:
         order = np.argsort(-np.array(times, dtype=np.float64), kind="stable")
         return np.array(rows, dtype=np.int64)[order], np.array(times, dtype=np.float64)[order]
 
-    def _of_model(self, allowed: Allowed, overlay: OverlayView) -> Iterator[NewItem]:
+    def _of_model(self, allowed: Allowed, catalogue: CatalogueView) -> Iterator[NewItem]:
         """Yield items whose attributes are as the model has them."""
         rows, times = self._order
-        changed = overlay.catalogue.attributes
         for first in range(0, len(rows), _BLOCK):
             block = rows[first : first + _BLOCK]
             for at in np.flatnonzero(_may_be_listed(block, allowed)).tolist():
-                item_id = self._model.items.id(int(block[at]))
-                if item_id not in changed:
-                    yield NewItem(float(times[first + at]), int(block[at]), item_id)
+                row = int(block[at])
+                if row not in catalogue.changed:
+                    yield NewItem(float(times[first + at]), row, self._model.items.id(row))
 
-    def _changed(
-        self, k: int, allowed: Allowed, options: Options, overlay: OverlayView
-    ) -> list[NewItem]:
-        """Return items whose attributes were replaced, and items beside the model's.
-
-        They are the k newest, and those that are as old as the last of them.
-        """
-        catalogue = overlay.catalogue
-        timed = [
-            (-time, item_id)
-            for item_id, attributes in catalogue.attributes.items()
+    def _changed(self, k: int, allowed: Allowed, catalogue: CatalogueView) -> list[NewItem]:
+        """Return the k newest items whose attributes the journal changed."""
+        times = {
+            row: time
+            for row, attributes in catalogue.changed.items()
             if (time := timestamp_of(attributes)) is not None
-        ]
-        found: list[NewItem] = []
-        for minus_time, item_id in sorted(timed):
-            if len(found) >= k and -minus_time < found[-1].timestamp:
-                break
-            row = self._model.items.row(item_id)
-            if row is not None:
-                listed = bool(_may_be_listed(np.array([row]), allowed)[0])
-            else:
-                listed = catalogue.added.get(item_id) is False and _may_be_added(
-                    item_id, catalogue.attributes[item_id], options, overlay
-                )
-            if listed:
-                found.append(NewItem(-minus_time, row, item_id))
-        return found
+        }
+        rows = np.array(sorted(times), dtype=np.int64)
+        listed = rows[_may_be_listed(rows, allowed)].tolist()
+        listed.sort(key=times.__getitem__, reverse=True)
+        return [NewItem(times[row], row, self._model.items.id(row)) for row in listed[:k]]
+
+
+def _added(options: Options, overlay: OverlayView) -> Iterator[NewItem]:
+    """Yield the items that the model does not have."""
+    for item in overlay.catalogue.added.values():
+        time = timestamp_of(item.attributes)
+        if time is not None and not item.hidden and _may_be_added(item, options, overlay):
+            yield NewItem(time, None, item.item_id)
 
 
 def latest_items(model: Model, newest: Sequence[NewItem]) -> list[RecommendedItem]:
@@ -143,6 +136,7 @@ def latest_items(model: Model, newest: Sequence[NewItem]) -> list[RecommendedIte
             0.0 if new.row is None else int(model.popularity[new.row]) / most,
             None,
             "latest",
+            new.row,
         )
         for rank, new in enumerate(newest, 1)
     ]
@@ -163,15 +157,13 @@ def _may_be_listed(rows: Rows, allowed: Allowed) -> NDArray[np.bool_]:
     return may if allowed.subset.rows is None else may & contained(rows, allowed.subset.rows)
 
 
-def _may_be_added(
-    item_id: str, attributes: Mapping[str, Any], options: Options, overlay: OverlayView
-) -> bool:
-    """Tell whether an item beside the model's may be listed."""
-    if item_id in options.exclude or (options.include and item_id not in options.include):
+def _may_be_added(item: ItemNow, options: Options, overlay: OverlayView) -> bool:
+    """Tell whether an item that the model does not have may be listed."""
+    if item.item_id in options.exclude or item.item_id in overlay.new_items:
         return False
-    if item_id in overlay.new_items:
+    if options.include and item.item_id not in options.include:
         return False
-    wanted, has = frozenset(options.categories), categories_of(attributes)
+    wanted, has = frozenset(options.categories), categories_of(item.attributes)
     if options.category_mode == "all":
         return wanted <= has
     return not wanted or bool(wanted & has)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import repeat
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hashrec.index.arrays.codes import BinaryCodes
+from hashrec.index.arrays.rows import Rows
 from hashrec.index.arrays.seen import contained
 from hashrec.index.model.model import Model
 from hashrec.index.model.subsets import Subset
 from hashrec.index.ranking.explanation import nearest_own
-from hashrec.index.ranking.nearest import Ranking, Rows, most_popular
+from hashrec.index.ranking.nearest import Ranking, most_popular
 from hashrec.index.ranking.recommendation import Explanation, OwnItem, RecommendedItem, Source
 
 
@@ -71,18 +74,19 @@ def near_items(
 ) -> list[RecommendedItem]:
     """List items that were found by distance."""
     n_bits = model.item_codes.n_bits
-    found = zip(model.items.ids(ranking.rows), ranking.hamming.tolist(), strict=True)
-    if reasons is None:
-        return [
-            RecommendedItem(item_id, rank, 1 - hamming / n_bits, hamming, source)
-            for rank, (item_id, hamming) in enumerate(found, first_rank)
-        ]
-    explained = _explanations(model, ranking.rows, ranking.hamming, reasons)
+    explained: Iterable[Explanation | None] = repeat(None, len(ranking.rows))
+    if reasons is not None:
+        explained = _explanations(model, ranking.rows, ranking.hamming, reasons)
+    found = zip(
+        model.items.ids(ranking.rows),
+        ranking.rows.tolist(),
+        ranking.hamming.tolist(),
+        explained,
+        strict=True,
+    )
     return [
-        RecommendedItem(item_id, rank, 1 - hamming / n_bits, hamming, source, explanation)
-        for rank, ((item_id, hamming), explanation) in enumerate(
-            zip(found, explained, strict=True), first_rank
-        )
+        RecommendedItem(item_id, rank, 1 - hamming / n_bits, hamming, source, row, explanation)
+        for rank, (item_id, row, hamming, explanation) in enumerate(found, first_rank)
     ]
 
 
@@ -96,17 +100,20 @@ def popular_items(
 ) -> list[RecommendedItem]:
     """List items that are given by popularity."""
     most = max(1, int(model.popularity[0]))
-    explained: list[Explanation | None] = [None] * len(rows)
+    explained: Iterable[Explanation | None] = repeat(None, len(rows))
     if reasons is not None and len(rows):
         hamming = model.item_codes[rows].distances(reasons.code)
-        explained[:] = _explanations(model, rows, hamming, reasons)
+        explained = _explanations(model, rows, hamming, reasons)
+    found = zip(
+        model.items.ids(rows),
+        rows.tolist(),
+        model.popularity[rows].tolist(),
+        explained,
+        strict=True,
+    )
     return [
-        RecommendedItem(
-            model.items.id(row), rank, int(model.popularity[row]) / most, None, source, explanation
-        )
-        for rank, (row, explanation) in enumerate(
-            zip(rows.tolist(), explained, strict=True), first_rank
-        )
+        RecommendedItem(item_id, rank, n_users / most, None, source, row, explanation)
+        for rank, (item_id, row, n_users, explanation) in enumerate(found, first_rank)
     ]
 
 
@@ -119,7 +126,7 @@ def _explanations(
         Explanation(
             n_bits - distance,
             n_bits,
-            tuple(OwnItem(model.items.id(row), agreeing) for row, agreeing in own),
+            tuple(OwnItem(model.items.id(row), row, agreeing) for row, agreeing in own),
         )
         for distance, own in zip(hamming.tolist(), nearest, strict=True)
     ]

@@ -9,10 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hashrec.index.arrays.codes import BinaryCodes
+from hashrec.index.arrays.rows import NO_ROWS, Rows
 from hashrec.index.arrays.seen import contained
 from hashrec.index.model.subsets import Subset
-
-Rows = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +26,7 @@ class Ranking:
         return Ranking(self.rows[:n], self.hamming[:n])
 
 
-NO_ROWS: Rows = np.empty(0, dtype=np.int64)
+NOTHING = Ranking(NO_ROWS, np.empty(0, dtype=np.int32))
 _FEW_HIDDEN = 256  # fetched along rather than searched for again
 
 
@@ -48,8 +47,7 @@ def nearest(
     fetch = k + max(map(len, excluded), default=0)
     most = min(fetch + len(hidden), len(subset.index))
     if not most:
-        nothing = Ranking(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int32))
-        return [nothing] * len(queries)
+        return [NOTHING] * len(queries)
     fetch = min(2 * fetch if len(hidden) > _FEW_HIDDEN else most, most)
     while True:
         rankings = _search(subset, queries, excluded, k, hidden=hidden, fetch=fetch)

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hashrec.index.arrays.codes import BinaryCodes
+from hashrec.index.arrays.rows import NO_ROWS, Rows
 from hashrec.index.model.model import Model
 from hashrec.index.ranking.listing import Allowed, Reasons, near_items, popular_items
-from hashrec.index.ranking.nearest import NO_ROWS, Rows
 from hashrec.index.ranking.order import POPULAR, Bookmark, Order, Place
 from hashrec.index.ranking.pages import diverse_page, plain_page
 from hashrec.index.ranking.recommendation import Options, RecommendedItem

@@ -16,10 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hashrec.index.arrays.codes import MAX_BITS, BinaryCodes
+from hashrec.index.arrays.rows import NO_ROWS, Rows
 from hashrec.index.arrays.seen import contained
 from hashrec.index.model.reranker import Reranker
 from hashrec.index.model.subsets import Subset
-from hashrec.index.ranking.nearest import NO_ROWS, Ranking, Rows, nearest
+from hashrec.index.ranking.nearest import NOTHING, Ranking, nearest
 
 RERANKED, NEAR, POPULAR = range(3)  # stages
 _LEAST_FETCH = 1024  # of an approximate search that goes on behind a place
@@ -200,7 +201,7 @@ class Order:
     def _head_behind(self, place: Place | None) -> Stretch:
         """Return what of the re-ranked items stands behind a place."""
         if self.head is None or (place is not None and place.stage != RERANKED):
-            return Stretch(_NOTHING, _NO_SCORES)
+            return Stretch(NOTHING, _NO_SCORES)
         head = self._reranked(self._near(None, until=self.head))
         if place is None:
             return head
@@ -288,9 +289,6 @@ class Order:
         rows = self.subset.rows
         codes = self._item_codes if rows is None else self._item_codes[rows]
         return codes.distances(self.code)
-
-
-_NOTHING = Ranking(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int32))
 
 
 def _joined(head: Stretch, near: Ranking) -> Stretch:

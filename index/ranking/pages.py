@@ -7,8 +7,9 @@ from typing import NamedTuple
 import numpy as np
 
 from hashrec.index.arrays.codes import BinaryCodes
+from hashrec.index.arrays.rows import NO_ROWS
 from hashrec.index.ranking.diversity import continued, diversified, n_candidates
-from hashrec.index.ranking.nearest import Ranking
+from hashrec.index.ranking.nearest import NOTHING, Ranking
 from hashrec.index.ranking.order import Block, Order, Place
 
 
@@ -64,7 +65,7 @@ def diverse_page(
             until = found.place(len(found) - 1)
             near, codes = found.ranking, item_codes[found.ranking.rows]
             positions, setting = diversified(codes, near.hamming, min(n_left, len(found)), dial)
-            shown = np.empty(0, dtype=np.int64)
+            shown = NO_ROWS
         else:
             until, setting = block.until, block.setting
             near = order.between(place, until).ranking
@@ -85,7 +86,7 @@ def diverse_page(
 
 def _joined(pages: list[Ranking]) -> Ranking:
     if not pages:
-        return Ranking(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int32))
+        return NOTHING
     return Ranking(
         np.concatenate([page.rows for page in pages]),
         np.concatenate([page.hamming for page in pages]),

@@ -49,13 +49,15 @@ NO_OPTIONS = Options()
 
 @dataclass(frozen=True, slots=True)
 class OwnItem:
-    """An item of the user's own.
+    """One of the user's own items.
 
     Attributes:
+        row: in the model.
         agreeing_bits: in which its code and that of the explained item agree.
     """
 
     item_id: str
+    row: int
     agreeing_bits: int
 
 
@@ -80,8 +82,9 @@ class RecommendedItem(NamedTuple):
     Attributes:
         score: `1 - hamming / n_bits`; for a popular item, its users over the most popular's. Where
             the model re-ranks, or a list is diversified, `rank` need not follow it.
-        hamming: distance in bits; None where the item was not found by distance.
-        explanation: None where none was asked for, or the user has no code.
+        hamming: distance in bits; None if the item was not found by distance.
+        row: in the model; None for an item that only the journal has.
+        explanation: None if none was asked for, or the user has no code.
     """
 
     item_id: str
@@ -89,6 +92,7 @@ class RecommendedItem(NamedTuple):
     score: float
     hamming: int | None
     source: Source
+    row: int | None
     explanation: Explanation | None = None
 
 

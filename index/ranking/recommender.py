@@ -8,13 +8,13 @@ a user gets.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Mapping
-from typing import Any
+from collections.abc import Collection
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hashrec.index.arrays.codes import BinaryCodes
+from hashrec.index.arrays.rows import NO_ROWS, Rows
 from hashrec.index.arrays.seen import RowLists, common, contained
 from hashrec.index.artifacts.artifact import Artifact
 from hashrec.index.backends import EXACT_INDEX, HammingIndex
@@ -25,12 +25,13 @@ from hashrec.index.errors import (
     UnknownUserError,
     shorten,
 )
-from hashrec.index.live.model_overlay import CatalogueView, OverlayView
+from hashrec.index.live.catalogue_view import CatalogueView
+from hashrec.index.live.model_overlay import OverlayView
 from hashrec.index.model.subsets import Subset, Subsets
 from hashrec.index.ranking.fold_in import fold_in, require_encoder
 from hashrec.index.ranking.latest import Latest
 from hashrec.index.ranking.listing import Allowed, near_items
-from hashrec.index.ranking.nearest import NO_ROWS, nearest
+from hashrec.index.ranking.nearest import nearest
 from hashrec.index.ranking.next_items import next_items
 from hashrec.index.ranking.order import Bookmark
 from hashrec.index.ranking.recommendation import (
@@ -294,15 +295,14 @@ class Recommender:
         code = BinaryCodes(np.frombuffer(start.code, dtype=np.uint8)[None])
         return nearest_users(self._model, code, user_row, k)
 
-    def attributes(self, item_id: str) -> Mapping[str, Any]:
-        """Return an item's attributes as the model has them, none for an item it does not have."""
-        row = self._model.items.row(item_id)
-        return {} if row is None else self._model.item_table.of(row)
-
     def title(self, item_id: str) -> str | None:
-        """Return an item's title, or None where it or the item is unknown."""
+        """Return an item's title as the model has it, None if it or the item is unknown."""
         row = self._model.items.row(item_id)
         return None if row is None else self._model.item_table.title(row)
+
+    def own_rows(self, user_id: str, overlay: OverlayView) -> Rows:
+        """Return the rows of the items that a user took by now, int64, ascending."""
+        return self._own(self._user_row(user_id), overlay).astype(np.int64)
 
     def _start(self, user_row: int | None, overlay: OverlayView) -> Bookmark:
         """Return where a user's list begins, and the code it is made from."""

@@ -1,4 +1,6 @@
-"""Cursors: where a list goes on, as text that a client carries and cannot change.
+"""Cursors: where a list or the catalogue continues, as text that a client sends back.
+
+The cursor of a list, which a client cannot change:
 
     format (1) | model (8) | seal (12) | list (8) | kind, members (1) | bookmark
 
@@ -6,6 +8,9 @@ in URL-safe Base64. `model` names the version, by its key. `list` is a digest of
 of: the user or the history, and the options but for its length. The seal is a digest of all that
 follows, keyed by the model: what passes it was written here. Numbers of the bookmark have 7 bits a
 byte, and their last byte is below 128.
+
+The cursor of the catalogue is `[version, row, id]` as JSON, in the same Base64: it holds nothing
+that a client may not choose.
 """
 
 from __future__ import annotations
@@ -16,8 +21,11 @@ from collections.abc import Iterable
 from functools import lru_cache
 from hashlib import blake2b
 
+import orjson
+
+from hashrec.index.live.catalogue import ItemPlace
 from hashrec.index.ranking.order import Block, Bookmark, Head, Kind, Place
-from hashrec.service.errors import InvalidCursorError
+from hashrec.service.errors import InvalidCursorError, StaleCursorError
 
 MAX_LENGTH = 8192  # a list of 500 in the middle of 1,000 diversified items takes about 2,000
 _FORMAT = 1
@@ -28,6 +36,7 @@ _LIST_AT = _SEAL_AT + _SEAL_BYTES
 _MEMBERS_AT = _LIST_AT + LIST_BYTES
 # Positions are what is written: add at the end, and change _FORMAT to reorder.
 _KINDS: tuple[Kind, ...] = ("personal", "fold_in", "popular")
+_FOREIGN = "it is not a cursor of this service"
 _HEAD, _PLACE, _BLOCK = 4, 8, 16  # beside the kind, which takes the lowest two bits
 
 
@@ -42,12 +51,9 @@ class Cursor:
     """
 
     def __init__(self, text: str) -> None:
-        try:
-            content = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-        except (binascii.Error, ValueError):
-            raise InvalidCursorError("not one of this service") from None
+        content = _from_text(text)
         if len(content) <= _MEMBERS_AT or content[0] != _FORMAT:
-            raise InvalidCursorError("not one of this service")
+            raise InvalidCursorError(_FOREIGN)
         self._content = content
 
     def is_of(self, key: bytes) -> bool:
@@ -66,10 +72,10 @@ class Cursor:
         """
         content = self._content
         if content[_SEAL_AT:_LIST_AT] != _seal(key, content[_LIST_AT:]):
-            raise InvalidCursorError("not one of this service")
+            raise InvalidCursorError(_FOREIGN)
         if content[_LIST_AT:_MEMBERS_AT] != list_digest:
             raise InvalidCursorError(
-                "it belongs to a list for someone else, or with other options (all but k must stay)"
+                "it belongs to another list; keep the user and all options but k as they were"
             )
         return _read(content[_MEMBERS_AT:])
 
@@ -83,8 +89,48 @@ def write(bookmark: Bookmark, key: bytes, list_digest: bytes) -> str:
         list_digest: of the list, 8 bytes.
     """
     content = list_digest + _written(bookmark)
-    whole = bytes((_FORMAT,)) + _model(key) + _seal(key, content) + content
-    return base64.urlsafe_b64encode(whole).rstrip(b"=").decode()
+    return _to_text(bytes((_FORMAT,)) + _model(key) + _seal(key, content) + content)
+
+
+def write_place(place: ItemPlace, version: str) -> str:
+    """Return a cursor of the catalogue.
+
+    Args:
+        place: where the listing continues.
+        version: of the model that the row belongs to.
+    """
+    return _to_text(orjson.dumps([version, place.row, place.after]))
+
+
+def read_place(text: str, version: str) -> ItemPlace:
+    """Return the place that `write_place` wrote.
+
+    Raises:
+        InvalidCursorError: the text is not a cursor of the catalogue.
+        StaleCursorError: it belongs to another version.
+    """
+    try:
+        of_version, row, after = orjson.loads(_from_text(text))
+    except (ValueError, TypeError):
+        raise InvalidCursorError(_FOREIGN) from None
+    if not (isinstance(of_version, str) and isinstance(after, str) and type(row) is int):
+        raise InvalidCursorError(_FOREIGN)
+    if of_version != version:
+        raise StaleCursorError
+    if not 0 <= row < 2**31:
+        raise InvalidCursorError(_FOREIGN)
+    return ItemPlace(row, after)
+
+
+def _to_text(content: bytes) -> str:
+    return base64.urlsafe_b64encode(content).rstrip(b"=").decode()
+
+
+def _from_text(text: str) -> bytes:
+    try:
+        return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError):
+        raise InvalidCursorError(_FOREIGN) from None
 
 
 @lru_cache(64)

@@ -1,114 +1,11 @@
-"""The bytes and headers of a reply that holds a list of items."""
+"""Status, headers and entity tag of a reply that holds a list."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable
 
-import orjson
-
-from hashrec.index.ranking.recommendation import Explanation, Recommendation, SimilarUser
 from hashrec.service.answers.answer import Answer
 from hashrec.service.http import compression
-
-NO_PAGES: Mapping[str, str | None] = {}
-
-
-def body(
-    recommendation: Recommendation,
-    subject: dict[str, str | None],
-    recommendation_id: str,
-    title: Callable[[str], str | None],
-    paging: Mapping[str, str | None] = NO_PAGES,
-    *,
-    described: Callable[[str], Mapping[str, Any]] | None = None,
-) -> bytes:
-    """Build a reply's JSON.
-
-    Args:
-        recommendation: the list.
-        subject: whom or what it is for, such as `{"user_id": "42"}`; a user without an id came with
-            a history, of which the reply says how much was not known.
-        recommendation_id: quoted by events that follow from the list.
-        title: returns an item's title, or None.
-        paging: `next_cursor`, for a list that has pages.
-        described: returns the attributes of an item that were asked for; None gives the title.
-    """
-    items: list[dict[str, Any]] = []
-    for item_id, rank, score, hamming, source, explanation in recommendation.items:
-        entry: dict[str, Any] = {
-            "item_id": item_id,
-            "rank": rank,
-            "score": score,
-            "hamming": hamming,
-            "source": source,
-        }
-        if described is not None:
-            for field, value in described(item_id).items():
-                entry.setdefault(field, value)
-        elif (name := title(item_id)) is not None:
-            entry["title"] = name
-        if explanation is not None:
-            entry["explanation"] = _explanation(explanation, title)
-        items.append(entry)
-    reply: dict[str, Any] = {
-        **subject,
-        "model_version": recommendation.model_version,
-        "recommendation_id": recommendation_id,
-        "source": recommendation.source,
-        "items": items,
-        "count": len(items),
-        **paging,
-    }
-    if None in subject.values():
-        reply["unknown_ids"] = recommendation.n_unknown
-    return dumps(reply)
-
-
-def dumps(content: Mapping[str, Any]) -> bytes:
-    """Return JSON, of attributes too that hold numbers beyond 64 bits: a file can have them."""
-    try:
-        return orjson.dumps(content)
-    except TypeError:
-        return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
-
-
-def users_body(
-    users: Sequence[SimilarUser], user_id: str | None, model_version: str, recommendation_id: str
-) -> bytes:
-    """Build the JSON of a reply that lists users."""
-    return orjson.dumps(
-        {
-            "user_id": user_id,
-            "model_version": model_version,
-            "recommendation_id": recommendation_id,
-            "users": [
-                {
-                    "user_id": user.user_id,
-                    "rank": user.rank,
-                    "score": user.score,
-                    "hamming": user.hamming,
-                }
-                for user in users
-            ],
-            "count": len(users),
-        }
-    )
-
-
-def _explanation(explanation: Explanation, title: Callable[[str], str | None]) -> dict[str, Any]:
-    because: list[dict[str, Any]] = []
-    for own in explanation.because:
-        entry: dict[str, Any] = {"item_id": own.item_id, "agreeing_bits": own.agreeing_bits}
-        if (name := title(own.item_id)) is not None:
-            entry["title"] = name
-        because.append(entry)
-    return {
-        "agreeing_bits": explanation.agreeing_bits,
-        "bits": explanation.bits,
-        "because": because,
-    }
 
 
 def etag(recommendation_id: str) -> bytes:

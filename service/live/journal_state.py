@@ -1,8 +1,8 @@
 """What happened since the models learned: the journal, in this worker's memory, as of now.
 
 Every request compares the journal's position with what was applied, so an event that was accepted
-shows in the next answer of every worker that sees that position. Without a journal this costs
-nothing.
+shows in the next answer of every worker that sees that position. Without a journal the overlay
+stays empty.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ FEW = 500  # positions that are read, or entries applied, within one turn of the
 MANY = 10_000  # entries read at once in a thread
 RETRY_S = 1.0  # between attempts at a journal that cannot be read
 
-log = structlog.stdlib.get_logger("service.live_state")
+log = structlog.stdlib.get_logger("service.journal_state")
 
 
 class HoldsJournal(Protocol):
@@ -35,7 +35,7 @@ class HoldsJournal(Protocol):
     journal: Journal | None
 
 
-class LiveState:
+class JournalState:
     """Applies the journal to an overlay, and binds that to the models that are served.
 
     Only the event loop's thread uses it; the views that it leads to are immutable.
@@ -67,31 +67,27 @@ class LiveState:
         """Return the lock of an item: what a change goes by must not change under it."""
         return self._changing.setdefault(item_id, asyncio.Lock())
 
-    async def now(self, recommender: Recommender) -> ModelOverlay | None:
+    async def now(self, recommender: Recommender) -> ModelOverlay:
         """Return the overlay as a model sees it, with all that the journal has by now."""
         return self.current(recommender) or await self.catch_up(recommender)
 
     def current(self, recommender: Recommender) -> ModelOverlay | None:
-        """Return the overlay as a model sees it if nothing is missing in it, else None."""
+        """Return the overlay as a model sees it if no entry is missing in it, else None."""
         journal = self._holder.journal
-        if journal is None:
-            return None
         try:
-            is_level = journal.position() <= self._overlay.position
+            is_level = journal is None or journal.position() <= self._overlay.position
         except JournalError:
             return None
         return self._bound.get(recommender) if is_level else None
 
-    async def catch_up(self, recommender: Recommender) -> ModelOverlay | None:
-        """Apply what the journal has by now, and return the overlay as a model sees it.
+    async def catch_up(self, recommender: Recommender) -> ModelOverlay:
+        """Apply the new entries of the journal, and return the overlay as a model sees it.
 
-        While the journal cannot be read, that is what was last known. None without a journal.
+        While the journal cannot be read, the overlay stays as it was.
         """
         journal = self._holder.journal
-        if journal is None:
-            return None
         self._make_room(recommender)
-        if self.available or monotonic() >= self._retry_at:
+        if journal is not None and (self.available or monotonic() >= self._retry_at):
             try:
                 with self._span("read journal", {}):
                     await self._read_up_to(journal, journal.position())

@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
 import time
 from collections import Counter
 from typing import Annotated, Any
 
-import numpy as np
-import orjson
 from fastapi import APIRouter, Depends, Path, Query
 from starlette.responses import Response
 
-from hashrec.index.arrays.seen import contained
 from hashrec.index.errors import UnknownItemError
 from hashrec.index.live.catalogue import ItemPlace, item_now, items_from
-from hashrec.index.live.catalogue_state import ItemNow
+from hashrec.index.live.catalogue_view import CatalogueView, ItemNow, categories_of
 from hashrec.index.live.journal import ItemChange
-from hashrec.index.live.model_overlay import CatalogueView, OverlayView, categories_of
+from hashrec.index.live.model_overlay import OverlayView
 from hashrec.index.model.model import Model
+from hashrec.index.ranking.recommender import Recommender
 from hashrec.service.access.gate import require_admin
-from hashrec.service.answers import replies
-from hashrec.service.errors import InvalidCursorError, StaleCursorError
+from hashrec.service.answers import cursor, rendering
 from hashrec.service.http.problems import documented
 from hashrec.service.routes.catalogue_schemas import (
     OWN_CATEGORIES,
@@ -63,14 +58,14 @@ async def items(
     is served.
     """
     model, catalogue, version = await _catalogue(services)
-    place = ItemPlace() if query.cursor is None else _read_place(query.cursor, version)
+    place = ItemPlace() if query.cursor is None else cursor.read_place(query.cursor, version)
     found, following = await asyncio.to_thread(items_from, model, catalogue, place, query.length)
     return _json(
         {
             "model_version": version,
-            "items": [_described(item, model) for item in found],
+            "items": [_described(item) for item in found],
             "count": len(found),
-            "next_cursor": following and _write_place(following, version),
+            "next_cursor": following and cursor.write_place(following, version),
         },
         version,
     )
@@ -84,7 +79,7 @@ async def items(
 async def get_item(services: ServicesDependency, item_id: ItemId) -> Response:
     """Describe an item of the catalogue, hidden or not."""
     model, catalogue, version = await _catalogue(services)
-    return _json(_described(_found(model, catalogue, item_id), model), version)
+    return _json(_described(_found(model, catalogue, item_id)), version)
 
 
 @router.put(
@@ -98,10 +93,10 @@ async def get_item(services: ServicesDependency, item_id: ItemId) -> Response:
 async def put_item(services: ServicesDependency, item_id: ItemId, body: ItemBody) -> Response:
     """Add an item, or replace all that is known of it. Every list follows at once."""
     change = body.replaced(item_id, time.time())
-    model = services.live.get().recommender.artifact.model
-    async with services.state.changing(item_id):
+    row = services.models.get().recommender.artifact.model.items.row(item_id)
+    async with services.journal_state.changing(item_id):
         await services.events.append([change])
-    return _json(_described(ItemNow(item_id, change.attributes or {}, bool(change.hidden)), model))
+    return _json(_described(ItemNow(item_id, change.attributes or {}, bool(change.hidden), row)))
 
 
 @router.patch(
@@ -114,7 +109,7 @@ async def put_item(services: ServicesDependency, item_id: ItemId, body: ItemBody
 )
 async def patch_item(services: ServicesDependency, item_id: ItemId, body: ItemBody) -> Response:
     """Replace some attributes of an item; null takes one away. Every list follows at once."""
-    async with services.state.changing(item_id):
+    async with services.journal_state.changing(item_id):
         model, catalogue, _ = await _catalogue(services)
         item = _found(model, catalogue, item_id)
         change = body.merged(item_id, dict(item.attributes), time.time())
@@ -122,7 +117,7 @@ async def patch_item(services: ServicesDependency, item_id: ItemId, body: ItemBo
             await services.events.append([change])
     attributes = item.attributes if change.attributes is None else change.attributes
     hidden = item.hidden if change.hidden is None else change.hidden
-    return _json(_described(ItemNow(item_id, attributes, hidden), model))
+    return _json(_described(ItemNow(item_id, attributes, hidden, item.row)))
 
 
 @router.delete(
@@ -133,7 +128,7 @@ async def patch_item(services: ServicesDependency, item_id: ItemId, body: ItemBo
 )
 async def delete_item(services: ServicesDependency, item_id: ItemId) -> Response:
     """Take an item out of the catalogue, and out of every list at once."""
-    async with services.state.changing(item_id):
+    async with services.journal_state.changing(item_id):
         model, catalogue, _ = await _catalogue(services)
         _found(model, catalogue, item_id)
         await services.events.append(
@@ -153,11 +148,10 @@ async def get_user(
     user_id: Annotated[ExternalId, Path(description="Any id; the reply says if it is known.")],
 ) -> Response:
     """Say what is known of a user: from the model, and from events since it learned."""
-    loaded = services.live.get()
-    live = await services.state.now(loaded.recommender)
+    loaded = services.models.get()
+    overlay = await services.journal_state.now(loaded.recommender)
+    events, view = overlay.events(user_id), overlay.view(user_id)
     model = loaded.recommender.artifact.model
-    view = OverlayView(_unchanged(model)) if live is None else live.view(user_id)
-    events = None if live is None else live.events(user_id)
     row = model.users.row(user_id)
     return _json(
         {
@@ -165,23 +159,20 @@ async def get_user(
             "model_version": loaded.version,
             "known": row is not None,
             "seen": 0 if row is None else len(model.seen[row]),
-            "positive": 0 if events is None else len(events.positives),
-            "negative": 0 if events is None else len(events.negatives),
-            "categories": await asyncio.to_thread(_own_categories, model, view, row),
+            "positive": len(events.positives),
+            "negative": len(events.negatives),
+            "categories": await asyncio.to_thread(
+                _own_categories, loaded.recommender, view, user_id
+            ),
         },
         loaded.version,
     )
 
 
 async def _catalogue(services: Services) -> tuple[Model, CatalogueView, str]:
-    loaded = services.live.get()
-    live = await services.state.now(loaded.recommender)
-    model = loaded.recommender.artifact.model
-    return model, _unchanged(model) if live is None else live.catalogue(), loaded.version
-
-
-def _unchanged(model: Model) -> CatalogueView:
-    return CatalogueView.unchanged(model.item_table)
+    loaded = services.models.get()
+    overlay = await services.journal_state.now(loaded.recommender)
+    return loaded.recommender.artifact.model, overlay.catalogue(), loaded.version
 
 
 def _found(model: Model, catalogue: CatalogueView, item_id: str) -> ItemNow:
@@ -191,47 +182,26 @@ def _found(model: Model, catalogue: CatalogueView, item_id: str) -> ItemNow:
     return item
 
 
-def _described(item: ItemNow, model: Model) -> dict[str, Any]:
+def _described(item: ItemNow) -> dict[str, Any]:
     return {
         "item_id": item.item_id,
         **item.attributes,
         "hidden": item.hidden,
-        "in_model": model.items.row(item.item_id) is not None,
+        "in_model": item.row is not None,
     }
 
 
-def _own_categories(model: Model, view: OverlayView, user_row: int | None) -> list[dict[str, Any]]:
-    seen = np.empty(0, np.int64) if user_row is None else model.seen[user_row]
-    rows = np.union1d(seen[~contained(seen, view.negatives)], view.positives)
+def _own_categories(
+    recommender: Recommender, view: OverlayView, user_id: str
+) -> list[dict[str, Any]]:
+    items = recommender.artifact.model.items
     counts: Counter[str] = Counter()
-    for row in rows.tolist():
-        item_id = model.items.id(row)
-        attributes = view.catalogue.attributes.get(item_id)
-        counts.update(categories_of(model.item_table.of(row) if attributes is None else attributes))
+    for row in recommender.own_rows(user_id, view).tolist():
+        counts.update(categories_of(view.catalogue.attributes(row, items.id(row))))
     most = sorted(counts.items(), key=lambda entry: (-entry[1], entry[0]))
     return [{"category": name, "items": count} for name, count in most[:OWN_CATEGORIES]]
 
 
 def _json(content: dict[str, Any], version: str | None = None) -> Response:
     headers = {} if version is None else {"x-model-version": version}
-    return Response(replies.dumps(content), headers=headers, media_type="application/json")
-
-
-def _write_place(place: ItemPlace, version: str) -> str:
-    content = orjson.dumps([version, place.row, place.after])
-    return base64.urlsafe_b64encode(content).rstrip(b"=").decode()
-
-
-def _read_place(cursor: str, version: str) -> ItemPlace:
-    try:
-        content = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
-        of_version, row, after = orjson.loads(content)
-    except (binascii.Error, ValueError, TypeError):
-        raise InvalidCursorError("it is none of a catalogue") from None
-    if not (isinstance(of_version, str) and isinstance(after, str) and type(row) is int):
-        raise InvalidCursorError("it is none of a catalogue")
-    if of_version != version:
-        raise StaleCursorError
-    if not 0 <= row < 2**31:
-        raise InvalidCursorError("it is none of a catalogue")
-    return ItemPlace(row, after)
+    return Response(rendering.dumps(content), headers=headers, media_type="application/json")

@@ -14,31 +14,31 @@ from hashrec.service.access.gate import Access
 from hashrec.service.answers.cached_recommender import CachedRecommender
 from hashrec.service.answers.caches import Cache
 from hashrec.service.live.event_log import EventLog
-from hashrec.service.live.journal_state import LiveState
+from hashrec.service.live.journal_state import JournalState
 from hashrec.service.routes.schemas import REPEATABLE
 from hashrec.service.telemetry.draining import Draining
 from hashrec.service.telemetry.metrics import Metrics
-from hashrec.service.versions.served_model import LiveModel
+from hashrec.service.versions.served_models import ServedModels
 
 
 @dataclass(frozen=True, slots=True)
 class Services:
     """Everything the routes use."""
 
-    live: LiveModel
+    models: ServedModels
     recommendations: CachedRecommender
     shared_cache: Cache | None
     metrics: Metrics
     draining: Draining
     access: Access
     events: EventLog
-    state: LiveState
+    journal_state: JournalState
 
     def away(self) -> str | None:
         """Name what is configured and cannot be reached."""
         cache = self.shared_cache
         name = None if cache is None or cache.available else cache.name
-        if self.state.available:
+        if self.journal_state.available:
             return name
         return "journal" if name is None else f"{name}, journal"
 
@@ -46,8 +46,8 @@ class Services:
         """Bring the gauge up to date, and tell whether the service is degraded."""
         degraded = (
             self.away() is not None
-            or self.live.refusal is not None
-            or self.live.candidate_refusal is not None
+            or self.models.refusal is not None
+            or self.models.candidate_refusal is not None
             or self.events.state == "unavailable"
         )
         self.metrics.degraded.set(degraded)

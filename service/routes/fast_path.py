@@ -21,7 +21,8 @@ from hashrec.index.errors import HashrecError
 from hashrec.index.ranking.recommender import MAX_K
 from hashrec.service.access.gate import Access
 from hashrec.service.answers import replies
-from hashrec.service.answers.cached_recommender import Wanted
+from hashrec.service.answers.lists import RECOMMEND
+from hashrec.service.answers.wanted import Wanted
 from hashrec.service.http import compression
 from hashrec.service.http.problems import bug_response
 from hashrec.service.routes.dependencies import Services
@@ -106,4 +107,4 @@ def plain_request(scope: Scope) -> Wanted | None:
         require_id(user_id)
     except ValueError:
         return None
-    return Wanted("recommend", user_id, k)
+    return Wanted(RECOMMEND, user_id, k)

@@ -39,18 +39,18 @@ async def readyz(
     """Answer 200 once a verified model is in memory, until the process is asked to end."""
     degraded = services.report_health()
     details = {} if verbose is None else _details(services)
-    if services.draining.begun or services.live.current is None:
+    if services.draining.begun or services.models.current is None:
         problem = problem_of(NotReadyError())
         if services.draining.begun:
             problem["detail"] = "the service is ending"
-        elif verbose is not None and services.live.empty_store is not None:
-            problem["detail"] = f"nothing is published in {services.live.empty_store} yet"
+        elif verbose is not None and services.models.empty_store is not None:
+            problem["detail"] = f"nothing is published in {services.models.empty_store} yet"
         return problem_response(request, problem, extra=details)
     return JSONResponse({"status": "degraded" if degraded else "ready", **details})
 
 
 def _details(services: Services) -> dict[str, Any]:
-    model, refusal, cache = services.live.current, services.live.refusal, services.shared_cache
+    model, refusal, cache = services.models.current, services.models.refusal, services.shared_cache
     details: dict[str, Any] = {"model": None, "refused": None, RedisCache.name: "not configured"}
     details["events"] = services.events.state
     if model is not None:
@@ -65,12 +65,12 @@ def _details(services: Services) -> dict[str, Any]:
         }
     if refusal is not None:
         details["refused"] = {"version": refusal.version, "reason": refusal.reason}
-    if (experiment := services.live.experiment) is not None:
-        refused = services.live.candidate_refusal
+    if (experiment := services.models.experiment) is not None:
+        refused = services.models.candidate_refusal
         details["experiment"] = {
             "candidate": experiment.candidate,
             "share": experiment.share,
-            "running": services.live.candidate is not None,
+            "running": services.models.candidate is not None,
             "refused": refused and refused.reason,
         }
     if cache is not None:

@@ -53,9 +53,9 @@ CHANGED = {
     responses={200: {"model": ModelsReply}, **documented(403, 422, 500, 503)},
     response_class=Response,
 )
-async def models(services: ServicesDependency) -> Response:
+async def list_models(services: ServicesDependency) -> Response:
     """List the published versions, latest first."""
-    store = services.live.store
+    store = services.models.store
 
     def look() -> ModelsReply:
         try:
@@ -80,13 +80,13 @@ async def activate(
     The answers of the process that replies come from it at once, those of other workers and
     machines within their poll interval. No request fails meanwhile.
     """
-    return await _change(services, lambda: services.live.store.activate(version), version)
+    return await _change(services, lambda: services.models.store.activate(version), version)
 
 
 @router.post("/models/rollback", responses=CHANGED, response_class=Response)
 async def rollback(services: ServicesDependency) -> Response:
     """Serve the version that was served before this one, after it was verified again."""
-    return await _change(services, services.live.store.rollback, "before this one")
+    return await _change(services, services.models.store.rollback, "before this one")
 
 
 @router.post(
@@ -108,17 +108,17 @@ async def compare_versions(
     anybody asked, from all whom the served version knows. Both versions rank as they learned,
     without the events since then. One comparison at a time, beside the requests.
     """
-    live = services.live
-    if live.comparing.locked():
+    models = services.models
+    if models.comparing.locked():
         raise ComparisonBusyError
-    async with live.comparing:
-        served = live.get().recommender
+    async with models.comparing:
+        served = models.get().recommender
         users = services.recommendations.recent_users(wanted.users)
 
         def rank() -> CompareReply:
-            loaded = [model for model in (live.candidate, live.current) if model is not None]
+            loaded = [model for model in (models.candidate, models.current) if model is not None]
             found = next((m.recommender for m in loaded if m.version == version), None)
-            candidate = found or Recommender(live.store.open(version))
+            candidate = found or Recommender(models.store.open(version))
             compared = compare(
                 candidate, served, users or sample_users(served, wanted.users), wanted.k
             )
@@ -139,13 +139,13 @@ async def _change(services: Services, change: Callable[[], object], version: str
         raise VersionDamagedError(version, error.reason) from error
     except StoreWriteError as error:
         raise StoreNotWritableError(error.reason) from error
-    await services.live.look()
+    await services.models.look()
     return _json(await asyncio.to_thread(_served, services))
 
 
 def _served(services: Services) -> ServedReply:
-    pointer = services.live.store.pointer()
-    loaded = services.live.current
+    pointer = services.models.store.pointer()
+    loaded = services.models.current
     return ServedReply(
         current=None if pointer is None else pointer.current,
         previous=[] if pointer is None else list(pointer.previous),

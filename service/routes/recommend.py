@@ -73,7 +73,7 @@ async def recommend_history(
 )
 async def recommend_batch(services: ServicesDependency, batch: BatchRequest) -> Response:
     """Recommend items to up to 1,000 users, all from one model."""
-    model = services.live.get()
+    model = services.models.get()
     checked = [_check(user_id, position) for position, user_id in enumerate(batch.user_ids)]
     wanted = [
         batch.wanted(user_id)

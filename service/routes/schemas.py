@@ -10,6 +10,14 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, mo
 from hashrec.index.arrays.ids import MAX_ID_BYTES, require_id
 from hashrec.index.ranking.recommendation import MAX_K, Options, Source
 from hashrec.service.answers.cursor import MAX_LENGTH as MAX_CURSOR
+from hashrec.service.answers.lists import (
+    FOLD_IN,
+    LATEST,
+    POPULAR,
+    RECOMMEND,
+    SIMILAR,
+    SIMILAR_USERS,
+)
 from hashrec.service.answers.wanted import Wanted
 
 DEFAULT_K = 10
@@ -167,7 +175,7 @@ class RecommendQuery(RecommendOptions):
     def wanted(self, user_id: str) -> Wanted:
         """Return the request for a user's list."""
         return Wanted(
-            "recommend",
+            RECOMMEND,
             user_id,
             self.length,
             self._options(),
@@ -210,7 +218,7 @@ class FoldInRequest(RecommendOptions):
     def wanted(self) -> Wanted:
         """Return the request for the list."""
         return Wanted(
-            "fold_in",
+            FOLD_IN,
             None,
             self.length,
             self._options(),
@@ -237,7 +245,7 @@ class PopularQuery(FilterQuery):
             self.category_mode,
             tuple(self.include),
         )
-        return Wanted("popular", self.user_id, self.length, options, fields=self.named_fields)
+        return Wanted(POPULAR, self.user_id, self.length, options, fields=self.named_fields)
 
 
 class LatestQuery(PopularQuery):
@@ -245,7 +253,7 @@ class LatestQuery(PopularQuery):
 
     def wanted(self) -> Wanted:
         """Return the request for the list."""
-        return super().wanted()._replace(kind="latest")
+        return super().wanted()._replace(kind=LATEST)
 
 
 class SimilarQuery(ItemsQuery):
@@ -253,7 +261,7 @@ class SimilarQuery(ItemsQuery):
 
     def wanted(self, item_id: str) -> Wanted:
         """Return the request for an item's list."""
-        return Wanted("similar", item_id, self.length, fields=self.named_fields)
+        return Wanted(SIMILAR, item_id, self.length, fields=self.named_fields)
 
 
 class SimilarUsersQuery(LengthQuery):
@@ -265,7 +273,7 @@ class SimilarUsersQuery(LengthQuery):
 
     def wanted(self, user_id: str) -> Wanted:
         """Return the request for a user's list."""
-        return Wanted("similar_users", user_id, self.length)
+        return Wanted(SIMILAR_USERS, user_id, self.length)
 
 
 class BatchRequest(RecommendOptions):
@@ -286,7 +294,7 @@ class BatchRequest(RecommendOptions):
 
     def wanted(self, user_id: str) -> Wanted:
         """Return the request for one user's list."""
-        return Wanted("recommend", user_id, self.length, self._options(), fields=self.named_fields)
+        return Wanted(RECOMMEND, user_id, self.length, self._options(), fields=self.named_fields)
 
     @model_validator(mode="after")
     def _bounded_reply(self) -> Self:

@@ -121,7 +121,8 @@ class Model:
 
     def attributes(self, item_id: str) -> Mapping[str, Any]:
         """Return an item's attributes; empty if it has none or the item is unknown."""
-        return self._recommender.attributes(item_id)
+        row = self._artifact.model.items.row(item_id)
+        return {} if row is None else self._artifact.model.item_table.of(row)
 
     def recommend(
         self, user_id: str, k: int = 10, *, strict: bool = False, **options: Unpack[ListOptions]

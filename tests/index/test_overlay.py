@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_models import CATEGORIES, in_memory, model_of
 
+from hashrec.index.live.catalogue_view import ItemNow
 from hashrec.index.live.journal import Entry, Event, ItemChange, Record
 from hashrec.index.live.model_overlay import ModelOverlay
 from hashrec.index.live.overlay import ItemState, Overlay, UserEvents
@@ -215,10 +216,9 @@ def test_hidden_and_deleted_rows_appear_and_go_as_they_change():
 def test_items_that_the_model_does_not_have_are_added_until_they_are_deleted():
     overlay = overlay_of(change("new", attributes={"title": "N"}), change("gone", hidden=True))
     view = bound(overlay)
-    assert view.catalogue().added == {"new": False}
-    assert view.catalogue().attributes == {"new": {"title": "N"}}
+    assert view.catalogue().added == {"new": ItemNow("new", {"title": "N"}, hidden=False)}
     overlay.apply(entries(change("new", hidden=True), start=3))
-    assert view.catalogue().added == {"new": True}
+    assert view.catalogue().added == {"new": ItemNow("new", {"title": "N"}, hidden=True)}
     overlay.apply(entries(change("new", deleted=True), start=4))
     assert view.catalogue().added == {}
 
@@ -273,8 +273,10 @@ def test_the_catalogue_is_what_a_replay_gives_however_often_it_is_looked_at(
             else np.empty(0)
         )
         assert [row for row in found.tolist() if row not in rows] == members, name
-    for item_id in set(catalogue.attributes).difference(f"i{row}" for row in rows):
-        assert set(catalogue.attributes[item_id]["categories"]) == names[item_id]
+    for row in set(catalogue.changed).difference(rows):
+        assert set(catalogue.changed[row]["categories"]) == names[f"i{row}"]
+    for item_id, item in catalogue.added.items():
+        assert set(item.attributes["categories"]) == names[item_id]
 
 
 @pytest.mark.parametrize("hidden", [None, False])

@@ -11,14 +11,18 @@ from hypothesis import strategies as st
 from small_models import CATEGORIES, in_memory, model_of
 
 from hashrec.index.backends import INDEX_TYPES
-from hashrec.index.live.model_overlay import CatalogueView, OverlayView
+from hashrec.index.live.catalogue_view import CatalogueView
+from hashrec.index.live.model_overlay import OverlayView
 from hashrec.index.model.model import Model
 from hashrec.index.model.reranker import Reranker
 from hashrec.index.ranking.order import Bookmark
 from hashrec.index.ranking.recommendation import Options, RecommendedItem
 from hashrec.index.ranking.recommender import Recommender
 
-NOTHING = OverlayView(CatalogueView())
+
+def unchanged(model: Model) -> OverlayView:
+    """No events, and the catalogue as the model has it."""
+    return OverlayView(CatalogueView.unchanged(model.item_table))
 
 
 def reranked(model: Model, depth: int, seed: int) -> Model:
@@ -39,7 +43,7 @@ def events(model: Model, seed: int, hidden: float = 0.0) -> OverlayView:
     mine = np.sort(rng.choice(len(model.items), min(3, len(model.items)), replace=False))
     cut = int(rng.integers(0, len(mine) + 1))
     gone = np.flatnonzero(rng.random(len(model.items)) < hidden)
-    return OverlayView(CatalogueView(hidden=gone), mine[:cut], mine[cut:])
+    return OverlayView(CatalogueView(model.item_table, hidden=gone), mine[:cut], mine[cut:])
 
 
 def walk(
@@ -53,7 +57,7 @@ def walk(
     items: list[RecommendedItem] = []
     bookmark: Bookmark | None = None
     for page in range(10_000):
-        overlay = overlays[page % len(overlays)] if overlays else NOTHING
+        overlay = overlays[page % len(overlays)] if overlays else None
         answer = recommender.recommend(
             user_id, lengths[page % len(lengths)], options, overlay=overlay, bookmark=bookmark
         )
@@ -131,7 +135,7 @@ def test_events_and_hidden_items_in_between_neither_repeat_nor_skip_an_item(
 ) -> None:
     model = model if depth is None else reranked(model, depth, 1)
     recommender = Recommender(in_memory(model, index_type=index_type))
-    overlays = [NOTHING, *(events(model, seed, hidden=0.1) for seed in seeds)]
+    overlays = [unchanged(model), *(events(model, seed, hidden=0.1) for seed in seeds)]
     found = [item.item_id for item in walk(recommender, user_id, options, lengths, overlays)]
     assert len(set(found)) == len(found)
     # What no overlay of the walk leaves out must have been given.
@@ -154,7 +158,7 @@ def test_a_list_goes_on_by_the_code_it_began_with(index_type: str) -> None:
     model = model_of(n_users=2, n_items=300, n_bits=64, seed=4, seen_share=0)
     recommender = Recommender(in_memory(model, index_type=index_type))
     first = recommender.recommend("u0", 20)
-    taken = OverlayView(CatalogueView(), np.arange(250, 260))
+    taken = dataclasses.replace(unchanged(model), positives=np.arange(250, 260))
     assert recommender.recommend("u0", 20, overlay=taken).source == "fold_in"
     second = recommender.recommend("u0", 20, overlay=taken, bookmark=first.bookmark)
     assert second.source == "personal"

@@ -17,7 +17,8 @@ from hashrec.index.arrays.seen import SeenItems
 from hashrec.index.backends import INDEX_TYPES
 from hashrec.index.backends.numpy_exact import NumpyExact
 from hashrec.index.errors import ConfigError, UnknownItemError, UnknownUserError
-from hashrec.index.live.model_overlay import CatalogueView, OverlayView
+from hashrec.index.live.catalogue_view import CatalogueView
+from hashrec.index.live.model_overlay import OverlayView
 from hashrec.index.model.items import ItemTable
 from hashrec.index.model.model import Model
 from hashrec.index.ranking.bulk import rank_popular, rank_users
@@ -106,10 +107,10 @@ def test_only_included_items_nearest_first_unknown_ones_ignored(six: Recommender
 def test_explanations_name_the_users_own_nearest_items(six: Recommender) -> None:
     first, *_ = six.recommend("ann", 1, Options(explain=True)).items
     assert first.item_id == "a"  # 0b1; ann's own are c, 0b0, and f, 0b111
-    assert first.explanation == Explanation(7, 8, (OwnItem("c", 7), OwnItem("f", 6)))
+    assert first.explanation == Explanation(7, 8, (OwnItem("c", 2, 7), OwnItem("f", 5, 6)))
     again = six.recommend("ann", 1, Options(explain=True, exclude_seen=False)).items[0]
     assert again.item_id == "c"
-    assert again.explanation == Explanation(8, 8, (OwnItem("f", 5),))  # not itself
+    assert again.explanation == Explanation(8, 8, (OwnItem("f", 5, 5),))  # not itself
     assert six.recommend("bob", 1, Options(explain=True)).items[0].explanation == Explanation(
         8, 8, ()
     )
@@ -220,7 +221,7 @@ hidden_rows = st.sets(st.integers(0, 49), max_size=20)
 def overlay_of(model: Model, hidden: set[int]) -> OverlayView:
     """The catalogue with some rows hidden."""
     rows = [row for row in sorted(hidden) if row < len(model.items)]
-    return OverlayView(CatalogueView(hidden=np.array(rows, dtype=np.int64)))
+    return OverlayView(CatalogueView(model.item_table, hidden=np.array(rows, dtype=np.int64)))
 
 
 def allowed_rows(

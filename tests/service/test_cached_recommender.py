@@ -11,13 +11,18 @@ import pytest
 
 from hashrec.index.artifacts.store import Store
 from hashrec.index.errors import UnknownItemError, UnknownUserError
+from hashrec.index.live.journal import Journal
 from hashrec.index.ranking.recommender import Recommender
-from hashrec.service.answers import cached_recommender
-from hashrec.service.answers.cached_recommender import CachedRecommender, Wanted
+from hashrec.service.answers import inline
+from hashrec.service.answers.cache_tiers import CacheTiers
+from hashrec.service.answers.cached_recommender import CachedRecommender
 from hashrec.service.answers.caches import LocalCache
+from hashrec.service.answers.lists import RECOMMEND, SIMILAR
+from hashrec.service.answers.wanted import Wanted
+from hashrec.service.live.journal_state import JournalState
 from hashrec.service.settings import CacheSettings, Settings
 from hashrec.service.telemetry.metrics import Metrics
-from hashrec.service.versions.served_model import LiveModel
+from hashrec.service.versions.served_models import ServedModels
 from tests.index.small_models import model_of, write
 from tests.service.serving import RedisServer, listed, metric, serving, settings, wait_until
 
@@ -58,16 +63,21 @@ class Rig:
 
     def __init__(self, store: Store, lifetime_s: float = 100.0, jitter: float = 0.0) -> None:
         self.metrics = Metrics()
-        self.live = LiveModel(store, self.metrics)
+        self.journal: Journal | None = None
+        self.models = ServedModels(store, self.metrics)
         self.local = LocalCache(1000, 1 << 20)
         self.shared = SlowCache()
         self.cached = CachedRecommender(
-            self.live,
-            self.local,
-            self.shared,
+            self.models,
+            CacheTiers(
+                self.local,
+                self.shared,
+                self.metrics,
+                CacheSettings(lifetime_s=lifetime_s, jitter=jitter),
+                Random(1),
+            ),
+            JournalState(self, ()),
             self.metrics,
-            CacheSettings(lifetime_s=lifetime_s, jitter=jitter),
-            random=Random(1),
         )
 
     def searches(self) -> float:
@@ -79,7 +89,7 @@ class Rig:
 def run(store: Store, test: Callable[[Rig], Awaitable[Any]], **options: Any) -> None:
     async def started() -> None:
         rig = Rig(store, **options)
-        await rig.live.look()
+        await rig.models.look()
         await test(rig)
 
     asyncio.run(started())
@@ -87,7 +97,7 @@ def run(store: Store, test: Callable[[Rig], Awaitable[Any]], **options: Any) -> 
 
 def test_500_requests_for_one_cold_key_are_one_computation(store: Store):
     async def test(rig: Rig) -> None:
-        wanted = Wanted("recommend", "u1", 10)
+        wanted = Wanted(RECOMMEND, "u1", 10)
         requests = [asyncio.ensure_future(rig.cached.get(wanted)) for _ in range(500)]
         await asyncio.sleep(0)
         assert rig.shared.reads == 1
@@ -102,7 +112,7 @@ def test_500_requests_for_one_cold_key_are_one_computation(store: Store):
 
 def test_the_one_who_computes_may_leave_and_the_others_are_answered(store: Store):
     async def test(rig: Rig) -> None:
-        wanted = Wanted("recommend", "u1", 10)
+        wanted = Wanted(RECOMMEND, "u1", 10)
         first = asyncio.ensure_future(rig.cached.get(wanted))
         await asyncio.sleep(0)
         others = [asyncio.ensure_future(rig.cached.get(wanted)) for _ in range(5)]
@@ -111,7 +121,7 @@ def test_the_one_who_computes_may_leave_and_the_others_are_answered(store: Store
         first.cancel()
         rig.shared.open.set()
         answers = await asyncio.gather(*others[1:])
-        assert {answer.model_version for answer in answers} == {rig.live.get().version}
+        assert {answer.model_version for answer in answers} == {rig.models.get().version}
         assert rig.searches() == 1
 
     run(store, test)
@@ -119,7 +129,7 @@ def test_the_one_who_computes_may_leave_and_the_others_are_answered(store: Store
 
 def test_a_failure_is_each_requests_own_and_nothing_of_it_is_kept(store: Store):
     async def test(rig: Rig) -> None:
-        wanted = Wanted("similar", "none such", 10)
+        wanted = Wanted(SIMILAR, "none such", 10)
         requests = [asyncio.ensure_future(rig.cached.get(wanted)) for _ in range(3)]
         await asyncio.sleep(0)
         rig.shared.open.set()
@@ -134,7 +144,7 @@ def test_a_failure_is_each_requests_own_and_nothing_of_it_is_kept(store: Store):
 def test_strictness_does_not_depend_on_who_asked_first(store: Store):
     async def test(rig: Rig) -> None:
         rig.shared.open.set()
-        wanted = Wanted("recommend", "nobody", 10)
+        wanted = Wanted(RECOMMEND, "nobody", 10)
         with pytest.raises(UnknownUserError):
             await rig.cached.get(wanted, strict=True)
         assert (await rig.cached.get(wanted)).fallback == "unknown_user"
@@ -148,7 +158,7 @@ def test_lifetimes_are_shortened_at_random_within_the_jitter(store: Store):
     async def test(rig: Rig) -> None:
         rig.shared.open.set()
         for row in range(60):
-            await rig.cached.get(Wanted("recommend", f"u{row}", 10))
+            await rig.cached.get(Wanted(RECOMMEND, f"u{row}", 10))
         lifetimes = [lifetime for _, lifetime in rig.shared.kept.values()]
         assert all(75 < lifetime <= 100 for lifetime in lifetimes)
         assert max(lifetimes) - min(lifetimes) > 15  # of 60 draws from a width of 25
@@ -160,10 +170,10 @@ def test_lifetimes_are_shortened_at_random_within_the_jitter(store: Store):
 def test_every_version_has_keys_of_its_own(store: Store, artifacts: list[Path]):
     async def test(rig: Rig) -> None:
         rig.shared.open.set()
-        wanted = Wanted("recommend", "u1", 10)
+        wanted = Wanted(RECOMMEND, "u1", 10)
         first = await rig.cached.get(wanted)
         store.publish(artifacts[1])
-        await rig.live.look()
+        await rig.models.look()
         second = await rig.cached.get(wanted)
         assert (second.cache, second.model_version) == ("miss", store.current())
         assert second.recommendation_id != first.recommendation_id
@@ -177,11 +187,11 @@ def test_a_batch_takes_what_each_tier_has_and_ranks_the_rest(store: Store):
     async def test(rig: Rig) -> None:
         rig.shared.open.set()
         users = [f"u{row}" for row in range(6)]
-        lists = [Wanted("recommend", user, 5) for user in users]
+        lists = [Wanted(RECOMMEND, user, 5) for user in users]
         single = [(await rig.cached.get(wanted)).body for wanted in lists[:4]]
         await rig.local.close()  # loses everything
         await rig.cached.get(lists[0])
-        model = rig.live.get()
+        model = rig.models.get()
         answers = await rig.cached.get_many(model, [*lists, lists[5]])
         assert [answer.cache for answer in answers] == [
             *("local", "redis", "redis", "redis", "miss", "miss", "miss"),
@@ -199,11 +209,11 @@ def test_a_large_catalogue_is_ranked_in_a_thread_with_the_same_answer(
 ):
     async def test(rig: Rig) -> None:
         rig.shared.open.set()
-        here = await rig.cached.get(Wanted("recommend", "u1", 10))
+        here = await rig.cached.get(Wanted(RECOMMEND, "u1", 10))
         await rig.local.close()
         rig.shared.kept.clear()
-        monkeypatch.setattr(cached_recommender, "INLINE_ITEMS", 0)
-        assert (await rig.cached.get(Wanted("recommend", "u1", 10))).body == here.body
+        monkeypatch.setattr(inline, "INLINE_ITEMS", 0)
+        assert (await rig.cached.get(Wanted(RECOMMEND, "u1", 10))).body == here.body
 
     run(store, test)
 

@@ -9,7 +9,8 @@ import pytest
 
 from hashrec.index.artifacts.store import Store
 from hashrec.index.ranking.recommender import Recommendation, Recommender
-from hashrec.service.answers.cached_recommender import Wanted
+from hashrec.service.answers.lists import RECOMMEND
+from hashrec.service.answers.wanted import Wanted
 from hashrec.service.routes.fast_path import plain_request
 from tests.service.serving import logged, metric, serving, settings
 
@@ -141,8 +142,8 @@ def test_the_fast_path_takes_plain_requests_and_no_others():
         scope = {"type": "http", "method": method, "path": path, "query_string": query}
         return plain_request(scope)
 
-    assert wanted("/recommend/u1") == Wanted("recommend", "u1", 10)
-    assert wanted("/v1/recommend/a/b", b"n=500") == Wanted("recommend", "a/b", 500)
+    assert wanted("/recommend/u1") == Wanted(RECOMMEND, "u1", 10)
+    assert wanted("/v1/recommend/a/b", b"n=500") == Wanted(RECOMMEND, "a/b", 500)
     assert wanted("/recommend/u1", b"k=501") is None
     assert wanted("/recommend/u1", b"k=5&k=6") is None
     assert wanted("/recommend/u1", method="POST") is None

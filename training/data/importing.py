@@ -15,7 +15,8 @@ from hashrec.index.errors import (
     NoArtifactError,
     TooManyBadRowsError,
 )
-from hashrec.index.live.catalogue_state import ItemNow, items_now, overlay_of
+from hashrec.index.live.catalogue_state import items_now, overlay_of
+from hashrec.index.live.catalogue_view import ItemNow
 from hashrec.index.live.journal import (
     Event,
     ItemChange,

@@ -1,10 +1,8 @@
-"""The model that is served now, and how a newly published one takes its place."""
+"""The models that are served: the published one, which is swapped hot, and a candidate."""
 
 from __future__ import annotations
 
 import asyncio
-import functools
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import blake2b
@@ -21,10 +19,9 @@ from hashrec.service.errors import NotReadyError
 from hashrec.service.telemetry.metrics import Metrics
 from hashrec.service.versions.experiment import Experiment
 
-KEPT_TITLES = 65_536
 RETRY_REFUSED_S = 60.0
 
-log = structlog.stdlib.get_logger("service.live_model")
+log = structlog.stdlib.get_logger("service.served_models")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +38,10 @@ class LoadedModel:
 
     Attributes:
         key: 32 bytes that only those who can read the artifact know; seals cached answers.
-        title: returns an item's title, or None; remembers those asked for most recently.
     """
 
     recommender: Recommender
     key: bytes
-    title: Callable[[str], str | None]
     activated_at: datetime
 
     @classmethod
@@ -68,7 +63,6 @@ class LoadedModel:
         return cls(
             recommender,
             blake2b(artifact.manifest.model_dump_json().encode(), digest_size=32).digest(),
-            functools.lru_cache(KEPT_TITLES)(recommender.title),
             datetime.now(UTC),
         )
 
@@ -78,7 +72,7 @@ class LoadedModel:
         return self.recommender.version
 
 
-class LiveModel:
+class ServedModels:
     """Follows the store's pointer: loads a new version beside the served one, then swaps.
 
     A version that fails verification is refused and the served one stays. It is tried again when

@@ -6,7 +6,6 @@ import asyncio
 import dataclasses
 from collections.abc import Awaitable, Callable, Generator
 from pathlib import Path
-from random import Random
 from typing import Any
 
 import orjson
@@ -17,13 +16,16 @@ from hashrec.index.errors import JournalUnavailableError
 from hashrec.index.live.journal import Event, ItemChange, Journal, SqliteJournal
 from hashrec.index.live.overlay import NEGATIVE_TYPES
 from hashrec.index.ranking.recommender import Recommender
-from hashrec.service.answers.cached_recommender import CachedRecommender, Wanted
+from hashrec.service.answers.cache_tiers import CacheTiers
+from hashrec.service.answers.cached_recommender import CachedRecommender
 from hashrec.service.answers.caches import LocalCache
-from hashrec.service.live import journal_state as live_state
-from hashrec.service.live.journal_state import LiveState
+from hashrec.service.answers.lists import LISTS, POPULAR, RECOMMEND
+from hashrec.service.answers.wanted import Wanted
+from hashrec.service.live import journal_state
+from hashrec.service.live.journal_state import JournalState
 from hashrec.service.settings import CacheSettings
 from hashrec.service.telemetry.metrics import Metrics
-from hashrec.service.versions.served_model import LiveModel
+from hashrec.service.versions.served_models import ServedModels
 from tests.index.small_models import in_memory, model_of
 
 MODEL = model_of(60, 40, 32, seed=1)
@@ -58,21 +60,26 @@ def recommender(journal_position: int | None = None) -> Recommender:
     return Recommender(dataclasses.replace(artifact, manifest=manifest))
 
 
-def state_of(journal: Journal | None) -> LiveState:
-    return LiveState(Holder(journal), NEGATIVE_TYPES)
+def state_of(journal: Journal | None) -> JournalState:
+    return JournalState(Holder(journal), NEGATIVE_TYPES)
 
 
-def test_without_a_journal_there_is_nothing():
+def test_without_a_journal_the_overlay_is_empty():
     model = recommender()
     state = state_of(None)
     assert state.current(model) is None
-    assert asyncio.run(state.catch_up(model)) is None
+    overlay = asyncio.run(state.catch_up(model))
+    assert state.current(model) is overlay
+    assert overlay.stamp("u1") is None
+    view = overlay.view("u1")
+    assert not view.has_events
+    assert view.catalogue.position == 0
 
 
 def test_what_was_appended_is_applied_before_the_next_answer(journal: SqliteJournal):
     async def test() -> None:
         model, state = recommender(), state_of(journal)
-        assert (await state.catch_up(model)).stamp("u1") is None  # type: ignore[union-attr]
+        assert (await state.catch_up(model)).stamp("u1") is None
         for number in range(5):
             assert state.current(model) is not None
             journal.append([took("u1", f"i{number}")])
@@ -89,8 +96,8 @@ def test_what_was_appended_is_applied_before_the_next_answer(journal: SqliteJour
 def test_many_who_wait_for_a_long_journal_read_it_once(
     journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch, few: int
 ):
-    monkeypatch.setattr(live_state, "FEW", few)
-    monkeypatch.setattr(live_state, "MANY", 50)
+    monkeypatch.setattr(journal_state, "FEW", few)
+    monkeypatch.setattr(journal_state, "MANY", 50)
     journal.append([took("u1", "i0")])
     model, state = recommender(), state_of(journal)
     asyncio.run(state.catch_up(model))
@@ -108,7 +115,7 @@ def test_many_who_wait_for_a_long_journal_read_it_once(
     async def test() -> None:
         found = await asyncio.gather(*(state.catch_up(model) for _ in range(20)))
         assert all(live is state.current(model) for live in found)
-        assert len(found[0].view("u1").positives) == 40  # type: ignore[union-attr]
+        assert len(found[0].view("u1").positives) == 40
 
     asyncio.run(test())
     assert reads == ([0, 50, 100] if few == 3 else [0])
@@ -138,7 +145,7 @@ def test_events_that_a_model_learned_from_count_for_models_that_did_not(journal:
 def test_two_models_that_are_bound_at_once_keep_the_events_of_either(
     journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch, newer_first: bool
 ):
-    monkeypatch.setattr(live_state, "FEW", 1)  # so that both wait for the same reading
+    monkeypatch.setattr(journal_state, "FEW", 1)  # so that both wait for the same reading
     journal.append([took("u1", f"i{n}") for n in range(9)])
     last = journal.position()
 
@@ -147,8 +154,8 @@ def test_two_models_that_are_bound_at_once_keep_the_events_of_either(
         both = (newer, older) if newer_first else (older, newer)
         await asyncio.gather(*(state.catch_up(model) for model in both))
         found = {model: await state.now(model) for model in both}
-        assert found[newer].view("u1").positives.tolist() == [7, 8]  # type: ignore[union-attr]
-        assert found[older].view("u1").positives.tolist() == [4, 5, 6, 7, 8]  # type: ignore[union-attr]
+        assert found[newer].view("u1").positives.tolist() == [7, 8]
+        assert found[older].view("u1").positives.tolist() == [4, 5, 6, 7, 8]
 
     asyncio.run(test())
 
@@ -175,7 +182,7 @@ def test_events_that_every_model_learned_from_are_forgotten(journal: SqliteJourn
 def test_a_journal_that_cannot_be_read_leaves_what_is_known_and_is_tried_again(
     journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(live_state, "RETRY_S", 0.0)
+    monkeypatch.setattr(journal_state, "RETRY_S", 0.0)
     tries: list[int] = []
 
     def fail(after: int = 0, limit: int = 0) -> Any:
@@ -193,7 +200,7 @@ def test_a_journal_that_cannot_be_read_leaves_what_is_known_and_is_tried_again(
             assert live is not None
             assert live.view("u1").positives.tolist() == [1]
             assert not state.available
-            m.setattr(live_state, "RETRY_S", 1000.0)
+            m.setattr(journal_state, "RETRY_S", 1000.0)
             await state.catch_up(model)
             await state.catch_up(model)
             assert len(tries) == 2
@@ -214,20 +221,12 @@ class Rig:
 
     def __init__(self, store: Store, journal: Journal | None) -> None:
         self.metrics = Metrics()
-        live = LiveModel(store, self.metrics)
-        self.live = live
-        self.cached = CachedRecommender(
-            live,
-            LocalCache(1000, 1 << 20),
-            None,
-            self.metrics,
-            CacheSettings(),
-            state=state_of(journal),
-            random=Random(1),
-        )
+        self.models = ServedModels(store, self.metrics)
+        tiers = CacheTiers(LocalCache(1000, 1 << 20), None, self.metrics, CacheSettings())
+        self.cached = CachedRecommender(self.models, tiers, state_of(journal), self.metrics)
 
-    async def get(self, subject: str | None, kind: Any = "recommend", k: int = 10) -> tuple:
-        answer = await self.cached.get(Wanted(kind, subject, k))
+    async def get(self, subject: str | None, kind: str = "recommend", k: int = 10) -> tuple:
+        answer = await self.cached.get(Wanted(LISTS[kind], subject, k))
         ids = [item["item_id"] for item in orjson.loads(answer.body)["items"]]
         return answer.cache, ids, answer
 
@@ -235,7 +234,7 @@ class Rig:
 def run(store: Store, journal: Journal | None, test: Callable[[Rig], Awaitable[Any]]) -> None:
     async def started() -> None:
         rig = Rig(store, journal)
-        await rig.live.look()
+        await rig.models.look()
         await test(rig)
 
     asyncio.run(started())
@@ -301,7 +300,7 @@ def test_titles_are_those_of_now(store: Store, journal: SqliteJournal):
                 ItemChange("i2", {"year": 1999}, hidden=None),
             ]
         )
-        answer = await rig.cached.get(Wanted("popular", None, 40))
+        answer = await rig.cached.get(Wanted(POPULAR, None, 40))
         titles = {item["item_id"]: item.get("title") for item in orjson.loads(answer.body)["items"]}
         assert (titles["i1"], titles["i2"], titles["i3"]) == ("New", None, "Item 3")
 
@@ -310,8 +309,8 @@ def test_titles_are_those_of_now(store: Store, journal: SqliteJournal):
 
 def test_a_batch_is_of_one_moment_and_sees_events_too(store: Store, journal: SqliteJournal):
     async def test(rig: Rig) -> None:
-        model = rig.live.get()
-        wanted = [Wanted("recommend", user, 5) for user in ("u1", "u2", "nobody")]
+        model = rig.models.get()
+        wanted = [Wanted(RECOMMEND, user, 5) for user in ("u1", "u2", "nobody")]
         first = await rig.cached.get_many(model, wanted)
         item = orjson.loads(first[0].body)["items"][0]["item_id"]  # type: ignore[union-attr]
         journal.append([took("u1", item), took("nobody", "i3")])

@@ -15,7 +15,7 @@ from hashrec.index.artifacts.store import Pointer, Store
 from hashrec.index.ranking.recommender import Recommender
 from hashrec.service.errors import NotReadyError
 from hashrec.service.telemetry.metrics import Metrics
-from hashrec.service.versions.served_model import LiveModel, Refusal
+from hashrec.service.versions.served_models import Refusal, ServedModels
 from tests.index.small_models import model_of, write
 from tests.service.serving import logged, metric, samples, serving, settings, wait_until
 
@@ -89,7 +89,7 @@ def test_an_empty_store_is_told_to_who_asks_and_once_to_the_log(
     tmp_path: Path, artifacts: list[Path], capfd: pytest.CaptureFixture[str]
 ):
     async def look_often() -> None:
-        live = LiveModel(Store(tmp_path), Metrics())
+        live = ServedModels(Store(tmp_path), Metrics())
         for _ in range(3):
             await live.look()
         assert live.empty_store == tmp_path
@@ -188,7 +188,7 @@ def test_a_refused_version_is_not_read_again_while_the_pointer_stays(
     store: Store, artifacts: list[Path]
 ):
     async def look_often() -> None:
-        live = LiveModel(store, Metrics())
+        live = ServedModels(store, Metrics())
         await live.look()
         bad = publish_damaged(store, artifacts[1], truncate)
         await live.look()
@@ -207,7 +207,7 @@ def test_a_refused_version_is_not_read_again_while_the_pointer_stays(
 def test_a_refused_version_is_tried_again_later(store: Store, artifacts: list[Path]):
     async def mend() -> None:
         good = store.current()
-        live = LiveModel(store, Metrics(), retry_refused_s=0)
+        live = ServedModels(store, Metrics(), retry_refused_s=0)
         await live.look()
         version = Manifest.read(artifacts[1]).version
         point(store, version, good)
@@ -244,7 +244,7 @@ def test_a_fault_nobody_foresaw_is_told_in_words_and_logged_in_full(
 
 def test_there_is_no_model_before_the_first_look(store: Store):
     with pytest.raises(NotReadyError, match="readyz"):
-        LiveModel(store, Metrics()).get()
+        ServedModels(store, Metrics()).get()
 
 
 def test_a_model_without_users_serves_popular_items(tmp_path: Path):
