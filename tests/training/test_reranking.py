@@ -29,7 +29,7 @@ from hashrec.training.jobs.reranking import (
 from hashrec.training.jobs.retraining import retrain
 from hashrec.training.judging.metrics import user_metrics
 from hashrec.training.models import HashCodes
-from hashrec.training.models.encoding import fit_encoder
+from hashrec.training.models.parts.encoding import fit_encoder
 from hashrec.training.numerics.embeddings import Embeddings
 from hashrec.training.progress import QuietProgress
 from tests.training.pairs import random_interactions

@@ -19,9 +19,8 @@ from hashrec.index.backends import EXACT_INDEX
 from hashrec.index.model.reranker import Reranker
 from hashrec.index.ranking.bulk import BATCH
 from hashrec.training.models.hash_model import HashCodes
-from hashrec.training.models.least_squares import standardised_rows
-from hashrec.training.models.start import balanced
 from hashrec.training.numerics.embeddings import Embeddings
+from hashrec.training.numerics.factor_forms import balanced, standardised_rows
 
 MAX_BYTES_PER_ITEM = 128  # code and vector together
 LEAST_GAIN = 0.01  # share of NDCG

@@ -1,6 +1,12 @@
-"""Hash models: interactions and a teacher in, binary codes out.
+"""Hash models: interactions and, for some, a teacher go in; binary codes come out.
 
-To add one, write its file and add its line here; the contract tests then cover it.
+A model is one file with one class, a `Hyperparameters` whose `fit` returns `HashCodes`
+(`hash_model`). `parts` holds what several models share and the stages of large ones. To add a
+model, write its file and add its line to `HASH_MODELS`; the commands then know its name and
+settings, and the contract tests cover it.
+
+Public: `HASH_MODELS`, `HashModel`, `HashCodes`, `hash_model.codes_of_signs`,
+`hash_model.require_teacher`.
 """
 
 from __future__ import annotations

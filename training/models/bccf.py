@@ -5,7 +5,6 @@ Zhou and Zha, "Learning Binary Codes for Collaborative Filtering", KDD 2012.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import ClassVar, Literal
 
 import torch
@@ -14,8 +13,8 @@ from torch import Tensor
 
 from hashrec.training.data.interactions import Interactions
 from hashrec.training.models.hash_model import CodeWidth, HashCodes, codes_of_signs
-from hashrec.training.models.itq import learned_rotation
-from hashrec.training.models.relaxation import relaxed_factors
+from hashrec.training.models.parts.relaxation import relaxed_factors
+from hashrec.training.models.parts.rotation import learned_rotation
 from hashrec.training.numerics.device import deterministic, generator
 from hashrec.training.numerics.hyperparameters import Hyperparameters
 from hashrec.training.numerics.implicit_squares import ImplicitSquares
@@ -77,9 +76,7 @@ class Bccf(Hyperparameters):
         """Fit factors, then binarise; see `HashModel.fit`."""
         train.require_any()
         X = train.matrix()
-        squares = ImplicitSquares.centred(X, self.weight)
-        if self.rest is not None:
-            squares = replace(squares, rest=self.rest)
+        squares = ImplicitSquares.of_target_1(X, self.weight, self.rest)
         pull = self.regularization * squares.noise(X)
         with deterministic(device):
             P, Q = relaxed_factors(

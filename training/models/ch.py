@@ -14,16 +14,16 @@ from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveIn
 from torch import Tensor
 
 from hashrec.training.data.interactions import Interactions
-from hashrec.training.models.bit_descent import descend
 from hashrec.training.models.hash_model import CodeWidth, HashCodes, codes_of_signs
-from hashrec.training.models.itq import best_rotation, random_frame
-from hashrec.training.numerics.binarize import signs
+from hashrec.training.models.parts.binarize import signs
+from hashrec.training.models.parts.bit_descent import descend
+from hashrec.training.models.parts.rotation import best_rotation, learned_rotation
 from hashrec.training.numerics.device import deterministic, generator
 from hashrec.training.numerics.hyperparameters import Hyperparameters
 from hashrec.training.numerics.implicit_squares import ImplicitSquares, Positives, inner
 from hashrec.training.numerics.scorer import Csr, Scorer
-from hashrec.training.numerics.spectral import right_singular_vectors, scaled
-from hashrec.training.progress import Progress
+from hashrec.training.numerics.spectral import degree_scaled, right_singular_vectors
+from hashrec.training.progress import Progress, QuietProgress
 
 _ROTATIONS = 20  # of the start, in which the codes follow the features alone
 
@@ -82,19 +82,19 @@ class Ch(Hyperparameters):
             random = generator(device, seed, 14)
             sides = self._start(train.matrix(), random, progress)
             squares = ImplicitSquares(1.0, self.rest, self.weight)
-            scale = best_scale(squares, sides)
+            scale = scale_of_agreements(squares, sides)
             for _ in progress.track("CH iterations", self.iterations):
                 for side, other in (sides, sides[::-1]):
                     self.improve(side, other, scale)
                 for side in sides:
                     side.rotation = best_rotation(side.features, side.codes)
-                scale = best_scale(squares, sides)
+                scale = scale_of_agreements(squares, sides)
                 error = squares.loss(sides[0].positives, *agreements(sides, scale))
                 loss = self.reconstruction * error / (train.n_users * train.n_items)
                 progress.log(loss=loss + sum(side.quantisation_error() for side in sides))
         return codes_of_signs(train, *(side.codes for side in sides))
 
-    def improve(self, side: Side, other: Side, scale: float) -> None:
+    def improve(self, side: RotatedSide, other: RotatedSide, scale: float) -> None:
         """Set each bit of one side to where the objective is least, all else as it is."""
         ours = self._of_inner_products(scale)
         pull = 4 * self.n_bits * len(other.codes) / (self.reconstruction * scale**2)
@@ -102,16 +102,21 @@ class Ch(Hyperparameters):
         heavier = (side.positives, self.weight)
         descend(side.codes, other.codes, wanted, heavier=heavier)
 
-    def _start(self, X: Csr, random: torch.Generator, progress: Progress) -> list[Side]:
+    def _start(self, X: Csr, random: torch.Generator, progress: Progress) -> list[RotatedSide]:
         """Return features, and one rotation for both sides, to where signs lose least."""
         device = random.device
         features = singular_features(X, self.n_bits, self.passes, random, progress)
         both = torch.cat(features)
-        R = random_frame(both.shape[1], self.n_bits, random)
-        for _ in range(_ROTATIONS):
-            R = best_rotation(both, signs(both @ R))
+        R = learned_rotation(
+            both,
+            self.n_bits,
+            iterations=_ROTATIONS,
+            random=random,
+            progress=QuietProgress(),  # the start is no part of a job's report
+            loop="CH start",
+        )
         return [
-            Side(Positives.of(pairs, device), F, R, signs(F @ R))
+            RotatedSide(Positives.of(pairs, device), F, R, signs(F @ R))
             for pairs, F in zip((X, X.T.tocsr()), features, strict=True)
         ]
 
@@ -122,7 +127,7 @@ class Ch(Hyperparameters):
 
 
 @dataclass(eq=False)
-class Side:
+class RotatedSide:
     """The users, or the items, while they are learned.
 
     Attributes:
@@ -150,8 +155,7 @@ def singular_features(
     X: Csr, rank: int, passes: int, random: torch.Generator, progress: Progress
 ) -> list[Tensor]:
     """Return U and V, float32, shapes (n_users, r) and (n_items, r), r at most `rank`."""
-    degrees = [np.maximum(X.getnnz(axis), 1) for axis in (1, 0)]
-    S = scaled(degrees[0] ** -0.5, X, degrees[1] ** -0.5)
+    S = degree_scaled(X)
     right, values = right_singular_vectors(
         S, rank, passes=passes, random=random, progress=progress, loop="CH features"
     )
@@ -160,7 +164,7 @@ def singular_features(
     return [side / side.square().mean().sqrt() for side in sides]
 
 
-def agreements(sides: list[Side], scale: float = 1.0) -> tuple[Tensor, Tensor]:
+def agreements(sides: list[RotatedSide], scale: float = 1.0) -> tuple[Tensor, Tensor]:
     """Return factors with inner products sigma m: shares of bits that agree, times sigma."""
     P, Q = (
         torch.nn.functional.pad(side.codes, (0, 1), value=side.codes.shape[1] ** 0.5)
@@ -170,7 +174,7 @@ def agreements(sides: list[Side], scale: float = 1.0) -> tuple[Tensor, Tensor]:
     return scale * P, Q
 
 
-def best_scale(squares: ImplicitSquares, sides: list[Side]) -> float:
+def scale_of_agreements(squares: ImplicitSquares, sides: list[RotatedSide]) -> float:
     """Return the sigma where sum_ui w_ui (s_ui - sigma m_ui)^2 is least."""
     P, Q = agreements(sides)
     positives = sides[0].positives

@@ -12,10 +12,10 @@ from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Tensor
 
 from hashrec.training.data.interactions import Interactions
-from hashrec.training.models.bit_descent import descend
 from hashrec.training.models.hash_model import CodeWidth, HashCodes, codes_of_signs
-from hashrec.training.models.relaxation import relaxed_factors
-from hashrec.training.numerics.binarize import signs
+from hashrec.training.models.parts.binarize import signs
+from hashrec.training.models.parts.bit_descent import descend
+from hashrec.training.models.parts.relaxation import relaxed_factors
 from hashrec.training.numerics.device import deterministic, generator
 from hashrec.training.numerics.hyperparameters import Hyperparameters
 from hashrec.training.numerics.implicit_squares import ImplicitSquares, Positives

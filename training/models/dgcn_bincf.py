@@ -11,18 +11,23 @@ from torch import Tensor
 from torch.nn.functional import embedding
 
 from hashrec.training.data.interactions import Interactions
-from hashrec.training.models.distillation import Distillation, ListNet, RankDistil, SoftTargets
 from hashrec.training.models.hash_model import CodeWidth, HashCodes, codes_of_signs, require_teacher
-from hashrec.training.models.start import factors_of_width
-from hashrec.training.numerics.binarize import (
+from hashrec.training.models.parts.binarize import (
     Bernoulli,
     Binarizer,
     Relaxed,
     StraightThrough,
     TanhAnnealing,
 )
+from hashrec.training.models.parts.distillation import (
+    Distillation,
+    ListNet,
+    RankDistil,
+    SoftTargets,
+)
 from hashrec.training.numerics.device import deterministic, generator
 from hashrec.training.numerics.embeddings import Embeddings
+from hashrec.training.numerics.factor_forms import factors_of_width
 from hashrec.training.numerics.factorization import factors_of
 from hashrec.training.numerics.hyperparameters import Hyperparameters
 from hashrec.training.numerics.losses import bpr_loss
@@ -64,10 +69,10 @@ class DgcnBinCf(Hyperparameters):
         binarizer: `bernoulli` learns through sampled codes and a straight-through gradient
             (eq. 17), `relaxed` through tanh(P) and a penalty on its distance from +-1 (eq. 18),
             `straight-through` through sign(P), `tanh-annealing` through tanh(gamma_t P); see
-            `hashrec.training.numerics.binarize`.
+            `hashrec.training.models.parts.binarize`.
         distillation: what of the teacher's ranking is learned: `listnet` (eq. 15), `kd` its
             preferences between a positive and a negative, `rank-distil` its best unobserved items;
-            see `hashrec.training.models.distillation`.
+            see `hashrec.training.models.parts.distillation`.
         alpha: weight of the distilled rankings (eq. 16).
         temperature: T, softens what is compared; without effect on `rank-distil`.
         top_k: K, length of the teacher's list; of `rank-distil`, as the next two.

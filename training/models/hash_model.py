@@ -14,7 +14,7 @@ from hashrec.index.errors import CodeWidthError, ConfigError
 from hashrec.index.model.encoder import Encoder
 from hashrec.index.model.refiner import UserRefiner
 from hashrec.training.data.interactions import Interactions
-from hashrec.training.models.encoding import fit_encoder
+from hashrec.training.models.parts.encoding import fit_encoder
 from hashrec.training.numerics.scorer import Scorer
 from hashrec.training.progress import Progress
 
@@ -48,6 +48,11 @@ class HashCodes:
             if n_bits != self.users.n_bits:
                 raise CodeWidthError(self.users.n_bits, n_bits)
 
+    @classmethod
+    def fitted(cls, train: Interactions, users: BinaryCodes, items: BinaryCodes) -> HashCodes:
+        """Return codes learned from `train` with an encoder fitted to them."""
+        return cls(users, items, fit_encoder(train, users, items))
+
 
 def codes_of_signs(train: Interactions, users: Tensor, items: Tensor) -> HashCodes:
     """Return the signs as codes, zero counting as +1, with an encoder fitted to them.
@@ -57,8 +62,12 @@ def codes_of_signs(train: Interactions, users: Tensor, items: Tensor) -> HashCod
         users: float, shape (n_users, n_bits).
         items: float, shape (n_items, n_bits).
     """
-    user_codes, item_codes = (BinaryCodes.from_signs(side.cpu().numpy()) for side in (users, items))
-    return HashCodes(user_codes, item_codes, fit_encoder(train, user_codes, item_codes))
+    return HashCodes.fitted(train, packed_signs(users), packed_signs(items))
+
+
+def packed_signs(x: Tensor) -> BinaryCodes:
+    """Return the signs of float rows, shape (n, n_bits), as codes; zero counts as +1."""
+    return BinaryCodes.from_signs(x.cpu().numpy())
 
 
 class HashModel(Protocol):

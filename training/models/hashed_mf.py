@@ -16,12 +16,11 @@ from torch import Tensor
 
 from hashrec.index.arrays.codes import BinaryCodes
 from hashrec.training.data.interactions import Interactions
-from hashrec.training.models.encoding import fit_encoder
-from hashrec.training.models.hash_model import CodeWidth, HashCodes
+from hashrec.training.models.hash_model import CodeWidth, HashCodes, packed_signs
 from hashrec.training.numerics.bpr_fit import BprFit
 from hashrec.training.numerics.device import deterministic, generator
 from hashrec.training.numerics.hyperparameters import Hyperparameters
-from hashrec.training.numerics.losses import bpr_of_triples, penalty_of_triples
+from hashrec.training.numerics.losses import regularised_bpr
 from hashrec.training.numerics.sampling import PairSampler, Triples
 from hashrec.training.numerics.scorer import Scorer
 from hashrec.training.progress import Progress
@@ -117,8 +116,8 @@ class HashedMf(Hyperparameters):
         """Minimise BPR over the tables with Adam; see `HashModel.fit`."""
         with deterministic(device):
             users, items = self._fit(train, seed, device, progress)
-            user_codes, item_codes = _codes(users, train.n_users), _codes(items, train.n_items)
-        return HashCodes(user_codes, item_codes, fit_encoder(train, user_codes, item_codes))
+            codes = _codes(users, train.n_users), _codes(items, train.n_items)
+        return HashCodes.fitted(train, *codes)
 
     def _fit(
         self, train: Interactions, seed: int, device: torch.device, progress: Progress
@@ -134,9 +133,7 @@ class HashedMf(Hyperparameters):
             items_read, items_of = pairs.unique(return_inverse=True)
             factors = torch.cat([users.rows(users_read), items.rows(items_read)])
             triples = Triples(user_of, *items_of)
-            penalty = penalty_of_triples(factors, triples, len(users_read))
-            ranking = bpr_of_triples(factors, triples, len(users_read))
-            return ranking + self.regularization * penalty
+            return regularised_bpr(factors, triples, len(users_read), self.regularization)
 
         adam = torch.optim.Adam([users.table, items.table], lr=self.learning_rate, fused=True)
         fit = BprFit(loss, adam, sampler, self.batches_per_epoch, stream=12)
@@ -155,8 +152,7 @@ def _codes(factors: HashedTable, n_rows: int) -> BinaryCodes:
     """Return the signs of all rows, read out in blocks."""
     rows = torch.arange(n_rows, device=factors.table.device)
     with torch.no_grad():
-        blocks = (factors.rows(block).cpu().numpy() for block in rows.split(_ROWS))
-        packed = [BinaryCodes.from_signs(block).packed for block in blocks]
+        packed = [packed_signs(factors.rows(block)).packed for block in rows.split(_ROWS)]
     return BinaryCodes(np.concatenate(packed))
 
 

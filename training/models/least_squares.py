@@ -13,15 +13,17 @@ from typing import ClassVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt
 from torch import Tensor
 
 from hashrec.training.data.interactions import Interactions
-from hashrec.training.models.bit_descent import blocks, descend
 from hashrec.training.models.hash_model import CodeWidth, HashCodes, codes_of_signs, require_teacher
-from hashrec.training.models.start import factors_of_width
+from hashrec.training.models.parts.binarize import signs
+from hashrec.training.models.parts.bit_descent import blocks, descend
 from hashrec.training.numerics.device import deterministic, generator
 from hashrec.training.numerics.embeddings import Embeddings
+from hashrec.training.numerics.factor_forms import factors_of_width, standardised_rows
 from hashrec.training.numerics.factorization import factors_of
 from hashrec.training.numerics.hyperparameters import Hyperparameters
 from hashrec.training.numerics.implicit_squares import inner
@@ -32,7 +34,7 @@ _PAIRS = 1 << 20  # entries of a users x items matrix that exist at the same tim
 
 
 @dataclass(frozen=True, eq=False)
-class Side:
+class TargetSide:
     """The users, or the items.
 
     Attributes:
@@ -42,6 +44,13 @@ class Side:
 
     codes: Tensor
     factors: Tensor
+
+    @classmethod
+    def of(
+        cls, start: NDArray[np.float32], factors: NDArray[np.float32], device: torch.device
+    ) -> TargetSide:
+        """Start from the signs of some factors."""
+        return cls(signs(torch.tensor(start, device=device)), torch.tensor(factors, device=device))
 
     def gram(self) -> Tensor:
         """Return the inner products of the bits, shape (n_bits, n_bits), exact integers."""
@@ -119,8 +128,8 @@ class LeastSquares(Hyperparameters):
         progress: Progress,
     ) -> HashCodes:
         start = factors_of_width(target, self.n_bits, seed)
-        users = Side(_signs(start.users, device), torch.tensor(target.users, device=device))
-        items = Side(_signs(start.items, device), torch.tensor(target.items, device=device))
+        users = TargetSide.of(start.users, target.users, device)
+        items = TargetSide.of(start.items, target.items, device)
         n_pairs = len(users.codes) * len(items.codes)
         energy = inner(users.factors.T @ users.factors, items.factors.T @ items.factors)
 
@@ -142,32 +151,17 @@ class LeastSquares(Hyperparameters):
         return codes_of_signs(train, users.codes, items.codes)
 
 
-def standardised_rows(embeddings: Embeddings) -> Embeddings:
-    """Return factors of the scores with each user's row at mean 0 and variance 1.
-
-    The mean of row u is U_u^T mean(V) and, once V is centred, its variance U_u^T (V^T V / n) U_u:
-    the score matrix is never formed. A user who scores everything alike gets a row of zeros.
-    """
-    V = embeddings.items.astype(np.float64)
-    V -= V.mean(axis=0)
-    U = embeddings.users.astype(np.float64)
-    deviation = np.sqrt(np.maximum(((U @ (V.T @ V / len(V))) * U).sum(axis=1, keepdims=True), 0))
-    varies = deviation > 1e-6 * deviation.max(initial=0)
-    U = np.divide(U, deviation, out=np.zeros_like(U), where=varies)
-    return Embeddings(users=U.astype(np.float32), items=V.astype(np.float32))
-
-
 def hinge_target(Z: Tensor, prediction: Tensor) -> Tensor:
     """Return the target nearest to the prediction: Z where Z >= 0, anything up to Z elsewhere."""
     return torch.where(Z < 0, torch.minimum(Z, prediction), Z)
 
 
-def projection(side: Side, other: Side) -> Tensor:
+def projection(side: TargetSide, other: TargetSide) -> Tensor:
     """Return R = Z Q, the target times the other side's codes, shape (n, n_bits)."""
     return side.factors @ (other.factors.T @ other.codes)
 
 
-def hinged_projection(side: Side, other: Side, scale: float) -> tuple[Tensor, float]:
+def hinged_projection(side: TargetSide, other: TargetSide, scale: float) -> tuple[Tensor, float]:
     """Return R = T Q and |T|^2 for the hinge's targets T at the present codes."""
     R = torch.empty_like(side.codes)
     energy = 0.0
@@ -180,16 +174,12 @@ def hinged_projection(side: Side, other: Side, scale: float) -> tuple[Tensor, fl
     return R, energy
 
 
-def best_scale(side: Side, other: Side, R: Tensor) -> float:
+def best_scale(side: TargetSide, other: TargetSide, R: Tensor) -> float:
     """Return the c >= 0 that minimises |T - c P Q^T|^2; below 0 would turn rankings over."""
     return max(0.0, inner(R, side.codes) / inner(side.gram(), other.gram()))
 
 
-def residual(side: Side, other: Side, R: Tensor, energy: float, scale: float) -> float:
+def residual(side: TargetSide, other: TargetSide, R: Tensor, energy: float, scale: float) -> float:
     """Return |T - c P Q^T|^2 from R = T Q and energy = |T|^2."""
     modelled = inner(side.gram(), other.gram())
     return energy - 2 * scale * inner(R, side.codes) + scale**2 * modelled
-
-
-def _signs(factors: np.ndarray, device: torch.device) -> Tensor:
-    return torch.from_numpy(np.where(factors >= 0, np.float32(1), np.float32(-1))).to(device)

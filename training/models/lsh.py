@@ -16,11 +16,14 @@ from torch import Tensor
 
 from hashrec.index.arrays.codes import BinaryCodes
 from hashrec.training.data.interactions import Interactions
-from hashrec.training.models.encoding import fit_encoder
-from hashrec.training.models.hash_model import CodeWidth, HashCodes, require_teacher
-from hashrec.training.models.least_squares import standardised_rows
-from hashrec.training.models.start import balanced
+from hashrec.training.models.hash_model import (
+    CodeWidth,
+    HashCodes,
+    packed_signs,
+    require_teacher,
+)
 from hashrec.training.numerics.device import deterministic, generator
+from hashrec.training.numerics.factor_forms import balanced, standardised_rows
 from hashrec.training.numerics.factorization import factors_of
 from hashrec.training.numerics.hyperparameters import Hyperparameters
 from hashrec.training.numerics.scorer import Scorer
@@ -80,8 +83,8 @@ class Lsh(Hyperparameters):
             A = torch.randn(
                 (users.shape[1], self.n_bits), generator=generator(device, seed, 8), device=device
             )
-            user_codes, item_codes = sign_projections(users, A), sign_projections(items, A)
-        return HashCodes(user_codes, item_codes, fit_encoder(train, user_codes, item_codes))
+            codes = sign_projections(users, A), sign_projections(items, A)
+        return HashCodes.fitted(train, *codes)
 
 
 def augment(
@@ -101,4 +104,4 @@ def sign_projections(rows: NDArray[np.floating], A: Tensor) -> BinaryCodes:
         A: float32, shape (d, n_bits).
     """
     X = torch.from_numpy(rows.astype(np.float32)).to(A.device)
-    return BinaryCodes.from_signs((X @ A).cpu().numpy())
+    return packed_signs(X @ A)

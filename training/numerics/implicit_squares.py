@@ -88,11 +88,17 @@ class ImplicitSquares:
     weight: float
 
     @classmethod
-    def centred(cls, X: Csr, weight: float) -> ImplicitSquares:
-        """Return squares with a target of 1 and a weighted mean of all targets of 0.
+    def of_target_1(cls, X: Csr, weight: float, rest: float | None) -> ImplicitSquares:
+        """Return squares with a target of 1 for the pairs in a matrix.
 
-        The first factor is then left to tell popularity, not that most pairs are not there.
+        Args:
+            X: binary CSR, shape (n, m).
+            weight: w of its pairs.
+            rest: s of the others. None centres: the weighted mean of all targets is 0, and the
+                first factor can describe popularity instead of the share of missing pairs.
         """
+        if rest is not None:
+            return cls(1.0, rest, weight)
         n_others = max(1, X.shape[0] * X.shape[1] - X.nnz)
         return cls(1.0, -weight * X.nnz / n_others, weight)
 

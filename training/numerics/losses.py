@@ -46,6 +46,12 @@ def penalty_of_triples(factors: Tensor, triples: Triples, n_users: int) -> Tenso
     return occurrences @ factors.square().sum(1)
 
 
+def regularised_bpr(factors: Tensor, triples: Triples, n_users: int, weight: float) -> Tensor:
+    """Return `bpr_of_triples` and `weight` times `penalty_of_triples` of the same factors."""
+    penalty = penalty_of_triples(factors, triples, n_users)
+    return bpr_of_triples(factors, triples, n_users) + weight * penalty
+
+
 def listnet_loss(
     student_scores: Tensor, teacher_scores: Tensor, mask: Tensor, temperature: float
 ) -> Tensor:

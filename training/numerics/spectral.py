@@ -20,6 +20,12 @@ def scaled(left: NDArray[np.floating], X: Csr, right: NDArray[np.floating]) -> C
     return product
 
 
+def degree_scaled(X: Csr) -> Csr:
+    """Return D_u^-1/2 X D_i^-1/2 of a binary X with degrees D; empty rows and columns count 1."""
+    d_users, d_items = (np.maximum(X.getnnz(axis), 1) for axis in (1, 0))
+    return scaled(d_users**-0.5, X, d_items**-0.5)
+
+
 def right_singular_vectors(
     X: Csr, rank: int, *, passes: int, random: torch.Generator, progress: Progress, loop: str
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

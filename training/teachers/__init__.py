@@ -1,6 +1,10 @@
-"""Teachers: float recommenders whose rankings hash models learn from.
+"""Teachers: float recommenders from whose rankings hash models learn.
 
-To add one, write its file and add its line here; the contract tests then cover it.
+A teacher is one file with one class, a `Hyperparameters` whose `fit` returns a `Scorer`
+(`teacher`). To add one, write its file and add its line to `TEACHERS`; the commands then know its
+name and settings, and the contract tests cover it.
+
+Public: `TEACHERS`, `Teacher`.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ van den Berg, Kipf and Welling, "Graph Convolutional Matrix Completion", 2017 (a
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated
 
 import numpy as np
@@ -21,6 +22,7 @@ from hashrec.training.numerics.device import deterministic, generator
 from hashrec.training.numerics.embeddings import Embeddings
 from hashrec.training.numerics.graph import laplacian, neighbour_sum
 from hashrec.training.numerics.hyperparameters import Hyperparameters
+from hashrec.training.numerics.initial import normal_parameter
 from hashrec.training.numerics.losses import bpr_of_triples
 from hashrec.training.numerics.sampling import PairSampler, Triples
 from hashrec.training.numerics.scorer import Csr
@@ -79,10 +81,7 @@ class GraphAutoencoder(nn.Module):
         random: torch.Generator,
     ) -> None:
         super().__init__()
-
-        def normal(*shape: int, scale: float) -> nn.Parameter:
-            return nn.Parameter(scale * torch.randn(shape, generator=random, device=random.device))
-
+        normal = partial(normal_parameter, random)
         self.n_users = n_users
         self.messages = normal(n_users + n_items, hidden_dim, scale=init_scale)
         self.dense_users = normal(hidden_dim, dim, scale=hidden_dim**-0.5)

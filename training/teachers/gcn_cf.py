@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Literal
 
 import torch
@@ -15,7 +16,8 @@ from hashrec.training.numerics.device import deterministic, generator
 from hashrec.training.numerics.embeddings import Embeddings
 from hashrec.training.numerics.graph import embeddings_of_nodes, laplacian, propagate
 from hashrec.training.numerics.hyperparameters import Hyperparameters
-from hashrec.training.numerics.losses import bpr_of_triples, penalty_of_triples
+from hashrec.training.numerics.initial import normal_parameter
+from hashrec.training.numerics.losses import regularised_bpr
 from hashrec.training.numerics.sampling import PairSampler, Triples
 from hashrec.training.progress import Progress
 
@@ -53,10 +55,7 @@ class GraphFactors(nn.Module):
         self, n_nodes: int, dim: int, activation: str, init_scale: float, random: torch.Generator
     ) -> None:
         super().__init__()
-
-        def normal(*shape: int, scale: float) -> nn.Parameter:
-            return nn.Parameter(scale * torch.randn(shape, generator=random, device=random.device))
-
+        normal = partial(normal_parameter, random)
         self.activation = ACTIVATIONS[activation]
         self.factors = normal(n_nodes, dim, scale=init_scale)
         self.filters = nn.ParameterList([normal(dim, dim, scale=dim**-0.5) for _ in range(2)])
@@ -123,9 +122,7 @@ class GcnCf(Hyperparameters):
         )
 
         def loss(batch: Triples, _: torch.Generator) -> Tensor:
-            factors = network(L)
-            penalty = penalty_of_triples(factors, batch, train.n_users)
-            return bpr_of_triples(factors, batch, train.n_users) + self.regularization * penalty
+            return regularised_bpr(network(L), batch, train.n_users, self.regularization)
 
         adam = torch.optim.Adam(network.parameters(), lr=self.learning_rate, fused=True)
         fit = BprFit(loss, adam, sampler, self.batches_per_epoch)

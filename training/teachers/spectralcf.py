@@ -5,6 +5,8 @@ Zheng, Lu, Jiang, Zhang and Yu, "Spectral Collaborative Filtering", RecSys 2018.
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Tensor, nn
@@ -16,7 +18,8 @@ from hashrec.training.numerics.device import deterministic, generator
 from hashrec.training.numerics.embeddings import Embeddings
 from hashrec.training.numerics.graph import embeddings_of_nodes, laplacian, neighbour_sum
 from hashrec.training.numerics.hyperparameters import Hyperparameters
-from hashrec.training.numerics.losses import bpr_of_triples, penalty_of_triples
+from hashrec.training.numerics.initial import normal_parameter
+from hashrec.training.numerics.losses import regularised_bpr
 from hashrec.training.numerics.sampling import PairSampler, Triples
 from hashrec.training.progress import Progress
 
@@ -48,10 +51,7 @@ class SpectralFactors(nn.Module):
         self, n_nodes: int, dim: int, n_layers: int, init_scale: float, random: torch.Generator
     ) -> None:
         super().__init__()
-
-        def normal(*shape: int, scale: float) -> nn.Parameter:
-            return nn.Parameter(scale * torch.randn(shape, generator=random, device=random.device))
-
+        normal = partial(normal_parameter, random)
         self.factors = normal(n_nodes, dim, scale=init_scale)
         self.filters = nn.ParameterList(
             [normal(dim, dim, scale=dim**-0.5) for _ in range(n_layers)]
@@ -123,9 +123,7 @@ class SpectralCf(Hyperparameters):
         )
 
         def loss(batch: Triples, _: torch.Generator) -> Tensor:
-            factors = network(L)
-            penalty = penalty_of_triples(factors, batch, train.n_users)
-            return bpr_of_triples(factors, batch, train.n_users) + self.regularization * penalty
+            return regularised_bpr(network(L), batch, train.n_users, self.regularization)
 
         rmsprop = torch.optim.RMSprop(network.parameters(), lr=self.learning_rate)
         fit = BprFit(loss, rmsprop, sampler, self.batches_per_epoch)

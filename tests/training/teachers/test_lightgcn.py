@@ -11,8 +11,8 @@ from hashrec.training.numerics.graph import laplacian
 from hashrec.training.numerics.sampling import PairSampler
 from hashrec.training.progress import QuietProgress
 from hashrec.training.teachers.lightgcn import LightGcn, mean_of_layers
+from tests.training.numerics.test_graph import dense_laplacian
 from tests.training.pairs import interactions_of, random_interactions
-from tests.training.test_graph import dense_laplacian
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from hashrec.training.models.listwise_descent import (
+from hashrec.training.models.parts.listwise_descent import (
     Sums,
-    descend,
+    descend_listwise,
     find_candidates,
     flip_bounds,
     flip_changes,
@@ -275,7 +275,7 @@ def test_flips_end_where_none_lowers_the_loss():
 def descend_with(example, **options):
     progress = QuietProgress()
     settings = {"rounds": 1, "flips": 4, "n_near": example.n_near} | options
-    scale = descend(
+    scale = descend_listwise(
         example.users,
         example.items,
         example.lists,

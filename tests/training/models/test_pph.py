@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from hashrec.training.models.parts.relaxation import relaxed_factors
 from hashrec.training.models.pph import Pph, magnitude_bits, of_norm_1
-from hashrec.training.models.relaxation import relaxed_factors
 from hashrec.training.numerics.implicit_squares import ImplicitSquares
 from hashrec.training.progress import QuietProgress
 from tests.training.pairs import random_interactions

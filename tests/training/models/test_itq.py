@@ -4,15 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from hashrec.training.models.itq import (
-    Itq,
-    best_rotation,
-    quantisation_error,
-    random_frame,
-    stacked,
-)
+from hashrec.training.models.itq import Itq, stacked
 from hashrec.training.models.lsh import Lsh
-from hashrec.training.numerics.binarize import signs
+from hashrec.training.models.parts.binarize import signs
+from hashrec.training.models.parts.rotation import best_rotation, quantisation_error, random_frame
 from hashrec.training.numerics.device import generator
 from hashrec.training.numerics.embeddings import Embeddings
 from hashrec.training.progress import QuietProgress

@@ -74,7 +74,7 @@ def test_products_are_those_of_the_pairs(X, factors):
 
 
 def test_centred_targets_have_a_weighted_mean_of_0(X):
-    squares = ImplicitSquares.centred(X, weight=6.0)
+    squares = ImplicitSquares.of_target_1(X, weight=6.0, rest=None)
     there = X.toarray()
     targets = np.where(there > 0, squares.target, squares.rest)
     assert squares.target == 1

@@ -8,6 +8,21 @@ from numpy.typing import NDArray
 from hashrec.training.numerics.embeddings import Embeddings
 
 
+def standardised_rows(embeddings: Embeddings) -> Embeddings:
+    """Return factors of the scores with each user's row at mean 0 and variance 1.
+
+    The mean of row u is U_u^T mean(V) and, once V is centred, its variance U_u^T (V^T V / n) U_u:
+    the score matrix is never formed. A user who scores everything alike gets a row of zeros.
+    """
+    V = embeddings.items.astype(np.float64)
+    V -= V.mean(axis=0)
+    U = embeddings.users.astype(np.float64)
+    deviation = np.sqrt(np.maximum(((U @ (V.T @ V / len(V))) * U).sum(axis=1, keepdims=True), 0))
+    varies = deviation > 1e-6 * deviation.max(initial=0)
+    U = np.divide(U, deviation, out=np.zeros_like(U), where=varies)
+    return Embeddings(users=U.astype(np.float32), items=V.astype(np.float32))
+
+
 def factors_of_width(teacher: Embeddings, width: int, seed: int) -> Embeddings:
     """Return the teacher's factors, or factors of another width with (nearly) the same scores.
 

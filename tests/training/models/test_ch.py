@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from hashrec.training.models.ch import Ch, Side, agreements, best_scale, singular_features
+from hashrec.training.models.ch import (
+    Ch,
+    RotatedSide,
+    agreements,
+    scale_of_agreements,
+    singular_features,
+)
 from hashrec.training.numerics.implicit_squares import ImplicitSquares, Positives
 from hashrec.training.progress import QuietProgress
 from tests.training.pairs import random_interactions
@@ -21,7 +27,7 @@ def sides():
     random = torch.Generator().manual_seed(1)
     X = TRAIN.matrix()
     return [
-        Side(
+        RotatedSide(
             Positives.of(pairs, CPU),
             features=torch.randn((n, N_BITS), generator=random),
             rotation=torch.eye(N_BITS),
@@ -80,7 +86,7 @@ def test_best_scale_is_where_the_squares_are_least(sides):
     there = torch.from_numpy(TRAIN.matrix().toarray()).double()
     w, s, m = 1 + 14 * there, 0.5 + 0.5 * there, shares_that_agree(sides)
     expected = (w * s * m).sum() / (w * m.square()).sum()
-    assert best_scale(SQUARES, sides) == pytest.approx(expected.item(), rel=1e-5)
+    assert scale_of_agreements(SQUARES, sides) == pytest.approx(expected.item(), rel=1e-5)
 
 
 def test_squares_of_inner_products_are_those_of_shares_up_to_a_factor(sides):

@@ -84,15 +84,13 @@ def fit_item_encoder(train: Interactions, users: BinaryCodes, items: BinaryCodes
     return ItemEncoder.quantised(M[:-1], M[-1])
 
 
-def conjugate_gradients(
-    normal: Callable[[Matrix], Matrix], right: Matrix, diagonal: Matrix
-) -> Matrix:
-    """Solve `normal(X) = right` for each column, preconditioned by the diagonal.
+def solve_columns(normal: Callable[[Matrix], Matrix], right: Matrix, diagonal: Matrix) -> Matrix:
+    """Solve `normal(X) = right` column by column, by conjugate gradients from zero.
 
     Args:
         normal: multiplies by a symmetric positive definite matrix.
         right: float32, shape (n, n_columns).
-        diagonal: float32, shape (n, 1), of that matrix.
+        diagonal: float32, shape (n, 1), of that matrix; the preconditioner.
     """
     X = np.zeros_like(right)
     residual = right.copy()
@@ -128,7 +126,7 @@ def _ridge_regression(H: Csr, C: Matrix, ridge: float) -> Matrix:
     penalty = np.full_like(squares, ridge * squares[:-1].mean())
     penalty[-1] = _FREE
     shift = penalty.astype(np.float32)
-    return conjugate_gradients(
+    return solve_columns(
         lambda A: Ht @ (H @ A) + shift * A, Ht @ C, (squares + penalty).astype(np.float32)
     )
 

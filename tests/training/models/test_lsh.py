@@ -4,11 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from hashrec.training.models.least_squares import standardised_rows
 from hashrec.training.models.lsh import Lsh, augment, sign_projections
-from hashrec.training.models.start import balanced
 from hashrec.training.numerics.device import generator
 from hashrec.training.numerics.embeddings import Embeddings
+from hashrec.training.numerics.factor_forms import balanced, standardised_rows
 from hashrec.training.progress import QuietProgress
 from tests.training.pairs import random_interactions
 

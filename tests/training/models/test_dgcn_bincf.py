@@ -6,8 +6,13 @@ import torch
 
 from hashrec.index.errors import ConfigError
 from hashrec.training.models.dgcn_bincf import BinCf, DgcnBinCf, Factors
-from hashrec.training.models.distillation import ListNet
-from hashrec.training.numerics.binarize import Bernoulli, Relaxed, StraightThrough, TanhAnnealing
+from hashrec.training.models.parts.binarize import (
+    Bernoulli,
+    Relaxed,
+    StraightThrough,
+    TanhAnnealing,
+)
+from hashrec.training.models.parts.distillation import ListNet
 from hashrec.training.numerics.device import generator
 from hashrec.training.numerics.embeddings import Embeddings
 from hashrec.training.numerics.losses import bpr_loss, listnet_loss

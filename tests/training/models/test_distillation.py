@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from hashrec.training.models.distillation import ListNet, RankDistil, SoftTargets
+from hashrec.training.models.parts.distillation import ListNet, RankDistil, SoftTargets
 from hashrec.training.numerics.losses import (
     discrepancy_weights,
     listnet_loss,

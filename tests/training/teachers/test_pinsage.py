@@ -11,7 +11,8 @@ from hashrec.training.numerics.random_walks import Neighbourhoods, Walks
 from hashrec.training.numerics.row_adam import RowAdam
 from hashrec.training.numerics.sampling import PairSampler
 from hashrec.training.progress import QuietProgress
-from hashrec.training.teachers.pinsage import Batch, Network, PinSage
+from hashrec.training.teachers.pinsage import PairBatch, PinSage
+from hashrec.training.teachers.pinsage_network import Network
 from tests.training.pairs import interactions_of, random_interactions
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -32,7 +33,7 @@ def near_of(train, size=3):
 
 
 def batch_of(train, pairs, n_hard=2, seed=0):
-    return Batch.draw(
+    return PairBatch.draw(
         PairSampler(train, CPU),
         Walks(train.matrix(), CPU),
         pairs,
@@ -114,7 +115,7 @@ def test_batch_pools_other_items_of_the_user_and_says_which_negatives_are_none(t
 def test_loss_by_hand():
     # one user by one item (1, 0); the positive scores 1, the hard negative 0.95, the others 2 and 0
     z = torch.tensor([[1.0, 0.0], [0.95, 3.0], [2.0, 0.0], [0.0, 1.0]])
-    batch = Batch(
+    batch = PairBatch(
         items=torch.arange(4),
         pooled=torch.tensor([[0]]),
         positives=torch.tensor([0]),
@@ -124,19 +125,19 @@ def test_loss_by_hand():
     )
     # excesses over 1 - 0.1: 0.05, 1.1 and none
     assert batch.loss(z, 0.1).item() == pytest.approx((0.05 + 1.1) / 3, abs=1e-6)
-    known = Batch(**{**vars(batch), "wrong": torch.tensor([[True, False, True]])})
+    known = PairBatch(**{**vars(batch), "wrong": torch.tensor([[True, False, True]])})
     assert known.loss(z, 0.1).item() == pytest.approx(0.05 / 2, abs=1e-6)
 
 
 def test_hard_negatives_grow_with_the_passes_up_to_their_number(train, monkeypatch):
     drawn = []
-    draw = Batch.draw.__func__
+    draw = PairBatch.draw.__func__
 
     def watched(cls, *arguments, n_hard, **options):
         drawn.append(n_hard)
         return draw(cls, *arguments, n_hard=n_hard, **options)
 
-    monkeypatch.setattr(Batch, "draw", classmethod(watched))
+    monkeypatch.setattr(PairBatch, "draw", classmethod(watched))
     fit(train, epochs=5, batch_size=1_000, hard_negatives=2)
     assert drawn == [0, 1, 2, 2, 2]
 
@@ -166,13 +167,13 @@ def test_bad_setting_is_named_with_its_value():
 
 def test_pass_of_some_of_the_pairs_takes_as_many_steps_as_these_need(train, monkeypatch):
     sizes = []
-    draw = Batch.draw.__func__
+    draw = PairBatch.draw.__func__
 
     def watched(cls, sampler, walks, pairs, **options):
         sizes.append(len(pairs))
         return draw(cls, sampler, walks, pairs, **options)
 
-    monkeypatch.setattr(Batch, "draw", classmethod(watched))
+    monkeypatch.setattr(PairBatch, "draw", classmethod(watched))
     fit(train, epochs=2, batch_size=25, pairs_per_epoch=50)
     assert sizes == [25, 25] * 2
 

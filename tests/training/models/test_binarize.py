@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hashrec.index.arrays.codes import BinaryCodes
-from hashrec.training.numerics.binarize import (
+from hashrec.training.models.parts.binarize import (
     Bernoulli,
     Relaxed,
     StraightThrough,

@@ -5,12 +5,12 @@ import pytest
 
 from hashrec.index.arrays.codes import BinaryCodes
 from hashrec.index.model.encoder import length_scale
-from hashrec.training.models.encoding import (
+from hashrec.training.models.parts.encoding import (
     ITEM_RIDGE,
     RIDGES,
-    conjugate_gradients,
     fit_item_encoder,
     fit_user_encoder,
+    solve_columns,
 )
 from tests.training.pairs import interactions_of, random_interactions
 
@@ -115,7 +115,7 @@ def test_conjugate_gradients_solve_columns_of_any_size_at_once():
     root = rng.normal(size=(40, 12))
     matrix = (root.T @ root + np.eye(12)).astype(np.float32)
     right = rng.normal(size=(12, 3)).astype(np.float32) * np.float32([1, 1000, 0])
-    found = conjugate_gradients(lambda x: matrix @ x, right, np.diag(matrix)[:, None].copy())
+    found = solve_columns(lambda x: matrix @ x, right, np.diag(matrix)[:, None].copy())
     expected = np.linalg.solve(matrix.astype(float), right)
     assert np.abs(found - expected).max(axis=0) == pytest.approx([0, 0, 0], abs=0.2)
     assert np.abs(found - expected)[:, 0].max() < 1e-3 * np.abs(expected[:, 0]).max() * 5

@@ -11,7 +11,6 @@ form, so bits are tried one by one and no gradient is needed.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +18,7 @@ import torch
 from scipy import sparse
 from torch import Tensor
 
+from hashrec.training.models.parts.bit_descent import blocks
 from hashrec.training.numerics.device import csr_tensor, product_dtype, sparse_product
 from hashrec.training.numerics.ranked_lists import RankedLists
 from hashrec.training.numerics.scorer import Csr
@@ -93,7 +93,7 @@ class Ranking:
         return cls(products.masked_fill_(missing, 0), torch.logsumexp(scores, 1), p)
 
 
-def descend(
+def descend_listwise(
     users: Tensor,
     items: Tensor,
     lists: RankedLists,
@@ -125,7 +125,7 @@ def descend(
         return scale
     chunks = [
         find_candidates(users, items, lists, seen, rows=rows, n_near=n_near)
-        for rows in _slices(len(users), _CHUNK)
+        for rows in blocks(len(users), _CHUNK)
     ]
     kept_scale = torch.tensor(scale, dtype=torch.float64)  # as exact as a float
     for _ in progress.track("Listwise descent", rounds, (users, items, kept_scale)):
@@ -150,7 +150,7 @@ def find_candidates(
     dtype = product_dtype(items.device, items.shape[1])
     codes = items.to(dtype).T.contiguous()
     near = torch.empty((rows.stop - rows.start, n_near), dtype=torch.int32, device=items.device)
-    for part in _slices(len(near), _SEARCHED):
+    for part in blocks(len(near), _SEARCHED):
         searched = slice(rows.start + part.start, rows.start + part.stop)
         scores = users[searched].to(dtype) @ codes
         own = seen[searched]
@@ -190,7 +190,7 @@ def user_pass(
     n, n_bits = chunk.items.shape[1], items.shape[1]
     codes = items.to(product_dtype(items.device, n_bits))
     probabilities = torch.empty(chunk.items.shape, device=items.device)
-    for block in _slices(len(chunk.items), max(1, _GATHERED // (n * n_bits))):
+    for block in blocks(len(chunk.items), max(1, _GATHERED // (n * n_bits))):
         rows = slice(chunk.users.start + block.start, chunk.users.start + block.stop)
         candidates, targets = chunk.items[block], chunk.targets[block]
         missing = candidates < 0
@@ -260,7 +260,3 @@ def _by_item(candidates: Tensor, values: Tensor, n_items: int) -> Csr:
     return sparse.csr_matrix(
         (values[users, places].numpy(), pairs), shape=(n_items, len(candidates))
     )
-
-
-def _slices(n: int, step: int) -> Iterator[slice]:
-    return (slice(start, min(start + step, n)) for start in range(0, n, step))

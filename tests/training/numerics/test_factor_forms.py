@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hashrec.training.models.start import factors_of_width
 from hashrec.training.numerics.embeddings import Embeddings
+from hashrec.training.numerics.factor_forms import factors_of_width
 
 
 @pytest.fixture

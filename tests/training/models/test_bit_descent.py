@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from hashrec.training.models.bit_descent import descend
+from hashrec.training.models.parts.bit_descent import descend
 from hashrec.training.numerics.implicit_squares import ImplicitSquares, Positives
 from tests.training.pairs import random_interactions
 
@@ -30,7 +30,7 @@ def codes():
 def test_a_sweep_with_heavy_pairs_is_coordinate_descent_written_out(
     X, codes, rows_at_once, monkeypatch
 ):
-    monkeypatch.setattr("hashrec.training.models.bit_descent._ROWS", rows_at_once)
+    monkeypatch.setattr("hashrec.training.models.parts.bit_descent._ROWS", rows_at_once)
     users, items = codes
     pull = torch.randn((N_USERS, N_BITS), generator=torch.Generator().manual_seed(2))
     there, Q, expected = X.toarray(), items.numpy(), users.numpy().copy()

@@ -12,8 +12,13 @@ from hashrec.index.backends import EXACT_INDEX
 from hashrec.index.model.encoder import UserEncoder
 from hashrec.training.data.splits import hold_out_users
 from hashrec.training.judging.evaluation import evaluate_hash_codes
-from hashrec.training.models import refining
-from hashrec.training.models.refining import PERPLEXITIES, cut_weights, fit_refiner, places_of
+from hashrec.training.models.parts import refining
+from hashrec.training.models.parts.refining import (
+    REFINER_PERPLEXITIES,
+    cut_weights,
+    fit_refiner,
+    places_of,
+)
 from hashrec.training.progress import QuietProgress
 from hashrec.training.teachers.ease import Ease
 from tests.training.pairs import interactions_of, random_interactions
@@ -94,7 +99,7 @@ def test_an_ease_teacher_is_added_up_as_it_ranks():
     assert correlation > 0.9999
 
 
-@pytest.mark.parametrize("perplexity", PERPLEXITIES)
+@pytest.mark.parametrize("perplexity", REFINER_PERPLEXITIES)
 def test_places_fall_with_rank_and_are_spread_over_the_perplexity(perplexity):
     t = places_of(perplexity) / places_of(perplexity).sum()
     assert (np.diff(t) <= 0).all()
@@ -148,10 +153,10 @@ def test_target_is_the_one_that_serves_known_users_best_by_half_of_what_they_hav
         )
         return evaluate_hash_codes(users, coded.items, split.history, split.relevant, 50).ndcg
 
-    figures = [ndcg(perplexity) for perplexity in PERPLEXITIES]
+    figures = [ndcg(perplexity) for perplexity in REFINER_PERPLEXITIES]
     assert len(set(figures)) > 1
     assert progress.history["Targets of new users"]["ndcg"] == figures
-    assert np.array_equal(refiner.places, places_of(PERPLEXITIES[int(np.argmax(figures))]))
+    assert np.array_equal(refiner.places, places_of(REFINER_PERPLEXITIES[int(np.argmax(figures))]))
 
 
 def test_same_seed_gives_the_same_refiner(coded):
@@ -166,4 +171,4 @@ def test_same_seed_gives_the_same_refiner(coded):
 def test_where_nobody_can_be_judged_the_narrowest_target_is_taken(coded, pairs):
     n_users = max(user for user, _ in pairs) + 1
     refiner = fit(coded, interactions_of(pairs, n_users, 400))
-    assert np.array_equal(refiner.places, places_of(PERPLEXITIES[0]))
+    assert np.array_equal(refiner.places, places_of(REFINER_PERPLEXITIES[0]))

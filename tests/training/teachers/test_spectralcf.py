@@ -8,8 +8,8 @@ from hashrec.index.errors import ConfigError
 from hashrec.training.numerics.graph import laplacian
 from hashrec.training.progress import QuietProgress
 from hashrec.training.teachers.spectralcf import SpectralCf, SpectralFactors, spectral_filter
+from tests.training.numerics.test_graph import dense_laplacian
 from tests.training.pairs import interactions_of, random_interactions
-from tests.training.test_graph import dense_laplacian
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -12,8 +12,8 @@ from hashrec.training.numerics.losses import bpr_loss
 from hashrec.training.numerics.sampling import PairSampler
 from hashrec.training.progress import QuietProgress
 from hashrec.training.teachers.gcn_cf import ACTIVATIONS, GcnCf, GraphFactors, cross
+from tests.training.numerics.test_graph import dense_laplacian
 from tests.training.pairs import random_interactions
-from tests.training.test_graph import dense_laplacian
 
 CPU = torch.device("cpu")
 

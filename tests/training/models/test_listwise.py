@@ -12,12 +12,12 @@ from hashrec.index.backends import INDEX_TYPES
 from hashrec.training.data.splits import hold_out_users
 from hashrec.training.data.synthetic import synthetic_catalogue
 from hashrec.training.judging.metrics import user_metrics
-from hashrec.training.models.listwise import (
-    Batch,
-    Listwise,
+from hashrec.training.models.listwise import Listwise
+from hashrec.training.models.parts.binarize import signs
+from hashrec.training.models.parts.listwise_encoder import (
+    HistoryBatch,
     Student,
     draw_chances,
-    signs,
     window,
 )
 from hashrec.training.numerics.row_adam import RowAdam
@@ -49,7 +49,7 @@ class Example:
 
     def gradient(self, drawn=tuple(range(N_ITEMS)), chances=None):
         chances = torch.ones(N_ITEMS) if chances is None else chances
-        batch = Batch.of(self.histories, torch.tensor(drawn, dtype=torch.long), CPU)
+        batch = HistoryBatch.of(self.histories, torch.tensor(drawn, dtype=torch.long), CPU)
         return batch, batch.gradient(self.student, chances, self.listed, self.weights)
 
     def by_autograd(self, drawn=tuple(range(N_ITEMS)), chances=None):
@@ -166,7 +166,7 @@ def test_users_none_of_whose_list_was_drawn_say_nothing():
 def test_batch_knows_its_items_and_its_pairs():
     """u0 has i1 and i4, u1 has i4; i1 and i2 are drawn."""
     histories = sparse.csr_matrix(([0.7, 0.7, 1.0], [1, 4, 4], [0, 2, 3]), shape=(2, 6))
-    batch = Batch.of(histories.astype(np.float32), torch.tensor([1, 2]), CPU)
+    batch = HistoryBatch.of(histories.astype(np.float32), torch.tensor([1, 2]), CPU)
     assert batch.own.tolist() == [1, 4]
     np.testing.assert_allclose(batch.histories.to_dense(), [[0.7, 0.7], [0, 1]])
     assert torch.equal(batch.items.to_dense(), batch.histories.to_dense().T)

@@ -29,7 +29,7 @@ _LARGEST = 2.0**15  # of float16, whose smallest normal number is 2^-14
 
 # Of the target over a new user's list. The best is far from the model's own, narrower on sparse
 # data and wider on dense data.
-PERPLEXITIES = (25.0, 40.0, 60.0, 75.0, 110.0)
+REFINER_PERPLEXITIES = (25.0, 40.0, 60.0, 75.0, 110.0)
 _JUDGED_USERS = 500
 _JUDGED_K = 50
 
@@ -59,18 +59,18 @@ def fit_refiner(
         seed: of the users and of their halves.
         progress: where the figures of each perplexity go.
     """
-    refiner = UserRefiner(*cut_weights(teacher), places_of(PERPLEXITIES[0]), scale)
+    refiner = UserRefiner(*cut_weights(teacher), places_of(REFINER_PERPLEXITIES[0]), scale)
     if train.n_users < 2 or np.bincount(train.user_rows).max() < 2:
         return refiner  # nobody to judge by
     split = hold_out_users(train, min(_JUDGED_USERS, train.n_users - 1), seed)
     histories, index = split.history.seen(), EXACT_INDEX.build(items)
     encoded = encoder.encode(histories)
     best = 0.0
-    for step in progress.track("Targets of new users", len(PERPLEXITIES)):
-        tried = replace(refiner, places=places_of(PERPLEXITIES[step]))
+    for step in progress.track("Targets of new users", len(REFINER_PERPLEXITIES)):
+        tried = replace(refiner, places=places_of(REFINER_PERPLEXITIES[step]))
         users = tried.refine(encoded, histories, None, item_codes=items, index=index)
         ndcg = evaluate_hash_codes(users, items, split.history, split.relevant, _JUDGED_K).ndcg
-        progress.log(perplexity=PERPLEXITIES[step], ndcg=ndcg)
+        progress.log(perplexity=REFINER_PERPLEXITIES[step], ndcg=ndcg)
         if ndcg > best:
             best, refiner = ndcg, tried
     return refiner

@@ -4,18 +4,18 @@ import numpy as np
 import pytest
 import torch
 
-from hashrec.training.models.bit_descent import descend
 from hashrec.training.models.least_squares import (
     LeastSquares,
-    Side,
+    TargetSide,
     best_scale,
     hinge_target,
     hinged_projection,
     projection,
     residual,
-    standardised_rows,
 )
+from hashrec.training.models.parts.bit_descent import descend
 from hashrec.training.numerics.embeddings import Embeddings
+from hashrec.training.numerics.factor_forms import standardised_rows
 from hashrec.training.progress import QuietProgress
 from tests.training.pairs import random_interactions
 
@@ -38,7 +38,7 @@ def sides(taught):
     target = standardised_rows(taught)
     random = torch.Generator().manual_seed(1)
     return [
-        Side(
+        TargetSide(
             torch.randint(0, 2, (len(factors), N_BITS), generator=random) * 2.0 - 1,
             torch.from_numpy(factors),
         )
