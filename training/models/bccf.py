@@ -31,9 +31,9 @@ class Bccf(Hyperparameters):
         sum_ui (r_ui - 1/2 - p_u^T q_i / 2n)^2 + lambda (|P^T 1|^2 + |Q^T 1|^2).
 
     **Implicit form.** The original sums over ratings. Here the sum is over all pairs, weighted as
-    in iALS; a pair that is there wants the inner product n, another one `rest` times n. The
-    original leaves factors unbounded in number of bits; a ridge, stated as in `Ials`, replaces the
-    bound of the codes. One scale of P and Q serves as well as another, so n is 1 here.
+    in iALS; the target of the inner product is n for an observed pair and `rest` times n for
+    others. The original does not bound the factors as codes are bounded; here a ridge, stated as in
+    `Ials`, does. The scale of P and Q does not matter, so n is 1 here.
 
     **Binarisation.** `median` compares each column with its median, so that every bit is balanced.
     `rotation` turns P and Q together, which leaves inner products as they are, to where signs lose
@@ -44,9 +44,9 @@ class Bccf(Hyperparameters):
         binarizer: as above.
         balance: lambda; 1 holds down the mean of the rows as much again as the ridge does.
         regularization: of the ridge, relative to the noise in the data.
-        weight: of a pair that is there; that of the others is 1.
-        rest: target of a pair that is not there, in units of that of one that is. -1 is the other
-            end of the range, as if it were the lowest rating; 0 is no opinion. None centres: the
+        weight: of an observed pair; other pairs weigh 1.
+        rest: target of an unobserved pair, relative to the target of an observed pair. -1 is the
+            other end of the range, like the lowest rating; 0 is neutral. None centres: the
             weighted mean of all targets is 0.
         iterations: of the factors, each over the users and over the items.
         rotations: of the binarisation, each improves B, then R.

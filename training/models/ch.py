@@ -1,4 +1,4 @@
-"""CH: codes of the rows and the columns of a matrix, near to its entries and to its features.
+"""CH: codes of the rows and columns of a matrix that approximate its entries and features.
 
 Liu, He, Deng and Lang, "Collaborative Hashing", CVPR 2014.
 """
@@ -29,7 +29,7 @@ _ROTATIONS = 20  # of the start, in which the codes follow the features alone
 
 
 class Ch(Hyperparameters):
-    """Collaborative hashing: the two sides' codes B, D describe a matrix S, and each its own side.
+    """Collaborative hashing: codes B, D of both sides approximate a matrix S and their features.
 
     Codes of n bits agree in a share m_ui = 1/2 + b_u^T d_i / 2n of them. With features U and V of
     the rows and the columns of S, minimise over codes, rotations R and T, and the scale sigma
@@ -42,17 +42,17 @@ class Ch(Hyperparameters):
     exact, so the objective falls. The original sets all bits of a side at once, and drops a term
     that is constant where bits are uncorrelated; that can raise it.
 
-    **Implicit form.** The original takes a dense matrix. Here s is 1 for a pair that is there and
-    `rest` for the others, and pairs that are there weigh more, as in iALS. Sums over all pairs need
-    n x n matrices only. U and V are the leading singular vectors, times the roots of the singular
-    values, of D_u^-1/2 X D_i^-1/2, with X the binary matrix and D the degrees; each is brought to
-    a mean square of 1.
+    **Implicit form.** The original takes a dense matrix. Here s is 1 for an observed pair and
+    `rest` for the others, and observed pairs weigh more, as in iALS. Sums over all pairs need n x n
+    matrices only. U and V are the leading singular vectors, times the roots of the singular values,
+    of D_u^-1/2 X D_i^-1/2, with X the binary matrix and D the degrees; each is scaled to a mean
+    square of 1.
 
     Attributes:
         n_bits: width of the codes, a multiple of 8.
         reconstruction: lambda.
-        rest: s of a pair that is not there. 0 is the least that codes can say, .5 is no opinion.
-        weight: of a pair that is there; that of the others is 1.
+        rest: s of an unobserved pair. 0 is the least value that codes can express; .5 is neutral.
+        weight: of an observed pair; other pairs weigh 1.
         passes: over the matrix, to find the singular vectors.
         iterations: each improves codes, rotations and scale.
     """
@@ -95,7 +95,7 @@ class Ch(Hyperparameters):
         return codes_of_signs(train, *(side.codes for side in sides))
 
     def improve(self, side: RotatedSide, other: RotatedSide, scale: float) -> None:
-        """Set each bit of one side to where the objective is least, all else as it is."""
+        """Set each bit of one side to its best value, everything else fixed."""
         ours = self._of_inner_products(scale)
         pull = 4 * self.n_bits * len(other.codes) / (self.reconstruction * scale**2)
         wanted = ours.wanted(side.positives, other.codes) + pull * side.turned()
@@ -103,7 +103,7 @@ class Ch(Hyperparameters):
         descend(side.codes, other.codes, wanted, heavier=heavier)
 
     def _start(self, X: Csr, random: torch.Generator, progress: Progress) -> list[RotatedSide]:
-        """Return features, and one rotation for both sides, to where signs lose least."""
+        """Return both sides with one common rotation that minimises the loss of signs."""
         device = random.device
         features = singular_features(X, self.n_bits, self.passes, random, progress)
         both = torch.cat(features)
@@ -112,7 +112,7 @@ class Ch(Hyperparameters):
             self.n_bits,
             iterations=_ROTATIONS,
             random=random,
-            progress=QuietProgress(),  # the start is no part of a job's report
+            progress=QuietProgress(),  # the start is not part of the job's report
             loop="CH start",
         )
         return [
@@ -128,7 +128,7 @@ class Ch(Hyperparameters):
 
 @dataclass(eq=False)
 class RotatedSide:
-    """The users, or the items, while they are learned.
+    """The users, or the items, during learning.
 
     Attributes:
         positives: the pairs that are there, seen from this side.

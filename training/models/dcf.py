@@ -22,7 +22,7 @@ from hashrec.training.numerics.implicit_squares import ImplicitSquares, Positive
 from hashrec.training.numerics.scorer import Scorer
 from hashrec.training.progress import Progress
 
-_TINY = 1e-10  # of the largest eigenvalue: below it a direction of the codes is taken for missing
+_TINY = 1e-10  # of the largest eigenvalue; directions of the codes below it count as missing
 
 
 class Dcf(Hyperparameters):
@@ -43,17 +43,17 @@ class Dcf(Hyperparameters):
     X, Y and the signs of its B, D (eq. 22).
 
     **Implicit form.** The original sums over ratings. Here the sum is over all pairs, weighted as
-    in iALS; the inner product that a pair that is there wants is `target` times n, and that of
-    another `rest` times that. Sums over all pairs need n x n matrices only.
+    in iALS; the target of the inner product is `target` times n for an observed pair, and `rest`
+    times that for others. Sums over all pairs need n x n matrices only.
 
     Attributes:
         n_bits: width of the codes, a multiple of 8.
-        alpha: of the users' constraints, relative to the noise in the data as a ridge of `Ials` is.
-        beta: the same of the items'.
-        target: 1 is the end of the range. At less, more pairs can come near to it at a time.
-        rest: target of a pair that is not there, in units of that of one that is. -1 is the other
-            end of the range, as if it were the lowest rating; 0 is no opinion.
-        weight: of a pair that is there; that of the others is 1.
+        alpha: weight of the users' constraints, relative to the noise in the data, as in `Ials`.
+        beta: weight of the items' constraints, likewise.
+        target: 1 is the end of the range. With a smaller one, more pairs can be near it at once.
+        rest: target of an unobserved pair, relative to the target of an observed pair. -1 is the
+            other end of the range, like the lowest rating; 0 is neutral.
+        weight: of an observed pair; other pairs weigh 1.
         relaxed_iterations: of the start, each over the users and over the items.
         iterations: of the codes, each a sweep over the users and one over the items.
     """
@@ -142,7 +142,7 @@ def delegates(codes: Tensor, random: torch.Generator) -> Tensor:
     if present < kept:
         shape = (n, kept - present)
         filling = torch.randn(shape, generator=random, device=random.device).double()
-        for _ in range(2):  # once is not exact enough where little is left
+        for _ in range(2):  # one pass is not exact enough if few directions remain
             filling = filling - filling.mean(0) - P @ (P.T @ filling)
             filling = torch.linalg.qr(filling).Q
         P = torch.cat([P, filling], dim=1)

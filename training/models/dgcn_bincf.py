@@ -1,4 +1,4 @@
-"""DGCN-BinCF, the paper's student, and BinCF, the same without distillation (eq. 1, 15 to 18)."""
+"""DGCN-BinCF, the student of the paper, and BinCF, without distillation (eq. 1, 15 to 18)."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ class DgcnBinCf(Hyperparameters):
                 users, items = binarizer.bounded(P, done), binarizer.bounded(Q, done)
                 codes = Factors(binarizer.codes(users, random), binarizer.codes(items, random))
                 loss = self._ranking_loss(codes, distillation, batch)
-                # The penalties count once an epoch; a batch carries its part of them.
+                # The penalties count once per epoch; each batch carries its share.
                 penalty = binarizer.penalty(users) + binarizer.penalty(items)
                 loss = loss + batch.mask.sum() / len(sampler) * penalty
                 adam.zero_grad(set_to_none=True)
@@ -198,7 +198,7 @@ class DgcnBinCf(Hyperparameters):
     def _ranking_loss(
         self, codes: Factors, distillation: Distillation | None, batch: ItemLists
     ) -> Tensor:
-        """Return eq. 16 summed over a batch: BPR, and alpha times what is distilled."""
+        """Return eq. 16 summed over a batch: BPR plus alpha times the distillation loss."""
         scale = self.n_bits**-0.5 if self.score_scale is None else self.score_scale
 
         def student(users: Tensor, items: Tensor) -> Tensor:
@@ -210,11 +210,11 @@ class DgcnBinCf(Hyperparameters):
         if distillation is None:
             return loss
         distilled = distillation.loss(batch, positives, negatives, student)
-        # In eq. 15 a user has one list: the lists that this one is dealt into share its weight.
+        # In eq. 15 a user has one list; the lists it is split into share its weight.
         return loss + self.alpha * (batch.shares @ distilled)
 
 
 class BinCf(DgcnBinCf):
-    """Eq. 1 with the same binarization and the same start, and nothing distilled (section 5.4)."""
+    """Eq. 1 with the same binarization and start, without distillation (section 5.4)."""
 
     alpha: NonNegativeFloat = Field(default=0.0, le=0)

@@ -34,8 +34,8 @@ class HashCodes:
     Attributes:
         users: n_users codes, in row order.
         items: n_items codes of the same width.
-        encoder: codes users and items that come later; `encoding.py` fits one to any codes.
-        refiner: improves the codes of users who come later, where the model knows how.
+        encoder: codes new users and items; `fit_encoder` fits one to any codes.
+        refiner: improves the codes of new users; None if the model has none.
     """
 
     users: BinaryCodes
@@ -58,7 +58,7 @@ def codes_of_signs(train: Interactions, users: Tensor, items: Tensor) -> HashCod
     """Return the signs as codes, zero counting as +1, with an encoder fitted to them.
 
     Args:
-        train: what was learned from.
+        train: the training interactions.
         users: float, shape (n_users, n_bits).
         items: float, shape (n_items, n_bits).
     """
@@ -75,7 +75,7 @@ class HashModel(Protocol):
 
     Attributes:
         needs_teacher: whether `fit` refuses to work without a teacher.
-        default_teacher: which one it learns from unless the job names another.
+        default_teacher: name of the teacher used unless the job names another.
         n_bits: width of the codes, a multiple of 8.
     """
 
@@ -103,23 +103,23 @@ class HashModel(Protocol):
         The same data, teacher, seed, device and number of threads give the same codes bit for bit.
 
         Raises:
-            ConfigError: the teacher is missing where it is needed, or is of other rows.
-            EmptyDataError: `train` has nothing to learn from.
+            ConfigError: a needed teacher is missing, or was fitted on other data.
+            EmptyDataError: `train` has no usable interactions.
         """
         ...
 
 
 def require_teacher(teacher: Scorer | None, train: Interactions) -> Scorer:
-    """Return the teacher if it is there and knows the rows of `train`.
+    """Check that the teacher exists and was fitted on the rows of `train`; return it.
 
     Raises:
-        ConfigError: it is missing, or was fitted on other data.
+        ConfigError: the teacher is missing, or was fitted on other data.
     """
     if teacher is None:
-        raise ConfigError("this model learns from a teacher; name one with --teacher")
+        raise ConfigError("this model needs a teacher; name one with --teacher")
     if (teacher.n_users, teacher.n_items) != (train.n_users, train.n_items):
         raise ConfigError(
-            f"the teacher knows {teacher.n_users} users and {teacher.n_items} items, the "
-            f"training data {train.n_users} and {train.n_items}; fit it on the same data"
+            f"the teacher was fitted on {teacher.n_users} users and {teacher.n_items} items, but "
+            f"the training data have {train.n_users} and {train.n_items}; fit it on the same data"
         )
     return teacher

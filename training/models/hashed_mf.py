@@ -1,4 +1,4 @@
-"""Hashed matrix factorisation: all factors read out of two small tables, then signs.
+"""Hashed matrix factorisation: signs of factors that are read from two small tables.
 
 Karatzoglou, Smola and Weimer, "Collaborative Filtering on a Budget", AISTATS 2010.
 """
@@ -25,7 +25,7 @@ from hashrec.training.numerics.sampling import PairSampler, Triples
 from hashrec.training.numerics.scorer import Scorer
 from hashrec.training.progress import Progress
 
-_ROWS = 4096  # factors that are read out at once when all become codes
+_ROWS = 4096  # factors read at once when codes are made
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +39,7 @@ class HashedTable:
     Attributes:
         table: float32, shape (size,).
         width: entries of a row.
-        salt: 62 random bits, which make another table's hashes other ones.
+        salt: 62 random bits, so that each table has different hashes.
     """
 
     table: Tensor
@@ -107,7 +107,7 @@ class HashedMf(Hyperparameters):
     def fit(
         self,
         train: Interactions,
-        teacher: Scorer | None,  # noqa: ARG002 - it learns from the interactions alone
+        teacher: Scorer | None,  # noqa: ARG002 - learns from the interactions alone
         *,
         seed: int,
         device: torch.device,
@@ -159,5 +159,5 @@ def _codes(factors: HashedTable, n_rows: int) -> BinaryCodes:
 def _mixed(x: Tensor) -> Tensor:
     """Return a hash of 64-bit integers: the finaliser of MurmurHash3, a bijection."""
     for multiplier in (0xFF51AFD7ED558CCD, 0xC4CEB9FE1A85EC53):
-        x = (x ^ ((x >> 33) & 0x7FFFFFFF)) * (multiplier - (1 << 64))  # wraps, as it should
+        x = (x ^ ((x >> 33) & 0x7FFFFFFF)) * (multiplier - (1 << 64))  # wraps by design
     return x ^ ((x >> 33) & 0x7FFFFFFF)

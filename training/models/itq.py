@@ -1,4 +1,4 @@
-"""ITQ: signs of a teacher's factors, turned so that signs lose as little as a turn can make them.
+"""ITQ: signs of a teacher's factors, rotated to minimise the quantisation error.
 
 Gong and Lazebnik, "Iterative Quantization: A Procrustean Approach to Learning Binary Codes",
 CVPR 2011.
@@ -45,7 +45,7 @@ class Itq(Hyperparameters):
 
     Attributes:
         n_bits: width of the codes, a multiple of 8.
-        target_rank: of the factors of a teacher that has none of its own.
+        target_rank: width of the factors if the teacher has no factors.
         iterations: each improves R, then the codes.
     """
 

@@ -30,7 +30,7 @@ from hashrec.training.numerics.implicit_squares import inner
 from hashrec.training.numerics.scorer import Scorer
 from hashrec.training.progress import Progress
 
-_PAIRS = 1 << 20  # entries of a users x items matrix that exist at the same time: 4 MiB
+_PAIRS = 1 << 20  # entries of a users x items matrix in memory at once: 4 MiB
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,9 +88,9 @@ class LeastSquares(Hyperparameters):
 
     Attributes:
         n_bits: width of the codes, a multiple of 8.
-        target_rank: of the factors of a teacher that has none of its own.
+        target_rank: width of the factors if the teacher has no factors.
         iterations: of the annealed stage; one is a sweep over the users and one over the items.
-        temperature: of the noise at the start; 0 is plain descent.
+        temperature: of the initial noise; 0 is plain descent.
         hinge_iterations: of the hinge stage; 0 leaves it out, for matrices of 10^10 pairs and more.
     """
 
@@ -175,7 +175,7 @@ def hinged_projection(side: TargetSide, other: TargetSide, scale: float) -> tupl
 
 
 def best_scale(side: TargetSide, other: TargetSide, R: Tensor) -> float:
-    """Return the c >= 0 that minimises |T - c P Q^T|^2; below 0 would turn rankings over."""
+    """Return the c >= 0 that minimises |T - c P Q^T|^2; a negative c would reverse rankings."""
     return max(0.0, inner(R, side.codes) / inner(side.gram(), other.gram()))
 
 

@@ -36,7 +36,7 @@ from hashrec.training.numerics.scorer import Csr, LinearScorer, Scorer
 from hashrec.training.numerics.spectral import degree_scaled, right_singular_vectors, scaled
 from hashrec.training.progress import Progress
 
-_LEAST_STEPS = 6  # of an epoch: small data come in small batches
+_LEAST_STEPS = 6  # in an epoch: small data are split into small batches
 _START_RMS = 0.1
 _START_SCALE = 0.06  # c at 192 bits, where it stays
 _SPECTRAL_PASSES = 4
@@ -83,10 +83,10 @@ class Listwise(Hyperparameters):
         learning_rate: of Adam for V, at the start; it falls to zero along half a cosine. A has
             twice that.
         batch_users: most users in a step.
-        sampled_items: in a step; all, if there are no more.
+        sampled_items: items in a step; all items if there are at most that many.
         descent_rounds: of the descent stage; 0 leaves it out.
-        flips: most bits of a user flipped in a round.
-        near_items: candidates of the descent beside the list.
+        flips: bits of a user flipped in a round, at most.
+        near_items: candidates of the descent in addition to the list.
     """
 
     needs_teacher: ClassVar[bool] = True

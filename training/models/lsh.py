@@ -38,8 +38,8 @@ class Lsh(Hyperparameters):
         E[hamming(x, y)] = n_bits theta(x, y) / pi.
 
     The p-stable family (Datar et al., SoCG 2004) starts from the same projections but rounds them
-    to buckets, floor((a^T x + b) / w), for tables that look up equal buckets. Buckets have no bits
-    whose disagreements could be counted: a Hamming index needs signs.
+    to buckets, floor((a^T x + b) / w), for tables that look up equal buckets. A Hamming index needs
+    bits whose differences can be counted, which buckets do not have.
 
     **From inner products to angles.** The teacher scores by u^T v. Its factors are first written so
     that items have mean 0 and both sides the same singular values (`standardised_rows`,
@@ -52,8 +52,8 @@ class Lsh(Hyperparameters):
 
     Attributes:
         n_bits: width of the codes, a multiple of 8.
-        target_rank: of the factors of a teacher that has none of its own.
-        augmented: keep items' lengths; else rank by the cosine alone.
+        target_rank: width of the factors if the teacher has no factors.
+        augmented: keep the lengths of items; if false, rank by the cosine alone.
     """
 
     needs_teacher: ClassVar[bool] = True

@@ -19,7 +19,7 @@ from hashrec.training.numerics.hyperparameters import Hyperparameters
 from hashrec.training.numerics.scorer import Scorer
 from hashrec.training.progress import Progress
 
-_BITS_AT_ONCE = 64  # whose users' part exists in float32 at the same time
+_BITS_AT_ONCE = 64  # of the users, in float32 at once
 
 
 class MinHash(Hyperparameters):
@@ -52,7 +52,7 @@ class MinHash(Hyperparameters):
     Attributes:
         n_bits: width of the codes, a multiple of 8.
         hashes_per_bit: p, min-hashes that have to agree for two users to be alike.
-        shift: what an item needs to stand near the mean user, in audiences as above.
+        shift: audience that places an item near the mean user, in mean audiences as above.
     """
 
     needs_teacher: ClassVar[bool] = False
@@ -65,7 +65,7 @@ class MinHash(Hyperparameters):
     def fit(
         self,
         train: Interactions,
-        teacher: Scorer | None,  # noqa: ARG002 - the sets are all it needs
+        teacher: Scorer | None,  # noqa: ARG002 - uses only the sets of items
         *,
         seed: int,
         device: torch.device,

@@ -37,8 +37,8 @@ class Pph(Hyperparameters):
     distance to the nearest vector of that norm, which makes each step a linear system.
 
     **Implicit form.** The original sums over ratings. Here the sum is over all pairs, weighted as
-    in iALS; a pair that is there wants c, another one `rest` times c. As scales do not matter, c
-    is 1.
+    in iALS; the target is c for an observed pair and `rest` times c for others. As scales do not
+    matter, c is 1.
 
     **Code.** The first n_bits - 2 bits are the phase, the signs of as many factors. The last two
     are the magnitude: the first of them says that a norm is not below the mean norm of the items
@@ -48,10 +48,10 @@ class Pph(Hyperparameters):
 
     Attributes:
         n_bits: width of the codes, a multiple of 8.
-        constraint: lambda, relative to the noise in the data as a ridge of `Ials` is.
-        weight: of a pair that is there; that of the others is 1.
-        rest: target of a pair that is not there, in units of that of one that is. -1 is the other
-            end of the range, as if it were the lowest rating; 0 is no opinion. None centres: the
+        constraint: lambda, relative to the noise in the data, as in `Ials`.
+        weight: of an observed pair; other pairs weigh 1.
+        rest: target of an unobserved pair, relative to the target of an observed pair. -1 is the
+            other end of the range, like the lowest rating; 0 is neutral. None centres: the
             weighted mean of all targets is 0.
         iterations: each over the users and over the items.
     """
@@ -97,7 +97,7 @@ class Pph(Hyperparameters):
 
 
 def of_norm_1(factors: Tensor) -> Tensor:
-    """Return the nearest rows of norm 1; a row of zeros stays."""
+    """Return the nearest rows of norm 1; a row of zeros stays zero."""
     return factors / factors.norm(dim=1, keepdim=True).clamp(min=1e-12)
 
 

@@ -1,4 +1,4 @@
-"""Where tensors live, and what makes a run repeat bit for bit."""
+"""Devices, sparse products, and runs that repeat bit for bit."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ DeviceName = Literal["auto", "cpu", "cuda"]
 
 
 def resolve_device(name: str) -> torch.device:
-    """Turn ``auto``, ``cpu`` or ``cuda`` into a device; ``auto`` takes a GPU when there is one.
+    """Turn ``auto``, ``cpu`` or ``cuda`` into a device; ``auto`` takes a GPU if one is available.
 
     Raises:
-        ConfigError: the name is none of these, or it asks for a GPU that is not there.
+        ConfigError: the name is unknown, or asks for a GPU and PyTorch sees none.
     """
     if name not in ("auto", "cpu", "cuda"):
         raise ConfigError(f"device must be auto, cpu or cuda, got {name!r}")
     has_gpu = torch.cuda.is_available()
     if name == "cuda" and not has_gpu:
-        raise ConfigError("device cuda: this PyTorch sees no GPU; use --device cpu")
+        raise ConfigError("device cuda: PyTorch finds no GPU; use --device cpu")
     return torch.device("cuda" if has_gpu and name != "cpu" else "cpu")
 
 
@@ -37,7 +37,7 @@ def csr_tensor(X: Any, device: torch.device) -> Tensor:
 
     Args:
         X: float32 `scipy.sparse.csr_matrix`.
-        device: where it is to lie.
+        device: of the result.
     """
     return csr_of(
         torch.from_numpy(X.indptr.astype(np.int64)).to(device),
@@ -48,20 +48,20 @@ def csr_tensor(X: Any, device: torch.device) -> Tensor:
 
 
 def csr_of(indptr: Tensor, columns: Tensor, values: Tensor, shape: tuple[int, int]) -> Tensor:
-    """Return a sparse CSR tensor of its parts, on their device."""
+    """Build a sparse CSR tensor from its parts, on their device."""
     with warnings.catch_warnings():
         # PyTorch calls all of sparse CSR beta; the products used are tested against dense ones.
         warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
-        # Said once of the copies that PyTorch itself makes while it checks these.
+        # PyTorch warns once about the copies that it makes for its own check.
         warnings.filterwarnings("ignore", message="Sparse invariant checks are implicitly")
         return torch.sparse_csr_tensor(indptr, columns, values, shape, check_invariants=True)
 
 
 def sparse_product(X: Tensor, B: Tensor) -> Tensor:
-    """Return X B, the same bit for bit each time; it has no gradient.
+    """Return X B, bit for bit repeatable and without a gradient.
 
-    cuSPARSE adds a row's terms up in an order of its own, and not always the same, whatever
-    PyTorch is asked for. A sum of embeddings keeps to the order of the row.
+    cuSPARSE does not fix the order in which it adds the terms of a row, even if PyTorch is asked
+    for deterministic algorithms. A sum of embeddings adds in the order of the row.
 
     Args:
         X: float32 CSR, shape (n, m).
@@ -93,7 +93,7 @@ def product_dtype(device: torch.device, n_bits: int) -> torch.dtype:
     if device.type == "cuda":
         native = torch.cuda.is_bf16_supported(including_emulation=False)
     else:
-        native = torch.cpu._is_amx_tile_supported()  # there is no public question
+        native = torch.cpu._is_amx_tile_supported()  # PyTorch has no public function for this
     return torch.bfloat16 if native and n_bits <= 512 else torch.float32
 
 
@@ -110,7 +110,7 @@ def deterministic(device: torch.device) -> Iterator[None]:
     options: Any = torch.utils.deterministic  # its property is missing from the type stubs
     filled = options.fill_uninitialized_memory
     before = torch.get_deterministic_debug_mode()
-    # `use_deterministic_algorithms` would import the compiler, a second that no job here needs.
+    # `use_deterministic_algorithms` would import the compiler, which takes a second.
     torch.set_deterministic_debug_mode("error")
     # Filling memory before it is written costs an eighth of a training step; no code here reads it.
     options.fill_uninitialized_memory = False
@@ -125,10 +125,10 @@ def generator(device: torch.device, seed: int, *stream: int) -> torch.Generator:
     """Return a random generator on a device, independent of those of other seeds and streams.
 
     Args:
-        device: where the random tensors are to be made.
+        device: of the random tensors.
         seed: the run's seed, not negative.
-        stream: what the numbers are for, for instance a stage and an epoch. A generator an epoch,
-            instead of one that runs through, lets training go on from any epoch.
+        stream: purpose of the numbers, for example a stage and an epoch. With one generator per
+            epoch, training can resume at any epoch.
     """
     mixed = np.random.SeedSequence(seed, spawn_key=stream).generate_state(1, np.uint64)
     return torch.Generator(device=device).manual_seed(int(mixed[0]) >> 1)

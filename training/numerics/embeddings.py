@@ -1,4 +1,4 @@
-"""`Embeddings`: a teacher's scores in factors, the form that most hash models learn from."""
+"""Factors of a teacher's scores, the form from which most hash models learn."""
 
 from __future__ import annotations
 
@@ -39,7 +39,8 @@ class Embeddings:
                 )
         if self.users.shape[1] != self.items.shape[1]:
             raise ConfigError(
-                f"users have {self.users.shape[1]} factors and items {self.items.shape[1]}"
+                f"factors of users have width {self.users.shape[1]}, factors of items width "
+                f"{self.items.shape[1]}; they must be equal"
             )
 
     @property

@@ -1,4 +1,4 @@
-"""Initial factors of a hash model, of any width, from a teacher's."""
+"""Other forms of a teacher's factors: rows standardised, sides balanced, another width."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def standardised_rows(embeddings: Embeddings) -> Embeddings:
     """Return factors of the scores with each user's row at mean 0 and variance 1.
 
     The mean of row u is U_u^T mean(V) and, once V is centred, its variance U_u^T (V^T V / n) U_u:
-    the score matrix is never formed. A user who scores everything alike gets a row of zeros.
+    the score matrix is never formed. A user with equal scores for all items gets a row of zeros.
     """
     V = embeddings.items.astype(np.float64)
     V -= V.mean(axis=0)
@@ -26,8 +26,8 @@ def standardised_rows(embeddings: Embeddings) -> Embeddings:
 def factors_of_width(teacher: Embeddings, width: int, seed: int) -> Embeddings:
     """Return the teacher's factors, or factors of another width with (nearly) the same scores.
 
-    The paper takes codes as wide as the teacher's factors. For another width the score matrix is
-    factored anew, cut to its `width` largest singular values when it has more, and turned by a
+    In the paper codes are as wide as the teacher's factors. For another width the score matrix is
+    factored again, cut to its `width` largest singular values when it has more, and turned by a
     random frame of orthonormal rows, which keeps every inner product and shares the information
     between all bits.
 

@@ -18,7 +18,7 @@ from hashrec.training.numerics.embeddings import Embeddings
 from hashrec.training.numerics.scorer import Scorer
 from hashrec.training.progress import Progress
 
-_BLOCK = 1 << 22  # entries of the score matrix that exist at the same time: 16 MiB
+_BLOCK = 1 << 22  # entries of the score matrix in memory at once: 16 MiB
 _OVERSAMPLING = 16  # directions followed beyond those kept
 
 
@@ -31,15 +31,15 @@ def factors_of(
     progress: Progress,
     passes: int = 4,
 ) -> Embeddings:
-    """Return a teacher's own factors, whatever their width, or else the best of some rank.
+    """Return a teacher's own factors of any width, or else a truncated SVD of its scores.
 
     Args:
         scorer: what to factor.
-        rank: singular values kept, if there are as many; for a teacher that has no factors.
+        rank: singular values kept, at most; used only if the teacher has no factors.
         seed: of the random start.
         device: where the products are made.
         progress: shows the passes.
-        passes: over all scores, each of which brings the factors nearer to the best.
+        passes: over all scores; more passes bring the factors nearer to the optimum.
     """
     if isinstance(scorer, Embeddings):
         return scorer
@@ -58,9 +58,9 @@ def truncated_svd(
 ) -> Embeddings:
     """Return U and V with U V^T nearest to the scores Z, columns of norm sqrt(singular value).
 
-    Subspace iteration on Z^T Z from a random start. Z exists in blocks of users, made anew in each
-    pass; memory is that of the factors. The subspace of the items may be found from some of the
-    users alone; then all users are projected on it once, and within it the factors are the best.
+    Subspace iteration on Z^T Z from a random start. Z is computed in blocks of users in each
+    pass, so memory is that of the factors. The subspace of the items can be found from a sample of
+    the users; all users are then projected on it once, with the best factors within it.
 
     Args:
         scorer: what to factor.
@@ -68,8 +68,8 @@ def truncated_svd(
         seed: of the random start.
         device: where the products are made.
         progress: shows the passes.
-        passes: over the users that the subspace is found from.
-        most_users: that it is found from, evenly spread over all rows; None takes all users.
+        passes: over the sampled users.
+        most_users: size of the sample, evenly spread over all rows; None takes all users.
     """
     most_users = scorer.n_users if most_users is None else most_users
     sample = np.array(spread(scorer.n_users, most_users), dtype=np.int64)

@@ -16,7 +16,7 @@ def laplacian(train: Interactions, device: torch.device) -> Tensor:
     """Build L = D^-1/2 A D^-1/2 of the bipartite graph (definition 2 of the paper).
 
     Nodes are the users, then the items. Only training interactions are edges: an edge of the test
-    part would hand the answers to the model.
+    part would leak the answers to the model.
 
     Returns:
         float32 sparse CSR, shape (n_users + n_items, n_users + n_items), symmetric. A node without
@@ -70,7 +70,7 @@ def propagate(L: Tensor, X: Tensor) -> Tensor:
 
 
 def embeddings_of_nodes(factors: Tensor, n_users: int) -> Embeddings:
-    """Return the factors of the nodes as those of users and items, on the processor.
+    """Split the factors of the nodes into users and items, on the CPU.
 
     Args:
         factors: float32, shape (n_users + n_items, d).

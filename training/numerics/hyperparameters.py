@@ -1,4 +1,4 @@
-"""The class every teacher and model derives from: frozen fields, unknown keys rejected."""
+"""`Hyperparameters`: the class that every teacher and hash model derives from."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hashrec.index.errors import ConfigError
 
 
 class Hyperparameters(BaseModel):
-    """A model is its own configuration: fields with defaults, checked when it is made.
+    """Settings as frozen fields with defaults, checked when a model is made.
 
     Raises:
         ConfigError: a field is unknown, of the wrong type or out of range; the message names it.

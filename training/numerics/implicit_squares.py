@@ -1,9 +1,9 @@
-"""Squared error over every user-item pair, at the cost of the pairs that are there.
+"""Squared error over all user-item pairs, at the cost of the observed pairs.
 
 Hu, Koren and Volinsky, "Collaborative Filtering for Implicit Feedback Datasets", ICDM 2008. All
-pairs that are not there have one target and one weight, so their sum is that over all pairs, which
-inner products of d x d matrices give, less a sum over the pairs that are there. No users x items
-matrix exists, and nothing is sampled.
+unobserved pairs have the same target and weight. Their sum is therefore the sum over all pairs,
+which inner products of d x d matrices give, minus a sum over the observed pairs. No users x items
+matrix is built, and nothing is sampled.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from hashrec.training.numerics.scorer import Csr
 
 @dataclass(frozen=True, eq=False)
 class Positives:
-    """The pairs that are there, seen from one side.
+    """The observed pairs, seen from one side.
 
     Attributes:
         matrix: float32 CSR of ones, shape (n, m); a row is a user, or an item.
@@ -75,12 +75,12 @@ class Positives:
 class ImplicitSquares:
     """L(P, Q) = sum_ui w_ui (s_ui - p_u^T q_i)^2 over all pairs.
 
-    The loss is the same from either side: P belongs to the rows of the `Positives` given.
+    The loss is the same from both sides: P belongs to the rows of the `Positives` given.
 
     Attributes:
-        target: s of a pair that is there.
-        rest: s of a pair that is not.
-        weight: w of a pair that is there; that of the others is 1.
+        target: s of an observed pair.
+        rest: s of every other pair.
+        weight: w of an observed pair; other pairs weigh 1.
     """
 
     target: float
@@ -121,16 +121,16 @@ class ImplicitSquares:
         return P @ (Q.T @ Q) + (self.weight - 1) * there
 
     def curvature(self, positives: Positives, Q: Tensor) -> Tensor:
-        """Return what `reached` multiplies a row by, averaged over directions, shape (n, 1)."""
+        """Return the mean factor by which `reached` multiplies a row, shape (n, 1)."""
         return (len(Q) + (self.weight - 1) * positives.counts()) * Q.square().mean()
 
     def noise(self, X: Csr) -> float:
-        """Return how strong a ridge has to be that holds down noise: `noise_norm` in L's units."""
+        """Return the strength of a ridge that suppresses noise: `noise_norm` in the units of L."""
         return self.weight * abs(self.target) * noise_norm(X)
 
 
 def noise_norm(X: Csr) -> float:
-    """Return about the largest singular value of what is noise in a binary matrix.
+    """Estimate the largest singular value of the noise in a binary matrix.
 
     If a share s of the entries were 1 by chance, it would be sqrt(s) (sqrt(n_users) +
     sqrt(n_items)).
@@ -150,7 +150,7 @@ def conjugate_gradients(
         normal: linear in all of P, symmetric and positive definite.
         right: float32, shape (n, d).
         start: float32, shape (n, d).
-        diagonal: float32, shape (n, 1), about what `normal` multiplies a row by.
+        diagonal: float32, shape (n, 1), the approximate factor by which `normal` multiplies a row.
         steps: at most.
     """
     P = start.clone()
@@ -171,10 +171,10 @@ def conjugate_gradients(
 
 
 def inner(left: Tensor, right: Tensor) -> float:
-    """Return the sum of products of entries, in float64."""
+    """Return the inner product of two tensors, in float64."""
     return (left.double() * right).sum().item()
 
 
 def _csr(ends: Tensor, columns: Tensor, values: Tensor, shape: tuple[int, ...]) -> Tensor:
-    # Parts of a matrix that was checked: to check again would cost as much as a product.
+    # The matrix was checked before; another check would cost as much as a product.
     return torch.sparse_csr_tensor(ends, columns, values, tuple(shape), check_invariants=False)

@@ -1,4 +1,4 @@
-"""Linear autoencoders: scores X B, with item weights B that give no item a say in itself."""
+"""Linear autoencoders: scores X B with item weights B, whose diagonal is zero."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from hashrec.training.data.interactions import Interactions
 from hashrec.training.numerics.device import csr_tensor, sparse_product
 from hashrec.training.numerics.scorer import Csr, HistoryScorer
 
-_BLOCK = 1 << 22  # entries of a product that exist at the same time: 16 MiB
-_TILE = 256  # columns of B that a product reads at once: the rows of popular items stay in a cache
+_BLOCK = 1 << 22  # entries of a product in memory at once: 16 MiB
+_TILE = 256  # columns of B in one product, so that rows of popular items stay in the cache
 
 
 def unchanged(T: Tensor) -> Tensor:
@@ -30,7 +30,7 @@ class ItemWeightScorer(HistoryScorer):
 
     Attributes:
         B: float32, shape (n_items, n_items), on the device that scores.
-        transform: f, of each row by itself; may work in place.
+        transform: f, of each row separately; may work in place.
     """
 
     B: Tensor
@@ -59,7 +59,7 @@ def binary_matrix(train: Interactions, max_items: int) -> Csr:
     """Return X, for models that invert a matrix of items x items.
 
     Raises:
-        EmptyDataError: there is nothing to learn from.
+        EmptyDataError: `train` has no interactions.
         ConfigError: there are more than `max_items` items.
     """
     train.require_any()
@@ -79,7 +79,7 @@ def gram(X: Csr, user_weights: NDArray[np.floating], device: torch.device) -> Te
     Args:
         X: binary float32 CSR, shape (n_users, n_items).
         user_weights: shape (n_users,).
-        device: where G is to lie.
+        device: of G.
     """
     weighted = X.copy()
     weighted.data *= np.repeat(user_weights, X.getnnz(1)).astype(np.float32)
@@ -94,14 +94,14 @@ def gram(X: Csr, user_weights: NDArray[np.floating], device: torch.device) -> Te
 
 
 def item_weights(G: Tensor, penalty: float | NDArray[np.floating]) -> Tensor:
-    """Return the B that minimises |X - X B|^2 + tr(B^T Lambda B) under diag(B) = 0, in G's place.
+    """Return the B that minimises |X - X B|^2 + tr(B^T Lambda B) under diag(B) = 0.
 
     The stationary point is (G + Lambda) B = G - diag(gamma), so with P = (G + Lambda)^-1
 
         B = I - P diag(1 / P_jj).
 
     Args:
-        G: X^T X, float32, shape (n_items, n_items); its memory becomes B's.
+        G: X^T X, float32, shape (n_items, n_items); overwritten, because B reuses its memory.
         penalty: the diagonal of Lambda, one number or one an item.
 
     Raises:
@@ -112,7 +112,7 @@ def item_weights(G: Tensor, penalty: float | NDArray[np.floating]) -> Tensor:
     torch.linalg.cholesky_ex(G, out=(G, failed_at))
     if failed_at.item():
         raise ConfigError(
-            "EASE: the items' matrix cannot be inverted in float32; raise regularization"
+            "EASE: the items x items matrix cannot be inverted in float32; raise regularization"
         )
     B = torch.cholesky_inverse(G)
     B /= -B.diagonal().clone()

@@ -1,4 +1,4 @@
-"""Losses as pure functions of scores; masks cut padding away."""
+"""Losses as pure functions of scores; masks exclude padding."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ def bpr_of_triples(factors: Tensor, triples: Triples, n_users: int) -> Tensor:
 
     Args:
         factors: float, shape (n_nodes, d), of the users and then the items.
-        triples: what is summed over.
+        triples: the terms of the sum.
         n_users: nodes that are users.
     """
-    # `embedding`, whose gradient repeats bit for bit on a GPU, where that of an index does not
+    # On a GPU the gradient of `embedding` repeats bit for bit; the gradient of indexing does not.
     items = functional.embedding(n_users + triples.positives, factors)
     items = items - functional.embedding(n_users + triples.negatives, factors)
     return bpr_loss((functional.embedding(triples.users, factors) * items).sum(1)).sum()
 
 
 def penalty_of_triples(factors: Tensor, triples: Triples, n_users: int) -> Tensor:
-    """Return the sum of |u|^2 + |i|^2 + |j|^2 over triples, as usual with BPR.
+    """Return the sum of |u|^2 + |i|^2 + |j|^2 over triples, the usual L2 penalty of BPR.
 
     Args:
         factors: float, shape (n_nodes, d), of the users and then the items.
-        triples: what is summed over.
+        triples: the terms of the sum.
         n_users: nodes that are users.
     """
     items = torch.cat([triples.positives, triples.negatives])
@@ -64,10 +64,10 @@ def listnet_loss(
         temperature: T, which both score lists are divided by.
 
     Returns:
-        float, shape (b,); its gradient shrinks as 1 / T^2, which eq. 16 makes up for.
+        float, shape (b,); its gradient shrinks as 1 / T^2, which eq. 16 compensates.
     """
     target = torch.softmax((teacher_scores / temperature).masked_fill(~mask, -torch.inf), dim=1)
-    # Padding is taken out after the softmax as well: 0 times minus infinity is no number.
+    # Padding is also removed after the softmax: 0 times minus infinity is NaN.
     log_chance = torch.log_softmax(
         (student_scores / temperature).masked_fill(~mask, -torch.inf), dim=1
     ).masked_fill(~mask, 0)
@@ -77,7 +77,7 @@ def listnet_loss(
 def soft_target_loss(
     student_margins: Tensor, teacher_margins: Tensor, temperature: float
 ) -> Tensor:
-    """Return the cross entropy of which of two items is preferred, elementwise.
+    """Return the cross entropy of the preference between two items, elementwise.
 
     Hinton, Vinyals and Dean, "Distilling the Knowledge in a Neural Network", 2015, for the two
     classes of a pair, whose softmax at temperature T is a sigmoid: with p = sigmoid(teacher / T) it
@@ -96,7 +96,7 @@ def soft_target_loss(
 
 
 def rank_distil_loss(scores: Tensor, weights: Tensor) -> Tensor:
-    """Return -sum_r w_r ln sigmoid(s_r): a teacher's best items taken for positives.
+    """Return -sum_r w_r ln sigmoid(s_r): the teacher's best items as positives.
 
     Tang and Wang, "Ranking Distillation", KDD 2018.
 
@@ -118,9 +118,9 @@ def position_weights(length: int, decay: float, device: torch.device) -> Tensor:
 def discrepancy_weights(
     scores: Tensor, sampled: Tensor, mask: Tensor, n_items: int, sharpness: float
 ) -> Tensor:
-    """Return w_r = tanh(max(0, sharpness (r' - r))): what the student ranks too low, counts.
+    """Return w_r = tanh(max(0, sharpness (r' - r))), large for items ranked too low.
 
-    Where the student has the r-th item of the teacher's list is estimated from other items: it is
+    The student's rank of the r-th item in the teacher's list is estimated from sampled items:
     r' = 1 + floor(n_items times the share of them that score higher).
 
     Args:

@@ -1,4 +1,4 @@
-"""Random walks over the user-item graph, and the items that they visit most."""
+"""Random walks over the user-item graph, and the items they visit most."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from torch import Tensor
 
 from hashrec.training.numerics.scorer import Csr
 
-_AT_ONCE = 1 << 21  # visits that are counted at the same time: some 100 MB
+_AT_ONCE = 1 << 21  # visits counted at once: about 100 MB
 
 
 class Walks:
-    """Walks from item to item, each step over a random user of the item, to one of their items.
+    """Walks from item to item; a step goes to a random user of an item, then to one of theirs.
 
     Args:
         X: binary CSR, shape (n_users, n_items).
-        device: where they are walked.
+        device: of the walks.
     """
 
     def __init__(self, X: Csr, device: torch.device) -> None:
@@ -33,7 +33,7 @@ class Walks:
         )
 
     def step(self, items: Tensor, random: torch.Generator) -> Tensor:
-        """Return where one step leads from each of some items.
+        """Take one step from each of some items.
 
         Args:
             items: int64, any shape, each with at least one user.
@@ -52,7 +52,7 @@ class Neighbourhoods:
     """The items that short walks from each item visit most.
 
     Attributes:
-        rows: int64, shape (n_items, size), most visited first; the item itself where walks visit
+        rows: int64, shape (n_items, size), most visited first; the item itself if walks visit
             fewer others.
         weights: float32, shape (n_items, size), the share of the visits that these items have; 0
             where there is none.
@@ -65,7 +65,7 @@ class Neighbourhoods:
     def of(
         cls, walks: Walks, *, size: int, n_walks: int, n_steps: int, random: torch.Generator
     ) -> Neighbourhoods:
-        """Walk from every item; of equally often visited items the lower row comes first.
+        """Walk from every item; ties go to the lower row.
 
         Args:
             walks: over the graph.
@@ -100,6 +100,6 @@ def _any_of(lists: tuple[Tensor, Tensor], owners: Tensor, random: torch.Generato
     """Draw one member of each owner's list, uniformly; none of the lists is empty."""
     starts, members = lists
     lengths = starts[owners + 1] - starts[owners]
-    # float64: the product stays below the length, whatever is drawn
+    # In float64 the product stays below the length for every draw.
     dice = torch.rand(owners.shape, generator=random, device=owners.device, dtype=torch.float64)
     return members[starts[owners] + (dice * lengths).long()]

@@ -1,4 +1,4 @@
-"""What a teacher would show each user: lists to learn from, weighted by rank alone."""
+"""The teacher's best items for each user, with weights that depend on rank alone."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from hashrec.training.data.interactions import Interactions
 from hashrec.training.numerics.scorer import Scorer
 from hashrec.training.numerics.top_items import NO_ITEM, top_items
 
-# A list is twice as long as the perplexity. A longer tail, however little it weighs, costs
-# accuracy, but for narrow targets, as on sparse data.
+# A list is twice as long as the perplexity. A longer tail costs accuracy even at small weights,
+# except for narrow targets, as on sparse data.
 _LIST_LENGTH = 2
 _LEAST_LENGTH = 100
 _SHIFT = 2  # of the ranks: the first place counts 3/2 of the second's power, not twice
@@ -51,7 +51,7 @@ class RankedLists:
             train: interactions of the same rows.
             length: of the lists; at most the number of items.
             perplexity: of the distribution over a full list.
-            device: where the lists are to lie.
+            device: of the lists.
         """
         length = min(length, train.n_items)
         items, _ = top_items(teacher, train, length)
@@ -79,17 +79,17 @@ class RankedLists:
 
 
 def list_length(perplexity: float) -> int:
-    """Return how many items a list has whose target has this perplexity."""
+    """Return the length of a list whose target has this perplexity."""
     return max(_LEAST_LENGTH, math.ceil(_LIST_LENGTH * perplexity))
 
 
 def rank_weights(length: int, perplexity: float) -> NDArray[np.float32]:
     """Return a distribution over ranks 1 .. length that falls as (rank + 2)^-a.
 
-    Ranks are all that teachers of different kinds have in common: scores have a scale and a shape
-    of their own. The exponent a follows from the perplexity, the exponential of the entropy: the
-    number of items that the distribution is spread over, as if evenly. A perplexity of the length
-    or more weighs all ranks alike.
+    Teachers of different kinds are comparable by rank only: the scale and the distribution of their
+    scores differ. The exponent a follows from the perplexity, the exponential of the entropy: the
+    effective number of items in the distribution. A perplexity of the length or more weighs all
+    ranks alike.
     """
     logs = np.log(np.arange(1, length + 1) + _SHIFT)
 

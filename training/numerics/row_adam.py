@@ -1,4 +1,4 @@
-"""An optimiser for tables of which a step sees only some rows."""
+"""Adam for tables of which each step updates only some rows."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from torch import Tensor
 
 
 class RowAdam:
-    """Adam that moves, and remembers, only the rows that a step has a gradient for.
+    """Adam that updates only the rows, and their moments, that have a gradient in a step.
 
-    Without the correction for its start: a row's first steps are up to three times as long, which
-    brings rarely seen rows forward.
+    Without bias correction: the first steps of a row are up to three times as long, which helps
+    rarely seen rows.
 
     Args:
         parameters: float32, shape (n, d); steps change it in place.
@@ -24,11 +24,11 @@ class RowAdam:
         self._square = torch.zeros_like(parameters)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what it remembers of earlier steps; the parameters are not part of it."""
+        """Return the moments; the parameters are not part of the state."""
         return {"mean": self._mean, "square": self._square}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take on what another has remembered."""
+        """Restore moments from `state_dict`."""
         self._mean.copy_(state_dict["mean"])
         self._square.copy_(state_dict["square"])
 

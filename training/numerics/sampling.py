@@ -1,4 +1,4 @@
-"""Positives and sampled negatives, batch by batch, on the device that trains."""
+"""Batches of positives and sampled negatives, on the training device."""
 
 from __future__ import annotations
 
@@ -47,14 +47,14 @@ class ItemLists:
 
 
 class PairSampler:
-    """Draws the set D = {(i, j, j')} of the paper anew each epoch.
+    """Draws the set D = {(i, j, j')} of the paper, again in each epoch.
 
-    An epoch meets every training pair once, so its cost is linear in interactions. Users who have
+    An epoch visits every training pair once, so its cost is linear in interactions. Users who have
     every item have no negative and are left out.
 
     Args:
         train: the training interactions.
-        device: where the samples are made.
+        device: of the samples.
 
     Raises:
         EmptyDataError: no user has both an item and a missing item.
@@ -73,13 +73,13 @@ class PairSampler:
         self.items = items[usable].to(device)
         self.counts = torch.bincount(users[usable], minlength=train.n_users).to(device)
         self.starts = self.counts.cumsum(0) - self.counts
-        # How many missing items of its user lie before each pair's item, as a key that ascends.
+        # Missing items of the user before the item of each pair, as an ascending key.
         n_missing_before = self.items - self._position_in_user()
         self._gap_keys = self.users * self.n_items + n_missing_before
         self._pair_keys = self.users * self.n_items + self.items
 
     def __len__(self) -> int:
-        """Return the number of pairs met in an epoch."""
+        """Return the number of pairs visited in an epoch."""
         return len(self.users)
 
     def negatives(self, users: Tensor, generator: torch.Generator) -> Tensor:
@@ -104,14 +104,14 @@ class PairSampler:
         return rank + passed - self.starts[users]
 
     def has(self, users: Tensor, items: Tensor) -> Tensor:
-        """Say for some pairs whether they are among those met.
+        """Return whether some pairs are among the training pairs.
 
         Args:
             users: int64, any shape.
-            items: int64, of a shape that goes with it.
+            items: int64, of a shape that broadcasts with it.
 
         Returns:
-            bool, of the shape of both together.
+            bool, of the broadcast shape.
         """
         keys = users * self.n_items + items
         places = torch.searchsorted(self._pair_keys, keys).clamp_(max=len(self) - 1)
@@ -126,14 +126,14 @@ class PairSampler:
             generator: on the sampler's device.
 
         Returns:
-            int64, shape (b, n); the pair's own item where its user has no other.
+            int64, shape (b, n); the pair's own item if its user has no other.
         """
         users = self.users[pairs]
         starts, counts = self.starts[users][:, None], self.counts[users][:, None]
         uniform = torch.rand(
             (len(pairs), n), generator=generator, device=pairs.device, dtype=torch.float64
         )
-        # One to count - 1 places further round the user's items; with a single item, none.
+        # Move 1 to count - 1 places, cyclically, in the user's items; 0 places for a single item.
         further = 1 + (uniform * (counts - 1)).long()
         return self.items[starts + (pairs[:, None] - starts + further) % counts]
 
@@ -149,8 +149,8 @@ class PairSampler:
     ) -> Iterator[ItemLists]:
         """Yield every pair once, in lists of one user, with a negative each.
 
-        A user's positives are shuffled and dealt into as few lists of at most `max_length` as hold
-        them; the lists are shuffled and come in at most `n_batches` equal parts.
+        A user's positives are shuffled and split into the fewest lists of at most `max_length`; the
+        lists are shuffled and come in at most `n_batches` equal parts.
         """
         device = self.users.device
         order = torch.randperm(len(self), generator=generator, device=device)

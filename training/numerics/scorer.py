@@ -1,4 +1,4 @@
-"""What a fitted teacher can do: score every item, for users it knows and perhaps for new ones."""
+"""Protocols of a fitted teacher: scores for known users and, if it can fold in, for new users."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ Csr = Any  # scipy.sparse.csr_matrix, whose type stubs know neither its shape no
 
 
 class Scorer(Protocol):
-    """Scores of all users and items, made in blocks of users: the matrix is never whole in memory.
+    """Scores of all users and items in blocks of users; the full matrix is never in memory.
 
-    Only the order of a user's scores means something to everyone; their scale is the teacher's own.
+    Only the order of a user's scores is comparable between teachers; the scale is not.
     """
 
     @property
@@ -31,14 +31,14 @@ class Scorer(Protocol):
             user_rows: integer, shape (b,).
 
         Returns:
-            float32, shape (b, n_items), the caller's to change.
+            float32, shape (b, n_items), which the caller may change.
         """
         ...
 
 
 @runtime_checkable
 class FoldInScorer(Scorer, Protocol):
-    """Also scores users that were not there when it was fitted, by what they have."""
+    """A `Scorer` that also scores users unknown to the fit, by their histories."""
 
     def fold_in(self, histories: Csr) -> NDArray[np.float32]:
         """Score every item for new users.
@@ -47,14 +47,14 @@ class FoldInScorer(Scorer, Protocol):
             histories: binary float32 CSR, shape (b, n_items), the items each of them has.
 
         Returns:
-            float32, shape (b, n_items), comparable with `scores` of the users it knows.
+            float32, shape (b, n_items), comparable with `scores` of the known users.
         """
         ...
 
 
 @runtime_checkable
 class LinearScorer(FoldInScorer, Protocol):
-    """Also tells what each item of a history adds to the scores."""
+    """A `FoldInScorer` that also returns what each item of a history adds to the scores."""
 
     def item_weights(self, item_rows: NDArray[np.integer]) -> NDArray[np.float32]:
         """Return what having each of some items adds to the score of every item.
@@ -66,14 +66,14 @@ class LinearScorer(FoldInScorer, Protocol):
             item_rows: integer, shape (b,).
 
         Returns:
-            float32, shape (b, n_items), the caller's to change.
+            float32, shape (b, n_items), which the caller may change.
         """
         ...
 
 
 @dataclass(frozen=True, eq=False)
 class HistoryScorer(ABC):
-    """A `FoldInScorer` that scores by histories alone: users it knows are rows that it kept.
+    """A `FoldInScorer` that scores by histories alone and keeps those of the known users.
 
     Attributes:
         X: binary float32 CSR, shape (n_users, n_items).

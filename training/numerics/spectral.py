@@ -1,4 +1,4 @@
-"""The smoothest signals on the graph of users and items: singular vectors of a scaled matrix."""
+"""The smoothest signals on the user-item graph: singular vectors of a scaled matrix."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def right_singular_vectors(
 
     Args:
         X: float32 CSR, shape (n_rows, n_columns).
-        rank: vectors wanted, if there are as many.
+        rank: number of vectors, at most.
         passes: of subspace iteration, from a random start.
         random: on the device that computes.
         progress: shows the passes.

@@ -1,4 +1,4 @@
-"""The items that scores rank first, for lists to judge and for lists to learn from."""
+"""Top items of each user by score, for evaluation and for learning."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hashrec.index.arrays.seen import SeenItems
 from hashrec.training.data.interactions import Interactions
 from hashrec.training.numerics.scorer import Scorer
 
-_BLOCK = 1 << 22  # scores that a thread holds at the same time: 16 MiB
+_BLOCK = 1 << 22  # scores in a thread's memory at once: 16 MiB
 
 NO_ITEM = -1
 
@@ -42,7 +42,7 @@ def top_of(
     n_items: int,
     n: int,
 ) -> TopItems:
-    """Rank some rows of a score matrix, in blocks, one block a thread; see `top_items`.
+    """Rank some rows of a score matrix in blocks, one block per thread; see `top_items`.
 
     Args:
         scores_of: gives the scores of a block of rows, float32, shape (b, n_items).
@@ -68,13 +68,13 @@ def top_of(
 
     with ThreadPoolExecutor(torch.get_num_threads()) as threads:
         for _ in threads.map(rank, range(0, len(rows), step)):
-            pass  # raises what a thread raised
+            pass  # re-raises an error of a thread
     return items, scores
 
 
 def _first(scores: NDArray[np.float32], n: int) -> TopItems:
     """Return the first n columns of each row by score, then by column."""
-    wanted = min(n + 1, scores.shape[1])  # one more shows whether a tie goes on beyond the list
+    wanted = min(n + 1, scores.shape[1])  # one more shows whether a tie extends beyond the list
     values, columns = (
         found.numpy() for found in torch.topk(torch.from_numpy(scores), wanted, sorted=True)
     )

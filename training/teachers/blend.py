@@ -1,4 +1,4 @@
-"""A weighted sum of other teachers' scores: what one kind of model misses, another may see."""
+"""A weighted sum of the scores of several teachers, which make different errors."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from hashrec.training.teachers.ease import Ease
 from hashrec.training.teachers.graph_filter import GraphFilter
 from hashrec.training.teachers.ials import Ials
 
-# All of these score new users. Parts are fitted in this order, so that a teacher that refuses a
-# large catalogue does so before the others have taken their time.
+# All of these score new users. Parts are fitted in this order, so that a teacher that rejects a
+# large catalogue does so before the slower ones run.
 BLENDABLE: dict[str, type[DenoisedEase | Ease | GraphFilter | Ials]] = {
     "denoised-ease": DenoisedEase,
     "ease": Ease,
@@ -63,9 +63,9 @@ class BlendScores:
         return self._sum(part.fold_in(histories) for part in self.parts)
 
     def item_weights(self, item_rows: NDArray[np.integer]) -> NDArray[np.float32]:
-        """Return those of the part that weighs most; see `LinearScorer`.
+        """Return the weights of the part with the largest weight; see `LinearScorer`.
 
-        How much a part's scores are scaled depends on the user, so the sum has no such weights.
+        The scale of a part's scores depends on the user, so the sum has no exact item weights.
         """
         heaviest = max(range(len(self.parts)), key=self.weights.__getitem__)
         return self.parts[heaviest].item_weights(item_rows)
@@ -86,8 +86,8 @@ class Blend(Hyperparameters):
 
     Attributes:
         weights: of each part, by its name in `BLENDABLE`.
-        settings: of each part, by the same names; what is not given has the teacher's defaults,
-            which are written out here.
+        settings: of each part, by the same names; settings that are not given are
+            filled in with the teacher's defaults.
     """
 
     weights: dict[str, PositiveFloat] = Field(default={"denoised-ease": 1.0, "ials": 1.0})
@@ -99,7 +99,7 @@ class Blend(Hyperparameters):
         unknown = sorted(weights.keys() - BLENDABLE.keys())
         if unknown or not weights:
             problem = f"cannot blend {', '.join(map(repr, unknown))}" if unknown else "no weights"
-            raise ConfigError(f"Blend: {problem}; there are {', '.join(BLENDABLE)}")
+            raise ConfigError(f"Blend: {problem}; choose from {', '.join(BLENDABLE)}")
         return weights
 
     @field_validator("settings")
@@ -107,14 +107,14 @@ class Blend(Hyperparameters):
     def _complete(
         cls, settings: dict[str, dict[str, Any]], info: ValidationInfo
     ) -> dict[str, dict[str, Any]]:
-        """Make each part once, so that what is wrong shows before anything is fitted."""
+        """Construct each part once, so that errors appear before anything is fitted."""
         if "weights" not in info.data:
-            return settings  # they are wrong themselves, which is what the error will say
+            return settings  # the weights are invalid, and pydantic reports that
         blended = [name for name in BLENDABLE if name in info.data["weights"]]
         if idle := sorted(settings.keys() - set(blended)):
             raise ConfigError(
-                f"Blend: settings of {', '.join(map(repr, idle))}, which has no weight; "
-                f"blended are {', '.join(blended)}"
+                f"Blend: settings for {', '.join(map(repr, idle))}, but no weight; add one under "
+                f"weights (now {', '.join(blended)}), or remove the settings"
             )
         return {name: BLENDABLE[name](**settings.get(name, {})).model_dump() for name in blended}
 
@@ -124,7 +124,7 @@ class Blend(Hyperparameters):
         """Fit the parts, one after the other; see `Teacher.fit`.
 
         Raises:
-            ConfigError: a part refuses the data, such as EASE a catalogue that is too large.
+            ConfigError: a part rejects the data, for example EASE a catalogue that is too large.
         """
         return self.combined(
             [part.fit(train, seed=seed, device=device, progress=progress) for part in self.parts()]
@@ -148,7 +148,7 @@ def standardised(scores: NDArray[np.float32]) -> NDArray[np.float32]:
     mean = scores.mean(axis=1, keepdims=True)
     scores -= mean
     deviation = np.sqrt(np.square(scores).mean(axis=1, keepdims=True))
-    # Equal scores may differ from their mean by rounding, which must not be blown up.
+    # Equal scores differ from their mean by rounding errors, which must not be amplified.
     equal = deviation <= 1e-6 * np.abs(mean)
     scores /= np.where(equal, np.inf, deviation)
     return scores

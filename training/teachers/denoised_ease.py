@@ -1,4 +1,4 @@
-"""EASE, weighted and standardised by user, and cut to the directions that carry more than noise."""
+"""EASE, weighted and standardised by user, and cut to its leading directions to remove noise."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ from hashrec.training.progress import Progress
 
 @dataclass(frozen=True, eq=False)
 class DenoisedScores(Embeddings):
-    """The largest singular values of another teacher's scores.
+    """Scores of another teacher, cut to their largest singular values.
 
     Attributes:
-        source: what was factored; it scores new users before they are denoised.
+        source: the factored scorer; it scores new users before denoising.
     """
 
     source: ItemWeightScorer
 
     def fold_in(self, histories: Csr) -> NDArray[np.float32]:
         """Project the source's scores of new users on the item factors; see `FoldInScorer`."""
-        # The columns of `items` are orthogonal: a truncated SVD left them so.
+        # The columns of `items` are orthogonal: they come from a truncated SVD.
         coordinates = self.source.fold_in(histories) @ self.items / np.square(self.items).sum(0)
         return coordinates @ self.items.T
 
     def item_weights(self, item_rows: NDArray[np.integer]) -> NDArray[np.float32]:
-        """Return the source's; see `LinearScorer`."""
+        """Return the item weights of the source; see `LinearScorer`."""
         return self.source.item_weights(item_rows)
 
     def cut(self, rank: int) -> DenoisedScores:
@@ -74,10 +74,10 @@ class DenoisedEase(Hyperparameters):
         item_exponent: b, more for items that many have.
         regularization: r.
         score_exponent: e.
-        rank: singular values kept, if there are as many; None keeps Z as it is, without factors.
+        rank: singular values kept, at most; None keeps Z as it is, without factors.
         passes: over the users, to find the singular vectors.
         basis_users: most users to find them from, evenly spread over the rows.
-        max_items: refuse larger catalogues, whose matrix would not fit or take too long to invert.
+        max_items: reject larger catalogues, whose matrix needs too much memory or time to invert.
     """
 
     user_exponent: NonNegativeFloat = 0.35

@@ -28,7 +28,7 @@ class Ease(Hyperparameters):
 
     Attributes:
         regularization: lambda.
-        max_items: refuse larger catalogues, whose matrix would not fit or take too long to invert.
+        max_items: reject larger catalogues, whose matrix needs too much memory or time to invert.
     """
 
     regularization: PositiveFloat = 1000.0

@@ -31,7 +31,7 @@ from hashrec.training.progress import Progress
 
 @dataclass(frozen=True, eq=False)
 class GcMcScores(Embeddings):
-    """Factors of GC-MC, in which a user's are made of the messages of the items alone.
+    """Factors of GC-MC; the factors of a user depend on the messages of the items alone.
 
     Attributes:
         messages: float32, shape (n_items, hidden), what an item sends, by the root of its degree.
@@ -45,7 +45,7 @@ class GcMcScores(Embeddings):
     additions: NDArray[np.float32]
 
     def fold_in(self, histories: Csr) -> NDArray[np.float32]:
-        """Encode new users as known ones were; see `FoldInScorer.fold_in`."""
+        """Encode new users like known users; see `FoldInScorer.fold_in`."""
         roots = np.sqrt(np.maximum(histories.getnnz(1), 1), dtype=np.float32)[:, None]
         hidden: NDArray[np.float32] = np.maximum(histories @ self.messages / roots, 0)
         factors: NDArray[np.float32] = hidden @ self.dense
@@ -57,7 +57,7 @@ class GcMcScores(Embeddings):
 
 
 class GraphAutoencoder(nn.Module):
-    """The encoder and the decoder's matrix, for one type of edges.
+    """The encoder and the matrix of the decoder, for one type of edges.
 
     Args:
         n_users: nodes that are users.
@@ -189,7 +189,7 @@ def _scores(network: GraphAutoencoder, L: Tensor) -> GcMcScores:
     n_users = network.n_users
     factors = network(L).cpu().numpy()
     degrees = L.crow_indices().diff()[n_users:, None].float()
-    # An item without a user sent nothing in training, whatever its weights.
+    # An item without users sent no message in training, so its weights mean nothing.
     messages = network.messages[n_users:] * degrees.clamp(min=1).rsqrt() * (degrees > 0)
     dense = network.decoded()
     open_share = (network.hidden(L)[:n_users] > 0).float().mean(0)

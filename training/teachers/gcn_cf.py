@@ -60,7 +60,7 @@ class GraphFactors(nn.Module):
         self.factors = normal(n_nodes, dim, scale=init_scale)
         self.filters = nn.ParameterList([normal(dim, dim, scale=dim**-0.5) for _ in range(2)])
         self.crosses = nn.ParameterList([normal(n_nodes, dim, scale=0.1 / dim) for _ in range(2)])
-        # Every step sees the whole graph, so the statistics of a step are the final ones.
+        # Every step uses the whole graph, so the statistics of a step are the final ones.
         self.norms = nn.ModuleList(
             [nn.BatchNorm1d(dim, track_running_stats=False, device=random.device) for _ in range(2)]
         )
@@ -85,7 +85,7 @@ class GcnCf(Hyperparameters):
     Attributes:
         factor_dim: D of the paper.
         regularization: lambda of eq. 14, on the final factors of each triple.
-        activation: rho of eq. 6. The paper does not say which.
+        activation: rho of eq. 6, which the paper does not specify.
         epochs: passes over the training pairs.
         batches_per_epoch: steps in a pass. Each step propagates over the whole graph, so a fixed
             number of them, and not a fixed batch size, keeps a pass linear in interactions.

@@ -1,4 +1,4 @@
-"""A linear filter over the graph of users and items, as in GF-CF, and a low-pass beside it.
+"""A linear filter on the user-item graph with an additional low-pass filter, as in GF-CF.
 
 Shen et al., "How Powerful is Graph Convolution for Recommendation?", CIKM 2021.
 """
@@ -24,9 +24,9 @@ from hashrec.training.numerics.scorer import Csr, HistoryScorer
 from hashrec.training.numerics.spectral import right_singular_vectors, scaled
 from hashrec.training.progress import Progress
 
-_MOST_SMOOTH = 512  # singular vectors kept by default, and how many rows there must be for each
-_ROWS_PER_DIRECTION = 32
-_SAMPLE = 256  # rows of S that are made at once, and by which its form is chosen
+_MOST_SMOOTH = 512  # singular vectors kept by default, at most
+_ROWS_PER_DIRECTION = 32  # users or items, whichever is less, for each of these vectors
+_SAMPLE = 256  # rows of S per block, and rows in the sample that decides its form
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +34,7 @@ class FilterScores(HistoryScorer):
     """Scores X (S + A B^T), user by user; a new user is a new row of X.
 
     Attributes:
-        S: shape (n_items, n_items), float32, CSR or dense, about whichever is smaller.
+        S: shape (n_items, n_items), float32, CSR or dense, whichever is estimated to be smaller.
         A: float32, shape (n_items, rank).
         B: float32, shape (n_items, rank).
     """
@@ -58,28 +58,29 @@ class FilterScores(HistoryScorer):
 
 
 class GraphFilter(Hyperparameters):
-    """Walks from a user's items to the users who have them and on to their items.
+    """Scores by walks from a user's items to the users who share them, and on to their items.
 
     With the binary X and the diagonal degrees D_u, D_i of users and items, scores are X (S + w L):
 
         S = D_i^-a X^T D_u^-1 X D_i^-b,    L = D_i^-1/2 V V^T D_i^1/2,
 
     where V holds the leading right singular vectors of D_u^-1/2 X D_i^-1/2, the smoothest signals
-    on the graph. S sees what is near, L what is alike from afar. Nothing is learned by gradient and
-    no matrix is inverted, so any number of items will do as long as S, sparse as the data, fits.
+    on the graph. S captures direct neighbours, L similarity across the whole graph. There is no
+    gradient descent and no matrix inversion, so the number of items is limited only by the memory
+    of S, which is as sparse as the data.
 
     Time is that of one sparse product, and O(passes rank (n_interactions + n_items rank)) for V, by
     subspace iteration from a random start.
 
     Attributes:
-        history_exponent: a, how much less a popular item says about those who have it.
-        target_exponent: b, how much the walks that end in a popular item are held back.
+        history_exponent: a, reduces the influence of popular items in a history.
+        target_exponent: b, reduces the scores of popular items.
         low_pass_weight: w; 0 leaves L out.
-        rank: singular vectors kept, if there are as many. None keeps one for every 32 users or
-            items, of whichever there are fewer, and at most 512: more would not smooth small data.
+        rank: singular vectors kept, at most. None keeps one for every 32 users or items,
+            whichever is less, up to 512, because more would not smooth small data.
         passes: over the interactions, to find the singular vectors.
-        max_entries: refuse data whose S might have more, 8 bytes each: every two items that a user
-            has are one, so long histories fill it.
+        max_entries: reject data whose S might have more, 8 bytes each. Each pair of items in a
+            history is an entry, so long histories fill S.
     """
 
     history_exponent: NonNegativeFloat = 0.5
@@ -92,7 +93,7 @@ class GraphFilter(Hyperparameters):
     def fit(
         self, train: Interactions, *, seed: int, device: torch.device, progress: Progress
     ) -> FilterScores:
-        """Multiply out S and find V; see `Teacher.fit`."""
+        """Compute S and V; see `Teacher.fit`."""
         X = self.accepted(train)
         return self.filtered(X, self.signals(X, seed=seed, device=device, progress=progress))
 
@@ -100,7 +101,7 @@ class GraphFilter(Hyperparameters):
         """Return X.
 
         Raises:
-            EmptyDataError: there is nothing to learn from.
+            EmptyDataError: `train` has no interactions.
             ConfigError: S might have more than `max_entries`.
         """
         train.require_any()
@@ -108,8 +109,8 @@ class GraphFilter(Hyperparameters):
         n_entries = most_entries(X)
         if n_entries > self.max_entries:
             raise ConfigError(
-                f"the graph filter's items x items matrix may have {n_entries:,} entries, more "
-                f"than max_entries = {self.max_entries:,}: histories are too long for it; choose "
+                f"graph-filter: the histories are too long; its items x items matrix may have "
+                f"{n_entries:,} entries, more than max_entries = {self.max_entries:,}; choose "
                 "--teacher ials, or raise max_entries"
             )
         return X
@@ -131,7 +132,7 @@ class GraphFilter(Hyperparameters):
         return V
 
     def filtered(self, X: Csr, V: NDArray[np.float32]) -> FilterScores:
-        """Multiply out S for X and put `signals` beside it."""
+        """Compute S for X and combine it with `signals`."""
         d_users, d_items = _degrees(X)
         half = np.sqrt(d_items)[:, None]
         weights = scaled(d_users**-1, X, d_items**-self.target_exponent)
@@ -146,20 +147,20 @@ def most_entries(X: Csr) -> int:
 
 
 def _degrees(X: Csr) -> tuple[Any, Any]:
-    """Return those of users and items, float32, at least 1."""
+    """Return the degrees of users and items, float32, at least 1."""
     d_users, d_items = (np.maximum(X.getnnz(axis), 1).astype(np.float32) for axis in (1, 0))
     return d_users, d_items
 
 
 def _smooth_rank(X: Csr) -> int:
-    """Return the rank that a filter without one of its own takes."""
+    """Return the default rank."""
     return min(_MOST_SMOOTH, math.ceil(min(X.shape) / _ROWS_PER_DIRECTION))
 
 
 def _product(left: Csr, right: Csr) -> Csr | NDArray[np.float32]:
-    """Return a product in the form that takes less memory, as a sample of its rows has it.
+    """Return a product as CSR or dense, whichever a sample of its rows shows to be smaller.
 
-    A dense one is made in blocks: as a sparse one it would take up to twice as much on its way.
+    A dense product is computed in blocks; via CSR it would temporarily take twice the memory.
     """
     shape = left.shape[0], right.shape[1]
     sample = spread(shape[0], _SAMPLE)

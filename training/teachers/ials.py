@@ -23,17 +23,17 @@ from hashrec.training.numerics.implicit_squares import noise_norm
 from hashrec.training.numerics.scorer import Csr
 from hashrec.training.progress import Progress
 
-# BLAS's number of threads is the process's: who sets and restores it must be alone.
+# The number of BLAS threads is a setting of the process: one thread at a time may change it.
 _LIMITS = threading.Lock()
 
 
 @dataclass(frozen=True, eq=False)
 class IalsScores(Embeddings):
-    """Factors of iALS, in which a new user's are the exact best for the items' (`user_factors`).
+    """Factors of iALS; new users get the exact solution for the item factors (`user_factors`).
 
     Attributes:
-        additions: float32, shape (n_items, d), what an item adds to the factors of a user whose
-            other items are as those of all users.
+        additions: float32, shape (n_items, d), what an item adds to the factors of a user with
+            otherwise average items.
         engine: holds the same item factors, the penalty and the weight.
     """
 
@@ -50,18 +50,18 @@ class IalsScores(Embeddings):
 
 
 class Ials(Hyperparameters):
-    """Factors with p_u^T q_i near to 1 for a pair that is there and near to 0 for one that is not.
+    """Factors with p_u^T q_i near 1 for an observed pair and near 0 for other pairs.
 
     Minimise sum_ui c_ui (x_ui - p_u^T q_i)^2 + lambda (|P|^2 + |Q|^2), where c_ui is alpha if
     x_ui = 1, and 1 if x_ui = 0. With one side fixed the other has a closed form,
 
         p_u = (Q^T C_u Q + lambda I)^-1 Q^T C_u x_u.
 
-    In the iterations it is approached by conjugate gradients from where it was; at the end all
-    users are solved exactly, so that one who comes later is treated as those who were there.
+    Iterations approach it by warm-started conjugate gradients; at the end all users are solved
+    exactly, so that new users are treated like known users.
 
-    How strong a penalty is depends on the size of the data, so lambda is stated relative to what it
-    has to hold down: about the largest singular value of the noise in a matrix in which a share
+    The effect of a penalty depends on the size of the data, so lambda is relative to the noise that
+    it has to suppress: about the largest singular value of the noise in a matrix in which a share
     s = n / (n_users n_items) of the entries is 1,
 
         lambda = regularization * alpha * sqrt(s) (sqrt(n_users) + sqrt(n_items)).
@@ -69,7 +69,7 @@ class Ials(Hyperparameters):
     Attributes:
         factors: width of p_u and q_i.
         regularization: relative to the data, as above.
-        alpha: weight of a pair that is there.
+        alpha: weight of an observed pair.
         iterations: each over the users and over the items.
     """
 
@@ -89,7 +89,7 @@ class Ials(Hyperparameters):
         """Alternate; see `Teacher.fit`. The number of threads does not change the factors."""
         train.require_any()
         X = train.matrix()
-        # The engine has threads of its own, one user each, and those of BLAS would be in its way.
+        # The engine has its own threads, one per user; BLAS threads would compete with them.
         with _LIMITS, threadpool_limits(1, "blas"):
             engine = AlternatingLeastSquares(
                 factors=self.factors,
@@ -101,7 +101,7 @@ class Ials(Hyperparameters):
                 random_state=seed,
             )
             for _ in progress.track("iALS iterations", self.iterations):
-                # One iteration a call: it goes on from the factors that are there.
+                # One iteration per call; each call continues from the current factors.
                 engine.fit(
                     X,
                     show_progress=False,

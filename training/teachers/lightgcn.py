@@ -1,4 +1,4 @@
-"""LightGCN: factors that are smoothed over the graph, and nothing else.
+"""LightGCN: embeddings smoothed over the graph, without other parameters.
 
 He et al., "LightGCN: Simplifying and Powering Graph Convolution Network for Recommendation", SIGIR
 2020.
@@ -38,7 +38,7 @@ def mean_of_layers(L: Tensor, E: Tensor, n_layers: int) -> Tensor:
 
 
 class LightGcn(Hyperparameters):
-    """Graph convolution without weights or activation: all that is learned are embeddings E.
+    """Graph convolution without weights or activations: only the embeddings E are learned.
 
     Minimises, over the triples of user u, item i of theirs and item j not of theirs,
 

@@ -1,4 +1,4 @@
-"""PinSage: graph convolutions over neighbourhoods that random walks find.
+"""PinSage: graph convolutions over neighbourhoods found by random walks.
 
 Ying et al., "Graph Convolutional Neural Networks for Web-Scale Recommender Systems", KDD 2018.
 """
@@ -27,13 +27,13 @@ from hashrec.training.numerics.scorer import Csr
 from hashrec.training.progress import Progress
 from hashrec.training.teachers.pinsage_network import Network
 
-# A row of features gets few of the steps that the layers' weights get.
+# A row of features is updated in far fewer steps than the weights of the layers.
 FEATURE_RATE = 10
 
 
 @dataclass(frozen=True, eq=False)
 class PinSageScores(Embeddings):
-    """Item embeddings, and for each user the mean of those of their items."""
+    """Item embeddings; a user is the mean of the embeddings of their items."""
 
     def fold_in(self, histories: Csr) -> NDArray[np.float32]:
         """Pool the items of new users; see `FoldInScorer.fold_in`."""
@@ -57,15 +57,15 @@ def pooled(histories: Csr, items: NDArray[np.float32]) -> NDArray[np.float32]:
 
 @dataclass(frozen=True, eq=False)
 class PairBatch:
-    """Some pairs of a user and an item, and what their scores are compared with.
+    """Some pairs of a user and an item, with the negatives of their scores.
 
     Attributes:
-        items: int64, ascending, all that are needed; the others are places in it.
+        items: int64, ascending, all items of the batch; the other fields are positions in it.
         pooled: int64, shape (b, S), other items of the user.
         positives: int64, shape (b,).
         hard: int64, shape (b, n_hard), negatives of each pair.
         shared: int64, shape (n_shared,), negatives of all pairs.
-        wrong: bool, shape (b, n_hard + n_shared), False where the user has the item after all.
+        wrong: bool, shape (b, n_hard + n_shared), False if the user has the item.
     """
 
     items: Tensor
@@ -122,7 +122,7 @@ class PairBatch:
 
         Args:
             z: float32, shape (len(items), dim), embeddings of `items`.
-            margin: by which a positive is to be ahead.
+            margin: required lead of a positive.
         """
         q = embedding(self.pooled, z).mean(1)
         positive = (q * embedding(self.positives, z)).sum(1, keepdim=True)
@@ -148,14 +148,14 @@ class PinSage(Hyperparameters):
     a step. Others are hard: where walks from one of u's items end. The first pass has none, and
     each later one has one more for each pair, up to `hard_negatives`.
 
-    What implicit feedback without content changes: the authors' items have pictures and texts, here
-    the features x_i are learned; their training pairs are two items, taken one after the other,
-    here they are a user, by other items, and an item; and their hard negatives are those of middle
-    rank in the visits from the query.
+    Differences from the paper, because the feedback is implicit and without content: the features
+    x_i are learned, not made from pictures and texts; a training pair is a user, represented by
+    other items, and an item, not two successive items; hard negatives come from walks, not from the
+    middle ranks of visits from the query.
 
     A step needs the rows of at most b (S + 1 + n_hard) + n_shared items and of (T + 1)^K times as
-    many neighbours, however large the graph is. In memory are the edges, to walk on, T neighbours
-    of each item, and the features with Adam's two moments.
+    many neighbours, independent of the size of the graph. In memory are the edges, T neighbours of
+    each item, and the features with the two moments of Adam.
 
     Attributes:
         factor_dim: width of features, layers and embeddings.
@@ -167,7 +167,7 @@ class PinSage(Hyperparameters):
         negatives: of all pairs of a step.
         hard_negatives: most of each pair.
         hard_steps: items that a walk to a hard negative visits, of which it is the last.
-        margin: by which a positive is to be ahead of a negative.
+        margin: required lead of a positive over a negative.
         epochs: passes over the training pairs.
         pairs_per_epoch: most pairs of a pass, drawn anew each time; None takes all.
         batch_size: b, the most pairs of a step.

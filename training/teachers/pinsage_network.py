@@ -13,11 +13,11 @@ from torch.nn.functional import embedding, normalize
 
 from hashrec.training.numerics.random_walks import Neighbourhoods
 
-_AT_ONCE = 4_096  # items whose neighbours' rows exist at the same time, after training
+_AT_ONCE = 4_096  # items whose neighbours are in memory at once, after training
 
 
 class Dense(nn.Module):
-    """x W + b, started for a ReLU, without a draw from the global random state."""
+    """x W + b with an initialisation for a ReLU, from a passed generator."""
 
     def __init__(self, n_in: int, n_out: int, random: torch.Generator) -> None:
         super().__init__()
@@ -37,7 +37,7 @@ class Convolution(nn.Module):
         z_u = ReLU(W [h_u; n_u] + w),    z_u / |z_u|.
 
     Args:
-        dim: width of everything.
+        dim: width of all layers.
         random: generator of the initial weights.
     """
 
@@ -69,7 +69,7 @@ class Network(nn.Module):
     Args:
         near: the neighbours of every item.
         n_layers: K.
-        dim: width of everything.
+        dim: width of all layers.
         random: generator of the initial weights, on the device of `near`.
     """
 
@@ -79,15 +79,15 @@ class Network(nn.Module):
         super().__init__()
         self.near = near
         self.convolutions = [Convolution(dim, random) for _ in range(n_layers)]
-        self._registered = nn.ModuleList(self.convolutions)  # a list's weights go unseen
+        self._registered = nn.ModuleList(self.convolutions)  # a plain list is not registered
         self.hidden = Dense(dim, dim, random)
         self.out = Dense(dim, dim, random)
 
     def needed(self, items: Tensor) -> list[Tensor]:
-        """Return the nodes of each layer, int64, ascending: first those whose features are needed.
+        """Return the nodes of each layer, int64, ascending; the first layer needs its features.
 
         Args:
-            items: int64, ascending, what is to be embedded.
+            items: int64, ascending, the items to embed.
         """
         layers = [items]
         for _ in self.convolutions:
@@ -118,7 +118,7 @@ class Network(nn.Module):
 
     @torch.no_grad()
     def everything(self, x: Tensor) -> Tensor:
-        """Embed all items, layer by layer, so that none is convolved twice.
+        """Embed all items layer by layer, so that no item is convolved twice.
 
         Args:
             x: float32, shape (n_items, dim), the features of all.

@@ -1,4 +1,4 @@
-"""Popularity: everybody likes what many have. The reference that any model must beat."""
+"""Popularity: items ranked by their number of users, a baseline that every model must beat."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class PopularityScores(Embeddings):
     """One factor: 1 for every user, the number of its users for every item."""
 
     def fold_in(self, histories: Csr) -> NDArray[np.float32]:
-        """Score every item by its users, whoever asks; see `FoldInScorer.fold_in`."""
+        """Score every item by its number of users; see `FoldInScorer.fold_in`."""
         return np.tile(self.items[:, 0], (histories.shape[0], 1))
 
     def item_weights(self, item_rows: NDArray[np.integer]) -> NDArray[np.float32]:
-        """Return the same of every item; see `LinearScorer`."""
+        """Return the same weights for every item; see `LinearScorer`."""
         return np.tile(self.items[:, 0], (len(item_rows), 1))
 
 
@@ -39,7 +39,7 @@ class Popularity(Hyperparameters):
         device: torch.device,  # noqa: ARG002
         progress: Progress,  # noqa: ARG002 - one step
     ) -> PopularityScores:
-        """Count; see `Teacher.fit`."""
+        """Count the users of each item; see `Teacher.fit`."""
         train.require_any()
         return PopularityScores(
             users=np.ones((train.n_users, 1), dtype=np.float32),

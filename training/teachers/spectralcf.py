@@ -25,7 +25,7 @@ from hashrec.training.progress import Progress
 
 
 def spectral_filter(L: Tensor, X: Tensor) -> Tensor:
-    """Return (2 I - D^-1 A) X, which is what (U U^T + U Lambda U^T) X comes to.
+    """Return (2 I - D^-1 A) X, which equals (U U^T + U Lambda U^T) X.
 
     Args:
         L: `laplacian`, shape (n, n); D^-1 A is D^-1/2 L D^1/2.

@@ -23,11 +23,11 @@ class Teacher(Protocol):
     ) -> Scorer:
         """Learn to score every item row of `train` for every user row.
 
-        What comes back is an `Embeddings` where the scores have factors, and a `FoldInScorer`
-        where new users can be scored. The same data, seed, device and number of threads give the
+        The result is an `Embeddings` if the scores have factors, and a `FoldInScorer` if new users
+        can be scored. The same data, seed, device and number of threads give the
         same scores bit for bit.
 
         Raises:
-            EmptyDataError: `train` has nothing to learn from.
+            EmptyDataError: `train` has no usable interactions.
         """
         ...

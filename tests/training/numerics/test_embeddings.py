@@ -22,7 +22,11 @@ def test_scores_are_inner_products_with_every_item():
     [
         (np.ones((2, 3)), np.ones((2, 3), np.float32), "users must be a 2-d float32 .* float64"),
         (np.ones((2, 3), np.float32), np.ones(3, np.float32), "items must be .* got 1-d"),
-        (np.ones((2, 3), np.float32), np.ones((2, 4), np.float32), "3 factors and items 4"),
+        (
+            np.ones((2, 3), np.float32),
+            np.ones((2, 4), np.float32),
+            "users have width 3, factors of items width 4",
+        ),
         (np.full((2, 3), np.nan, np.float32), np.ones((2, 3), np.float32), "users hold NaN"),
     ],
 )

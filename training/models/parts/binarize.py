@@ -1,4 +1,4 @@
-"""Ways to learn through a sign: relaxation, sampling (sections 3.2 and 4.2), and two others'."""
+"""Binarizers, which learn through a sign: relaxation, sampling (sections 3.2, 4.2), two others."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ def signs(x: Tensor) -> Tensor:
 
 
 class Binarizer(Protocol):
-    """What stands for sign(P) while real parameters P are learned."""
+    """A differentiable substitute for sign(P) while real parameters P are learned."""
 
     def bounded(self, P: Tensor, progress: float) -> Tensor:
-        """Return P brought into [-1, 1].
+        """Map P into [-1, 1].
 
         Args:
             P: float, any shape.
@@ -27,17 +27,17 @@ class Binarizer(Protocol):
         ...
 
     def codes(self, bounded: Tensor, random: torch.Generator) -> Tensor:
-        """Return what is scored in training, of the same shape."""
+        """Return the codes scored in training, of the same shape."""
         ...
 
     def penalty(self, bounded: Tensor) -> Tensor:
-        """Return what the loss carries beside the scores' part, a scalar."""
+        """Return the additional penalty in the loss, a scalar."""
         ...
 
 
 @dataclass(frozen=True)
 class Relaxed:
-    """Eq. 18: tanh(P) itself is scored, and pays for its distance from +-1.
+    """Eq. 18: scores tanh(P) itself, with a penalty on its distance from +-1.
 
     Attributes:
         tau: temperature of the noise.
@@ -65,7 +65,7 @@ class Relaxed:
 
 @dataclass(frozen=True)
 class Bernoulli:
-    """Eq. 17: codes are sampled around tanh(P), and noise has its price.
+    """Eq. 17: scores codes sampled around tanh(P), with a penalty on the noise.
 
     Attributes:
         tau: temperature of the noise.
@@ -90,10 +90,10 @@ class Bernoulli:
 
 @dataclass(frozen=True)
 class StraightThrough:
-    """The sign itself is scored; its gradient is taken for that of P where |P| <= 1, and 0 beyond.
+    """Scores the sign itself; its gradient passes to P if |P| <= 1, and is 0 beyond.
 
     Courbariaux, Bengio and David, "BinaryConnect", NIPS 2015; Hubara et al., "Binarized Neural
-    Networks", NIPS 2016. Without the cut P would go on growing long after its sign is settled.
+    Networks", NIPS 2016. Without the cut P would grow long after its sign is settled.
     """
 
     def bounded(self, P: Tensor, progress: float) -> Tensor:  # noqa: ARG002
@@ -111,10 +111,10 @@ class StraightThrough:
 
 @dataclass(frozen=True)
 class TanhAnnealing:
-    """tanh(gamma_t P) is scored, with gamma_t rising until next to nothing lies between the signs.
+    """Scores tanh(gamma_t P), where gamma_t rises until almost all values are near +-1.
 
-    A continuation as in Cao et al., "HashNet", ICCV 2017: a smooth problem first, its solution the
-    start of a sharper one. gamma_t = gamma^t rises from 1 to gamma as t goes from 0 to 1.
+    A continuation as in Cao et al., "HashNet", ICCV 2017: the solution of a smooth problem
+    is the start of a sharper one. gamma_t = gamma^t rises from 1 to gamma as t goes from 0 to 1.
 
     Attributes:
         gamma: sharpness in the last epoch.

@@ -1,4 +1,4 @@
-"""Coordinate descent over bits, in the manner of discrete collaborative filtering.
+"""Coordinate descent over bits, as in discrete collaborative filtering.
 
 Zhang et al., "Discrete Collaborative Filtering", SIGIR 2016.
 """
@@ -13,7 +13,7 @@ from torch import Tensor
 from hashrec.training.numerics.device import sparse_product
 from hashrec.training.numerics.implicit_squares import Positives
 
-_ROWS = 1024  # codes that descend together: small enough to stay in a processor's cache
+_ROWS = 1024  # codes per block, which fits in the CPU cache
 
 
 def descend(
@@ -41,14 +41,14 @@ def descend(
         wanted: R, shape (n, n_bits): the weighted targets times the other side's codes.
         scale: c.
         noise: t, deviation of the noise in units of c A_dd.
-        random: where the noise comes from, if there is any.
-        heavier: pairs that weigh more than 1, and how much; by default all weigh 1.
+        random: source of the noise; not needed without noise.
+        heavier: pairs that weigh more than 1, and their weight; by default all pairs weigh 1.
     """
     A = (other.T @ other).fill_diagonal_(0)
     deviation = noise * scale * len(other)  # every A_dd is the number of codes
     columns = other.T.contiguous() if heavier else other
     for rows in blocks(len(codes), _ROWS):
-        bits = codes[rows].T.contiguous()  # one bit of all rows lies together
+        bits = codes[rows].T.contiguous()  # bit-major, so that one bit of all rows is contiguous
         reached = wanted[rows].T.contiguous()
         if noise:
             reached += deviation * torch.randn(reached.shape, generator=random, device=codes.device)
@@ -65,7 +65,7 @@ def descend(
 
 
 class _Extra:
-    """What the pairs of some rows that weigh w add to the fields, of weight w - 1."""
+    """Contribution to the fields by the pairs of some rows with weight w, beyond weight 1."""
 
     def __init__(
         self, positives: Positives, weight: float, rows: slice, codes: Tensor, other: Tensor
@@ -81,10 +81,10 @@ class _Extra:
         return self._weight * (sums - self._counts * bits)
 
     def move(self, column: Tensor, change: Tensor) -> None:
-        """Take a change of one bit of each row into the inner products."""
+        """Update the inner products after one bit of each row changed."""
         self._products += change[self._pairs.rows] * column[self._pairs.columns]
 
 
 def blocks(n_rows: int, step: int) -> Iterator[slice]:
-    """Return slices of `step` rows, the last with what is left."""
+    """Return slices of `step` rows; the last one may be shorter."""
     return (slice(start, min(start + step, n_rows)) for start in range(0, n_rows, step))

@@ -1,4 +1,4 @@
-"""Ways to hand a teacher's ranking to a student that learns from lists of items."""
+"""Distillation losses: a student learns a teacher's ranking from lists of items."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ Score = Callable[[Tensor, Tensor], Tensor]
 
 
 class Distillation(Protocol):
-    """How far a student's ranking is from its teacher's."""
+    """A distance between the rankings of student and teacher."""
 
     def loss(
         self, batch: ItemLists, positives: Tensor, negatives: Tensor, student: Score
     ) -> Tensor:
-        """Return one loss a list, float, shape (b,), each of the size of one user's.
+        """Return one loss per list, float, shape (b,), each on the scale of one user.
 
         Args:
             batch: positives and sampled negatives of some users.
@@ -59,7 +59,7 @@ class ListNet:
         negatives: Tensor,
         student: Score,  # noqa: ARG002
     ) -> Tensor:
-        """Return both cross entropies' sum."""
+        """Return the sum of both cross entropies."""
         T, mask = self.temperature, batch.mask
         taught = [self.teacher(batch.users, rows) for rows in (batch.positives, batch.negatives)]
         above = listnet_loss(positives, taught[0], mask, T)
@@ -96,10 +96,10 @@ class SoftTargets:
 class RankDistil:
     """The teacher's best unobserved items as positives (`rank_distil_loss`).
 
-    A place weighs as its position does and, unless `sharpness` is 0, as far as the student ranks
-    its item too low (`discrepancy_weights`, here by the sampled negatives); the weights of a list
-    have sum 1. The original waits some epochs before the second part; a student that starts as its
-    teacher has ranks to compare from the beginning.
+    A place has a weight by position and, unless `sharpness` is 0, by how much too low the student
+    ranks its item (`discrepancy_weights`, by the sampled negatives); the weights of a list have
+    sum 1. The original adds the second factor after some epochs; here the student starts as its
+    teacher, so ranks are comparable from the start.
 
     Attributes:
         top: int64, shape (n_users, K), item rows, best first; `NO_ITEM` after the last.

@@ -1,7 +1,6 @@
-"""How new users and items will be coded: linear maps fitted to the codes that a model learned.
+"""Encoders of new users and items: linear maps fitted to the codes of any hash model.
 
-Any hash model can use them, whatever its codes are made from. A model that codes users linearly
-itself brings its own weights and fits only the items' part.
+A model that already codes users linearly brings its own weights and fits only the items' part.
 """
 
 from __future__ import annotations
@@ -19,22 +18,22 @@ from hashrec.training.numerics.scorer import Csr
 
 Matrix = NDArray[np.float32]
 
-# Penalties tried, in units of the mean diagonal of H^T H.
+# Candidate penalties, in units of the mean diagonal of H^T H.
 RIDGES = (0.1, 0.3, 1.0, 3.0, 10.0)
-ITEM_RIDGE = 0.01  # of the mean diagonal: a map of users' codes has few columns, and needs little
-JUDGED_SHARE = 0.1  # of the users, to choose the penalty by
-MOST_TRIED_ON = 50_000  # users; more would not change the choice
+ITEM_RIDGE = 0.01  # of the mean diagonal; a map of users' codes has few columns and needs little
+JUDGED_SHARE = 0.1  # of the users, held out to choose the penalty
+MOST_TRIED_ON = 50_000  # users; more do not change the choice
 MAX_ITERATIONS = 60
-TOLERANCE = 1e-3  # of the residual, relative to the right side: far below what a sign notices
-_FREE = 1e-3  # penalty of a bias: next to none, and enough to keep the equations definite
+TOLERANCE = 1e-3  # of the residual, relative to the right side: far below what changes a sign
+_FREE = 1e-3  # penalty of a bias: small, but keeps the equations definite
 _BITS_AT_ONCE = 64  # bounds the memory of the users' side: 256 MB for a million users
 
 
 def fit_encoder(train: Interactions, users: BinaryCodes, items: BinaryCodes) -> Encoder:
-    """Fit both maps to the codes of a model.
+    """Fit both encoders to the codes of a model.
 
     Args:
-        train: what the codes were learned from.
+        train: the training interactions of the codes.
         users: codes of its users.
         items: codes of its items.
     """
@@ -56,7 +55,7 @@ def fit_user_encoder(
     bit.
 
     Args:
-        train: what the codes were learned from.
+        train: the training interactions of the codes.
         users: codes of its users.
         ridge: None chooses the one of `RIDGES` whose signs agree best with the codes of a tenth of
             the users, after a fit to the others.
@@ -70,7 +69,7 @@ def fit_user_encoder(
 
 
 def fit_item_encoder(train: Interactions, users: BinaryCodes, items: BinaryCodes) -> ItemEncoder:
-    """Fit items' codes by the codes of their users, added up, with ridge regression."""
+    """Fit items' codes to the sums of their users' codes with ridge regression."""
     n_users = train.popularity()
     known = np.flatnonzero(n_users)
     Xt = train.matrix().T.tocsr()
@@ -160,5 +159,5 @@ def _inner(left: Matrix, right: Matrix) -> NDArray[np.float64]:
 
 
 def _ratio(above: NDArray[np.float64], below: NDArray[np.float64]) -> Matrix:
-    """Divide, 0 where a column is done and there is nothing to divide by."""
+    """Divide; return 0 for a finished column, whose divisor is 0."""
     return np.divide(above, below, out=np.zeros_like(above), where=below > 0).astype(np.float32)

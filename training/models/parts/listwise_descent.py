@@ -25,13 +25,13 @@ from hashrec.training.numerics.scorer import Csr
 from hashrec.training.progress import Progress
 
 _CHUNK = 4096  # users whose candidates become one sparse matrix
-_SEARCHED = 256  # users whose nearest items are searched at once
-_GATHERED = 1 << 21  # bits of candidates' codes in one block: they stay in a processor's cache
+_SEARCHED = 256  # users per search of nearest items
+_GATHERED = 1 << 21  # bits of candidates' codes per block, which fits in the CPU cache
 
 
 @dataclass(frozen=True, eq=False)
 class Candidates:
-    """The items that a chunk of users' losses run over: their lists, and the nearest others.
+    """The items in the losses of a chunk of users: their lists and the nearest other items.
 
     Attributes:
         users: which rows these are.
@@ -46,7 +46,7 @@ class Candidates:
 
 @dataclass(eq=False)
 class Sums:
-    """What the users' pass tells of all users together.
+    """Sums over all users, collected by the users' pass.
 
     Attributes:
         predicted: sum of probability times the user's code, shape (n_items, n_bits).
@@ -66,13 +66,13 @@ class Sums:
 
     @classmethod
     def zeros(cls, items: Tensor) -> Sums:
-        """Start with nothing."""
+        """Return sums of zero."""
         return cls(torch.zeros_like(items), torch.zeros_like(items), items.new_zeros(len(items)))
 
 
 @dataclass(frozen=True, eq=False)
 class Ranking:
-    """How some users rank their candidates.
+    """Scores and probabilities of some users' candidates.
 
     Attributes:
         products: p^T q_i, shape (b, n); 0 where there is no item.
@@ -110,8 +110,8 @@ def descend_listwise(
     Args:
         users: +-1 as float32, shape (n_users, n_bits); changed in place.
         items: the same of the items; changed in place.
-        lists: what the teacher ranks first.
-        seen: binary CSR, shape (n_users, n_items); these items are no candidates.
+        lists: the teacher's best items.
+        seen: binary CSR, shape (n_users, n_items); these items are not candidates.
         scale: c at the start; each round ends with a damped Newton step on it.
         rounds: each of some flips a user and at most one flip an item.
         flips: most of a user in a round.
@@ -145,7 +145,7 @@ def descend_listwise(
 def find_candidates(
     users: Tensor, items: Tensor, lists: RankedLists, seen: Csr, *, rows: slice, n_near: int
 ) -> Candidates:
-    """Put each user's list and the nearest other items that the user has not together."""
+    """Collect each user's list and the nearest other items outside the history."""
     n_near = min(n_near, len(items))
     dtype = product_dtype(items.device, items.shape[1])
     codes = items.to(dtype).T.contiguous()
@@ -169,7 +169,7 @@ def find_candidates(
 def user_pass(
     users: Tensor, items: Tensor, chunk: Candidates, sums: Sums, *, scale: float, flips: int
 ) -> None:
-    """Flip each user's best bit, some times over, and add the users up.
+    """Flip the best bit of each user up to `flips` times, and update the sums.
 
     With t the mean code under the target and m the mean code under the softmax, a flip of bit d of
     p changes the loss by exactly
@@ -182,8 +182,8 @@ def user_pass(
     Args:
         users: changed in place.
         items: held fixed.
-        chunk: whose turn it is.
-        sums: what the pass adds to.
+        chunk: the users to improve.
+        sums: updated in place.
         scale: c.
         flips: most of one user.
     """
@@ -222,12 +222,12 @@ def user_pass(
 
 
 def flip_changes(P: Tensor, t: Tensor, m: Tensor, scale: float) -> Tensor:
-    """Return by how much each flip of a user's bit would change the loss, shape (b, n_bits)."""
+    """Return the change of the loss by each flip of a user's bit, shape (b, n_bits)."""
     return 2 * scale * P * t + torch.log(math.cosh(2 * scale) - math.sinh(2 * scale) * P * m)
 
 
 def item_pass(items: Tensor, sums: Sums, scale: float) -> None:
-    """Flip the best bit of every item that has one, all at once.
+    """Flip the best bit of every item if that lowers the bound, all items at once.
 
     Flips of many items change a user's loss by log(1 + sum_i p_i (exp(-2 c p_d q_id) - 1)) and a
     linear term. As log(1 + y) <= y, the sum over items of `flip_bounds` is an upper bound of the

@@ -18,10 +18,10 @@ from hashrec.training.numerics.scorer import Csr
 
 @dataclass(eq=False)
 class Student:
-    """Everything that is learned before it is rounded to codes.
+    """The learned parameters, before they are rounded to codes.
 
     Attributes:
-        A: float32, shape (n_items, n_bits): what an item says about those who have it.
+        A: float32, shape (n_items, n_bits): contribution of an item to its users.
         V: float32, shape (n_items, n_bits): its signs are the items' codes.
         scale: c.
     """
@@ -31,11 +31,11 @@ class Student:
     scale: float
 
     def state_dict(self) -> dict[str, Any]:
-        """Return everything; see `Stateful`."""
+        """Return all parameters; see `Stateful`."""
         return {"A": self.A, "V": self.V, "scale": self.scale}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Learn on from there."""
+        """Restore parameters from `state_dict`."""
         self.A.copy_(state_dict["A"])
         self.V.copy_(state_dict["V"])
         self.scale = state_dict["scale"]
@@ -127,7 +127,7 @@ class HistoryBatch:
         of_lists = torch.where(targets > 0, softmax.gather(1, places), 0.0)
         loss = -(targets * (of_lists + chances[listed].log())).sum()
         difference = softmax.exp_().scatter_add_(1, places, -targets)
-        # A user none of whose list was drawn says nothing in this step.
+        # A user without a drawn item of the list contributes nothing in this step.
         difference = torch.where(known > 0, difference, 0.0).to(dtype)
         of_users = (difference @ q).float() * (c / n)
         of_items = (difference.T @ p).float() * (c / n)
@@ -140,7 +140,7 @@ class HistoryBatch:
 
 
 def window(x: Tensor) -> Tensor:
-    """Return 1 - tanh^2(x / 2 rms(x)), what a gradient keeps on its way through a sign."""
+    """Return 1 - tanh^2(x / 2 rms(x)), the factor of a gradient that passes through a sign."""
     return 1 - torch.tanh(x / (2 * x.square().mean().sqrt().clamp(min=1e-12))).square()
 
 
@@ -149,14 +149,14 @@ def draw_chances(popularity: NDArray[np.integer], n: int) -> NDArray[np.float32]
 
     Args:
         popularity: users of each item.
-        n: number of items to be drawn on average; all, if there are no more.
+        n: mean number of items drawn; all items are drawn if there are at most n.
     """
     if n >= len(popularity):
         return np.ones(len(popularity), dtype=np.float32)
     weights = np.sqrt(np.maximum(popularity, 0.5))
     chances = np.zeros(len(popularity))
     free = np.ones(len(popularity), dtype=bool)
-    while True:  # those that reach 1 leave their surplus to the others
+    while True:  # chances capped at 1 pass their surplus to the others
         chances[free] = weights[free] * ((n - (~free).sum()) / weights[free].sum())
         over = free & (chances > 1)
         if not over.any():

@@ -1,4 +1,4 @@
-"""What refines codes of new users: a teacher's item weights, cut to what serving can hold."""
+"""Refiner of new users' codes: a teacher's item weights, truncated to the size of serving."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from hashrec.training.numerics.ranked_lists import list_length, rank_weights
 from hashrec.training.numerics.scorer import LinearScorer
 from hashrec.training.progress import Progress
 
-# Entries of W kept in a row. Fewer cost accuracy, the more the denser the data; each takes 6 bytes.
+# Entries of W kept per row, 6 bytes each. Fewer cost accuracy, most on dense data.
 _MOST_IN_A_ROW = 800
 _LEAST_IN_A_ROW = 100
 _IN_ALL = 20_000_000
-_BLOCK = 1 << 24  # weights that exist at the same time: 64 MiB
+_BLOCK = 1 << 24  # weights in memory at once: 64 MiB
 _PLACES_SUM = 2**20
 _LARGEST = 2.0**15  # of float16, whose smallest normal number is 2^-14
 
-# Of the target over a new user's list. The best is far from the model's own, narrower on sparse
-# data and wider on dense data.
+# Of the target over a new user's list. The best one differs from the model's own: narrower on
+# sparse data, wider on dense data.
 REFINER_PERPLEXITIES = (25.0, 40.0, 60.0, 75.0, 110.0)
 _JUDGED_USERS = 500
 _JUDGED_K = 50
@@ -44,24 +44,24 @@ def fit_refiner(
     seed: int,
     progress: Progress,
 ) -> UserRefiner:
-    """Cut a teacher's item weights, and choose how flat the target over their lists is.
+    """Truncate a teacher's item weights, and choose the perplexity of the target over their lists.
 
-    Some users are taken for new ones: coded and refined by a random half of their items, and judged
-    by NDCG over the other half. The codes have seen that half, so it tells targets from one
-    another, not how well new users are served.
+    Some users are treated as new: coded and refined by a random half of their items, and judged by
+    NDCG over the other half. The codes were trained on that half, so the figure compares targets
+    but does not estimate the accuracy for new users.
 
     Args:
-        teacher: what the codes were learned from.
-        train: what they were learned on.
-        encoder: gives the codes to start from.
+        teacher: of the codes.
+        train: the training interactions of the codes.
+        encoder: gives the initial codes.
         items: codes of the items.
         scale: c of the codes' softmax.
         seed: of the users and of their halves.
-        progress: where the figures of each perplexity go.
+        progress: records the figures of each perplexity.
     """
     refiner = UserRefiner(*cut_weights(teacher), places_of(REFINER_PERPLEXITIES[0]), scale)
     if train.n_users < 2 or np.bincount(train.user_rows).max() < 2:
-        return refiner  # nobody to judge by
+        return refiner  # no user has two items to split
     split = hold_out_users(train, min(_JUDGED_USERS, train.n_users - 1), seed)
     histories, index = split.history.seen(), EXACT_INDEX.build(items)
     encoded = encoder.encode(histories)
@@ -77,7 +77,7 @@ def fit_refiner(
 
 
 def places_of(perplexity: float) -> NDArray[np.int32]:
-    """Return `UserRefiner.places` of a perplexity, over a list as long as it asks for."""
+    """Return `UserRefiner.places` of a perplexity, over a list of its length."""
     places = rank_weights(min(list_length(perplexity), MAX_LIST), perplexity).astype(np.float64)
     return np.rint(places * (_PLACES_SUM / places.sum())).astype(np.int32)
 

@@ -1,4 +1,4 @@
-"""Factors of implicit feedback that keep near to a set: what DCF, BCCF and PPH relax codes to."""
+"""Factors of implicit feedback near a given set: the relaxed problems of DCF, BCCF and PPH."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hashrec.training.numerics.implicit_squares import (
 from hashrec.training.numerics.scorer import Csr
 from hashrec.training.progress import Progress
 
-_STEPS = 3  # of conjugate gradients, from where the last iteration ended
+_STEPS = 3  # of conjugate gradients, warm-started from the last iteration
 
 
 def relaxed_factors(
@@ -33,12 +33,12 @@ def relaxed_factors(
 ) -> tuple[Tensor, Tensor]:
     """Improve P and Q in turn.
 
-    What is minimised is
+    Minimise
 
         L(P, Q) + sum_F (pull_F dist(F, S)^2 + balance |F^T 1|^2 / n_F),    F = P, Q.
 
-    A side is improved by conjugate gradients with the nearest point of S held fixed; then that
-    point is found anew. Neither raises the objective.
+    A side is improved by conjugate gradients with the nearest point of S fixed; then that point is
+    updated. Neither step raises the objective.
 
     Args:
         X: binary float32 CSR, users x items.
@@ -57,7 +57,7 @@ def relaxed_factors(
     """
     device = random.device
     sides = [Positives.of(side, device) for side in (X, X.T.tocsr())]
-    size = (abs(squares.target) / width) ** 0.5  # of an entry, if all pairs were to be there
+    size = (abs(squares.target) / width) ** 0.5  # of an entry, as if all pairs were observed
     F = [size * torch.randn((n, width), generator=random, device=device) for n in X.shape]
     S = [nearest(factors) for factors in F]
     for _ in progress.track(loop, iterations):
@@ -91,7 +91,7 @@ def _improved(
     pull: float,
     level: float,
 ) -> Tensor:
-    """Return a better P for Q and a point of S as they are."""
+    """Return a better P, with Q and the point of S fixed."""
 
     def normal(P: Tensor) -> Tensor:
         return squares.reached(positives, P, Q) + pull * P + level * P.sum(0)

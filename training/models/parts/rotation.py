@@ -28,7 +28,7 @@ def learned_rotation(
         X: float32, shape (n, d), d <= n_bits.
         n_bits: columns of R.
         iterations: each improves the codes, then R.
-        random: of the R to start from; on the device of X.
+        random: of the initial R; on the device of X.
         progress: shows the iterations and records `quantisation_error`.
         loop: as what it shows them.
     """
