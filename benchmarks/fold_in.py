@@ -29,9 +29,11 @@ from hashrec.index.ranking.recommender import Recommender
 from hashrec.training.data.catalogue import Dataset
 from hashrec.training.data.splits import UserSplit, hold_out_users
 from hashrec.training.jobs.config import JobConfig, load_config
-from hashrec.training.jobs.job import fit, read, write
+from hashrec.training.jobs.fitting import fit
+from hashrec.training.jobs.inputs import read
+from hashrec.training.jobs.job import Job
+from hashrec.training.jobs.outputs import write
 from hashrec.training.jobs.recipe import Recipe
-from hashrec.training.jobs.report import Stopwatch
 from hashrec.training.judging.evaluation import Metrics, evaluate_fold_in, evaluate_histories
 from hashrec.training.numerics.scorer import FoldInScorer
 from hashrec.training.progress import QuietProgress
@@ -44,17 +46,15 @@ def judge(
     config: JobConfig, dataset: Dataset, split: UserSplit, artifact: Path
 ) -> dict[str, Metrics]:
     """Train on the split's users, write the artifact, and judge lists of the others."""
-    clock, progress = Stopwatch(), QuietProgress()
-    recipe, _ = Recipe.of(config).settle(split.train, config, progress, tell)
-    fitted = fit(recipe, split.train, config.seed, progress=progress, clock=clock, say=tell)
-    write(artifact, fitted, split.train, dataset, recipe=recipe, config=config, progress=progress)
+    job = Job.of(config, QuietProgress(), tell)
+    recipe, _ = Recipe.of(config).settle(job, split.train)
+    fitted = fit(job, recipe, split.train)
+    write(job, artifact, fitted, dataset)
     histories, relevant = split.history.matrix(), split.relevant.seen()
     recommender = Recommender(Artifact.open(artifact))
     figures = {"codes": evaluate_histories(recommender, split.history.seen(), relevant, config.k)}
-    popularity = TEACHERS["popularity"]().fit(
-        split.train, seed=config.seed, device=recipe.device, progress=progress
-    )
-    for name, scorer in (("teacher", fitted[1]), ("popularity", popularity)):
+    popularity = TEACHERS["popularity"]().fit(split.train, **job.fit_options)
+    for name, scorer in (("teacher", fitted.teacher), ("popularity", popularity)):
         if isinstance(scorer, FoldInScorer):
             figures[name] = evaluate_fold_in(scorer, histories, relevant, config.k)
     return figures

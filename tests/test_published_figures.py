@@ -22,9 +22,12 @@ from hashrec.index.ranking.nearest import most_popular
 from hashrec.index.ranking.recommender import Recommender
 from hashrec.training.data.splits import hold_out_users
 from hashrec.training.jobs.config import load_config
-from hashrec.training.jobs.job import fit, load_held_out, read, train, write
+from hashrec.training.jobs.fitting import fit
+from hashrec.training.jobs.inputs import read
+from hashrec.training.jobs.job import Job
+from hashrec.training.jobs.outputs import load_held_out, write
 from hashrec.training.jobs.recipe import Recipe
-from hashrec.training.jobs.report import Stopwatch
+from hashrec.training.jobs.training import train
 from hashrec.training.judging.evaluation import evaluate_histories
 from hashrec.training.judging.metrics import user_metrics
 from hashrec.training.progress import QuietProgress
@@ -95,10 +98,10 @@ def test_new_users_with_ten_items_get_over_http_the_ndcg_that_is_measured_offlin
     )
     dataset = read(config.data, lambda _: None)
     split = hold_out_users(dataset.interactions, 100, seed=0).by_popularity()
-    recipe, progress, clock = Recipe.of(config), QuietProgress(), Stopwatch()
-    fitted = fit(recipe, split.train, 0, progress=progress, clock=clock, say=lambda _: None)
+    job = Job.of(config, QuietProgress(), lambda _: None)
+    fitted = fit(job, Recipe.of(config), split.train)
     artifact, store = tmp_path / "artifact", tmp_path / "store"
-    write(artifact, fitted, split.train, dataset, recipe=recipe, config=config, progress=progress)
+    write(job, artifact, fitted, dataset)
     Store(store).publish(artifact)
 
     n_new, history = split.history.n_users, split.history.seen()

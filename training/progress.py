@@ -1,7 +1,8 @@
-"""What a training loop tells the person waiting for it, and the report afterwards."""
+"""Progress of a training job: bars on a terminal, lines in a log, history for the report."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol, TextIO, TypeVar
@@ -18,24 +19,27 @@ from rich.progress import (
 )
 from rich.progress import Progress as Bars
 
-from hashrec.index.commands.progress import RateColumn
+from hashrec.index.commands.progress import RateColumn, draws_bars
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 History = dict[str, dict[str, list[float]]]
 Plain = TypeVar("Plain")  # numbers, strings, None, and lists and dictionaries of these
+Say = Callable[[str], None]  # takes a one-line message
+
+LINE_EVERY_S = 30.0  # of a loop in a log
 
 
 class Stateful(Protocol):
-    """What can be saved and put back, as PyTorch's modules, optimisers and schedules can."""
+    """An object that can be saved and restored, such as a PyTorch module or optimiser."""
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state: tensors and plain data."""
         ...
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> Any:
-        """Take on a state that `state_dict` returned, of an object made alike."""
+        """Restore a state that `state_dict` returned, of an object with the same settings."""
         ...
 
 
@@ -43,33 +47,33 @@ State = Sequence["Tensor | Stateful"]
 
 
 class Progress(Protocol):
-    """Follows the loops of a job.
+    """Follows the stages and the loops of a job.
 
     Attributes:
-        history: what was logged, by loop and by quantity, one value a step: the loss curves.
+        history: the loss curves: loop -> quantity -> one value a step, as logged.
     """
 
     history: History
 
     def track(self, loop: str, total: int, state: State = (), *, first: int = 0) -> Iterator[int]:
-        """Yield first .. total - 1 and show how far the loop is; loops do not nest.
+        """Yield first .. total - 1 and show the step; loops do not nest.
 
         Args:
-            loop: in words.
+            loop: name in words.
             total: number of steps.
-            state: all that the steps change, tensors in place. A loop that tells it may be entered
-                where a killed job left it (`ResumableProgress`): its later steps must depend on
-                nothing else that earlier ones did, and what was logged of these is in `history`.
-            first: step to begin with.
+            state: everything that the steps change, tensors in place. A loop with a state can be
+                resumed where a killed job left it (`ResumableProgress`): its later steps must not
+                depend on anything else that earlier steps did. What those logged is in `history`.
+            first: the first step.
         """
         ...
 
     def once(self, what: str, make: Callable[[], Plain]) -> Plain:
-        """Return what `make` returns, or returned before the job was killed.
+        """Return the result of `make`, which may have been made before the job was killed.
 
         Args:
-            what: in words, unlike others in the same part of the job.
-            make: a part of the job; the same job gives the same outcome again.
+            what: name in words, unique in its part of the job.
+            make: a part of the job; the same job gives the same result again.
         """
         ...
 
@@ -77,9 +81,18 @@ class Progress(Protocol):
         """Record quantities of the current step of the current loop, such as ``loss=0.31``."""
         ...
 
+    def end_stage(self, stage: str, seconds: float) -> None:
+        """Show that a stage of the job is done.
+
+        Args:
+            stage: name as in the report.
+            seconds: that the job has spent in this stage so far.
+        """
+        ...
+
 
 class QuietProgress:
-    """Records, shows nothing."""
+    """Records the history and shows nothing."""
 
     def __init__(self) -> None:
         self.history: History = {}
@@ -98,7 +111,7 @@ class QuietProgress:
         yield from range(first, total)
 
     def once(self, what: str, make: Callable[[], Plain]) -> Plain:  # noqa: ARG002
-        """Return what `make` returns."""
+        """Return the result of `make`."""
         return make()
 
     def log(self, **values: float) -> None:
@@ -107,12 +120,50 @@ class QuietProgress:
         for name, value in values.items():
             curves.setdefault(name, []).append(value)
 
+    def end_stage(self, stage: str, seconds: float) -> None:
+        """Show nothing."""
 
-class BarProgress(QuietProgress):
-    """Records, and draws a bar with the rate and the time left.
+
+def shown_on(stream: TextIO) -> Progress:
+    """Return a progress that suits a stream, usually ``sys.stderr``: stdout is for data."""
+    return BarProgress(stream) if draws_bars(stream) else LineProgress(stream)
+
+
+class LineProgress(QuietProgress):
+    """Records the history and writes plain lines: one a stage, and some in a long loop.
 
     Args:
-        stream: where to draw, usually ``sys.stderr``; stdout stays free for data.
+        stream: where to write.
+        every: seconds between two lines of a loop; a shorter loop has none.
+    """
+
+    def __init__(self, stream: TextIO, every: float = LINE_EVERY_S) -> None:
+        super().__init__()
+        self._stream, self._every = stream, every
+
+    def track(self, loop: str, total: int, state: State = (), *, first: int = 0) -> Iterator[int]:
+        """Yield first .. total - 1 and write a line from time to time."""
+        start = last = time.monotonic()
+        for step in super().track(loop, total, state, first=first):
+            yield step
+            now = time.monotonic()
+            if now - last >= self._every:
+                self._write(f"{loop} ({step + 1} of {total}): {now - start:.0f} s")
+                last = now
+
+    def end_stage(self, stage: str, seconds: float) -> None:
+        """Write the name of the stage and its seconds."""
+        self._write(f"{stage}: {seconds:.1f} s")
+
+    def _write(self, line: str) -> None:
+        print(line, file=self._stream, flush=True)
+
+
+class BarProgress(QuietProgress):
+    """Records the history and draws a bar with the rate and the time left.
+
+    Args:
+        stream: a terminal.
     """
 
     def __init__(self, stream: TextIO) -> None:
@@ -147,12 +198,19 @@ class BarProgress(QuietProgress):
 
 @contextmanager
 def byte_bar(name: str, stream: TextIO | None) -> Generator[Callable[[int, int | None], None]]:
-    """Draw a download: what it yields takes the bytes done and the bytes in all, if known.
+    """Show a download: a bar on a terminal, elsewhere one line at the end.
 
     Args:
-        name: what is downloaded.
-        stream: where to draw; None draws nothing.
+        name: of the download.
+        stream: where to write; None writes nothing.
+
+    Yields:
+        A function that takes the bytes done and the bytes in all, None if that is not known.
     """
+    if stream is not None and not draws_bars(stream):
+        with _byte_line(name, stream) as follow_line:
+            yield follow_line
+        return
     bars = Bars(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -173,3 +231,20 @@ def byte_bar(name: str, stream: TextIO | None) -> Generator[Callable[[int, int |
     finally:
         if bars.live.is_started:  # stopping prints a line, even of nothing
             bars.stop()
+
+
+@contextmanager
+def _byte_line(name: str, stream: TextIO) -> Generator[Callable[[int, int | None], None]]:
+    start, n_bytes = time.monotonic(), 0
+
+    def follow(done: int, _total: int | None) -> None:
+        nonlocal n_bytes
+        n_bytes = done
+
+    yield follow
+    if n_bytes:  # nothing was sent where the file is here already
+        print(
+            f"{name} ({n_bytes / 1e6:,.1f} MB): {time.monotonic() - start:.1f} s",
+            file=stream,
+            flush=True,
+        )

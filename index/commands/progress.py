@@ -1,7 +1,8 @@
-"""Bars for the person at a terminal, on stderr: stdout is for data."""
+"""Progress on stderr: bars on a terminal, plain lines elsewhere. stdout is for data."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import TextIO
@@ -23,20 +24,29 @@ class RateColumn(ProgressColumn):
         return Text(f"{speed:,.1f}/s" if speed >= 1 else f"{1 / speed:.1f} s each")
 
 
+def draws_bars(stream: TextIO) -> bool:
+    """Tell whether a stream is a terminal, on which a bar can be redrawn in place."""
+    return Console(file=stream).is_terminal
+
+
 @contextmanager
 def count_bar(
     what: str, total: int | None, stream: TextIO | None
 ) -> Generator[Callable[[int], None]]:
-    """Draw how many are done, how many a second, and the time left.
+    """Show how many are done, how many a second, and the time left; elsewhere one line at the end.
 
     Args:
-        what: is counted.
-        total: how many there are, if that is known.
-        stream: where to draw; None draws nothing.
+        what: plural noun of what is counted.
+        total: the number of all, if it is known.
+        stream: where to write; None writes nothing.
 
     Yields:
         A function that takes the number done since its last call.
     """
+    if stream is not None and not draws_bars(stream):
+        with _count_line(what, total, stream) as advance:
+            yield advance
+        return
     bars = Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -49,3 +59,18 @@ def count_bar(
     with bars:
         bar = bars.add_task(what, total=total)
         yield lambda done: bars.advance(bar, done)
+
+
+@contextmanager
+def _count_line(what: str, total: int | None, stream: TextIO) -> Generator[Callable[[int], None]]:
+    start, n_done = time.monotonic(), 0
+
+    def advance(done: int) -> None:
+        nonlocal n_done
+        n_done += done
+
+    try:
+        yield advance
+    finally:
+        of = "" if total is None else f" of {total:,}"
+        print(f"{what} ({n_done:,}{of}): {time.monotonic() - start:.1f} s", file=stream, flush=True)

@@ -9,8 +9,9 @@ import pytest
 from hashrec.index.artifacts.artifact import Artifact
 from hashrec.index.errors import ConfigError, DataError, EmptyDataError
 from hashrec.training.jobs.config import load_config
-from hashrec.training.jobs.job import load_held_out, train
+from hashrec.training.jobs.outputs import folder_of_run, load_held_out
 from hashrec.training.jobs.report import Report, read_report
+from hashrec.training.jobs.training import train
 from hashrec.training.progress import QuietProgress
 from tests.training.small_jobs import quick_config, small_interactions, write_csv
 
@@ -135,7 +136,28 @@ def test_a_wrong_setting_says_what_is_right_and_writes_nothing(
 ) -> None:
     with pytest.raises((ConfigError, DataError), match=says):
         run_job(tmp_path / "run", data, **flags)
-    assert not list(tmp_path.glob("run/*"))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_failed_job_leaves_a_folder_that_was_there_and_removes_those_it_made(
+    tmp_path: Path, data: Path
+) -> None:
+    config = load_config(None, {"data.source": str(data), "data.k_core": 500})
+    (tmp_path / "mine").mkdir()
+    for run in (tmp_path / "mine", tmp_path / "mine" / "a" / "b"):
+        with pytest.raises(DataError, match="lower --k-core"):
+            train(config, run, QuietProgress(), lambda _: None)
+    assert list(tmp_path.glob("**/*")) == [tmp_path / "mine"]
+
+
+def test_a_failed_job_keeps_a_folder_with_something_in_it(tmp_path: Path) -> None:
+    def fail() -> None:
+        (tmp_path / "run" / "checkpoint").touch()
+        raise OSError("disk")
+
+    with pytest.raises(OSError, match="disk"), folder_of_run(tmp_path / "run"):
+        fail()
+    assert (tmp_path / "run" / "checkpoint").exists()
 
 
 def test_a_run_that_holds_nothing_out_replaces_one_that_did_with_all_its_figures(

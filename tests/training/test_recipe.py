@@ -10,11 +10,12 @@ from hashrec.index.artifacts.artifact import Artifact
 from hashrec.index.artifacts.store import Store
 from hashrec.index.errors import ConfigError
 from hashrec.training.jobs.config import load_config
-from hashrec.training.jobs.job import train
+from hashrec.training.jobs.job import Job
 from hashrec.training.jobs.recipe import AUTO, Recipe
 from hashrec.training.jobs.report import read_report
 from hashrec.training.jobs.retraining import retrain
 from hashrec.training.jobs.selection import TEACHERS_OF_FEW_ITEMS
+from hashrec.training.jobs.training import train
 from hashrec.training.models import HASH_MODELS
 from hashrec.training.models.listwise import Listwise
 from hashrec.training.progress import QuietProgress
@@ -36,7 +37,8 @@ def config_of(**flags):
 def settled(train_part, **flags):
     config, said = config_of(**flags), []
     progress = QuietProgress()
-    recipe, selection = Recipe.of(config).settle(train_part, config, progress, said.append)
+    job = Job.of(config, progress, said.append)
+    recipe, selection = Recipe.of(config).settle(job, train_part)
     assert not progress.history, "curves are those of the fit that a report describes"
     return recipe, selection, said
 
@@ -67,10 +69,8 @@ def test_a_model_that_is_named_is_taken_as_it_is(name):
     recipe = Recipe.of(config)
     assert recipe.model_name == name
     assert (recipe.teacher is not None) == recipe.model.needs_teacher
-    assert recipe.settle(interactions_of([(0, 0)], 1, 1), config, QuietProgress(), print) == (
-        recipe,
-        None,
-    )
+    job = Job.of(config, QuietProgress(), print)
+    assert recipe.settle(job, interactions_of([(0, 0)], 1, 1)) == (recipe, None)
 
 
 @pytest.mark.parametrize(

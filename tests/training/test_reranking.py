@@ -14,7 +14,7 @@ from hashrec.index.artifacts.store import Store
 from hashrec.index.ranking.recommender import Recommender
 from hashrec.training.data.synthetic import synthetic_catalogue
 from hashrec.training.jobs.config import DataConfig, JobConfig
-from hashrec.training.jobs.job import examine, load_held_out, train
+from hashrec.training.jobs.outputs import load_held_out
 from hashrec.training.jobs.report import read_report
 from hashrec.training.jobs.reranking import (
     INDIFFERENCE,
@@ -27,6 +27,8 @@ from hashrec.training.jobs.reranking import (
     quantised,
 )
 from hashrec.training.jobs.retraining import retrain
+from hashrec.training.jobs.training import train
+from hashrec.training.judging.artifacts import examine
 from hashrec.training.judging.metrics import user_metrics
 from hashrec.training.models import HashCodes
 from hashrec.training.models.parts.encoding import fit_encoder

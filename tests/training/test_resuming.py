@@ -31,9 +31,9 @@ from hashrec.index.live.journal import Event, SqliteJournal, journal_beside
 from hashrec.training.data.synthetic import synthetic_catalogue
 from hashrec.training.jobs.checkpoints import EVENTS_KEPT_S, Checkpoints, job_key
 from hashrec.training.jobs.config import JobConfig, load_config
-from hashrec.training.jobs.job import train
 from hashrec.training.jobs.resuming import ResumableProgress
 from hashrec.training.jobs.retraining import REPORT_FOLDER, retrain
+from hashrec.training.jobs.training import train
 from hashrec.training.progress import QuietProgress, State
 from tests.training.small_jobs import quick_config, quick_toml, small_interactions, write_csv
 

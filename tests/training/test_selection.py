@@ -8,7 +8,10 @@ from hashrec.index.arrays.ids import spread
 from hashrec.index.errors import ConfigError
 from hashrec.training.data.splits import by_popularity, validation_part
 from hashrec.training.jobs import selection
-from hashrec.training.jobs.selection import Conditions, RowsOf, select
+from hashrec.training.jobs.config import JobConfig
+from hashrec.training.jobs.job import Job
+from hashrec.training.jobs.selection import select
+from hashrec.training.jobs.trials import Conditions, RowsOf
 from hashrec.training.judging.evaluation import evaluate_scores
 from hashrec.training.models.listwise import Listwise
 from hashrec.training.progress import QuietProgress
@@ -32,17 +35,8 @@ def train():
 
 def choose(train, teacher=None, *, said=None, seed=0, k=10, **options):
     lines = [] if said is None else said
-    return select(
-        train,
-        MODEL,
-        teacher,
-        k=k,
-        seed=seed,
-        device=CPU,
-        progress=QuietProgress(),
-        say=lines.append,
-        **options,
-    )
+    job = Job(JobConfig(k=k, seed=seed), CPU, QuietProgress(), lines.append)
+    return select(job, train, MODEL, teacher, **options)
 
 
 @pytest.fixture(scope="module")
@@ -143,11 +137,11 @@ def test_perplexities_beyond_an_eighth_of_the_items_are_tried_as_one(train):
 
 def test_a_given_teacher_is_fitted_only_if_there_are_perplexities_to_try(train):
     progress = QuietProgress()
-    how = {"k": 10, "seed": 0, "device": CPU, "progress": progress, "say": print}
-    found = select(train, MODEL, ("ials", Ials()), perplexities=(40, 60), **how)
+    job = Job(JobConfig(k=10), CPU, progress, print)
+    found = select(job, train, MODEL, ("ials", Ials()), perplexities=(40, 60))
     assert found.model.perplexity == 10, "an eighth of the items"
     assert not progress.history
-    select(train, MODEL, ("ials", Ials()), perplexities=(2, 60), **how)
+    select(job, train, MODEL, ("ials", Ials()), perplexities=(2, 60))
     assert "iALS iterations" in progress.history
 
 
@@ -192,12 +186,13 @@ def test_lists_longer_than_the_catalogue_are_no_error(train):
 def test_some_users_keep_their_pairs_and_their_scores():
     train = random_interactions(9, 6, 0.4, seed=0)
     held_out = random_interactions(9, 6, 0.2, seed=1)
-    conditions = Conditions(train, held_out, 3, 0, CPU, QuietProgress(), print)
+    job = Job(JobConfig(k=3), CPU, QuietProgress(), print)
+    conditions = Conditions(job, train, held_out)
     rows = np.array([7, 2, 4])
     few = conditions.of_users(rows)
     assert (few.train.matrix() != train.matrix()[rows]).nnz == 0
     assert (few.held_out.matrix() != held_out.matrix()[rows]).nnz == 0
-    assert (few.train.n_users, few.train.n_items, few.k) == (3, 6, 3)
+    assert (few.train.n_users, few.train.n_items, few.job.k) == (3, 6, 3)
     scorer = conditions.fitted(Ease())
     of_rows = RowsOf(scorer, rows)
     assert (of_rows.n_users, of_rows.n_items) == (3, 6)

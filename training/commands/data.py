@@ -69,6 +69,7 @@ def fetch(
 @data.command()
 def validate(
     source: DataArgument,
+    home: HomeOption = None,
     preset: PresetOption = None,
     columns: MapOption = None,
     min_value: MinValueOption = None,
@@ -81,6 +82,7 @@ def validate(
     report = asdict(
         validate_file(
             source,
+            data_home=home,
             preset=preset,
             columns=parse_columns(columns),
             min_value=min_value,

@@ -54,7 +54,7 @@ def train(
     Writes OUT/artifact, which `hashrec publish` takes, and OUT/report.json.
     """
     config = job.config_with(split=split, test=test, validate=validate, k=k)
-    from hashrec.training.jobs.job import train as run_job
+    from hashrec.training.jobs.training import train as run_job
 
     report = run_job(config, out, progress_for(quiet), narrator_for(quiet), fresh=fresh)
     if as_json:
@@ -80,7 +80,8 @@ def evaluate(
     """
     from hashrec.index.artifacts.artifact import artifact_of_run
     from hashrec.index.artifacts.manifest import Manifest
-    from hashrec.training.jobs.job import examine, load_held_out
+    from hashrec.training.jobs.outputs import load_held_out
+    from hashrec.training.judging.artifacts import examine
     from hashrec.training.judging.diagnostic_tables import tables
 
     artifact = artifact_of_run(run)

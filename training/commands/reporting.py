@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 def progress_for(quiet: bool) -> Progress:
-    """Return a progress that draws on stderr, or one that only records."""
-    from hashrec.training.progress import BarProgress, QuietProgress
+    """Return a progress that writes to stderr, or one that only records."""
+    from hashrec.training.progress import QuietProgress, shown_on
 
-    return QuietProgress() if quiet else BarProgress(sys.stderr)
+    return QuietProgress() if quiet else shown_on(sys.stderr)
 
 
 def narrator_for(quiet: bool) -> Callable[[str], None]:

@@ -123,6 +123,11 @@ def default_data_home() -> Path:
     return Path.home() / ".cache" / "hashrec"
 
 
+def is_synthetic(name_or_path: str) -> bool:
+    """Tell whether a name means the invented data set: a path that exists goes before a name."""
+    return name_or_path == SYNTHETIC and not Path(name_or_path).exists()
+
+
 def load_dataset(
     name_or_path: str,
     *,
@@ -152,8 +157,7 @@ def load_dataset(
     Raises:
         DataError: there is no such set here, or it cannot be read.
     """
-    path = Path(name_or_path)
-    if name_or_path == SYNTHETIC and not path.exists():
+    if is_synthetic(name_or_path):
         made = synthetic_catalogue()
         attributes = made.attributes
         description = (

@@ -26,7 +26,7 @@ from hashrec.index.live.journal import (
     open_journal,
 )
 from hashrec.training.data.items import read_items
-from hashrec.training.data.reading import EXAMPLES, GoodRows, read_rows
+from hashrec.training.data.rows import EXAMPLES, GoodRows, read_rows
 from hashrec.training.data.validation import ANY_NUMBER
 
 RECORDS_AT_ONCE = 5_000  # in one commit

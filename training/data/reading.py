@@ -1,4 +1,4 @@
-"""From a file to `Interactions`: detect the format, check every row, merge duplicates."""
+"""From a file to `Interactions`: keep the positives, number the ids, merge duplicates."""
 
 from __future__ import annotations
 
@@ -12,39 +12,26 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from hashrec.index.arrays.ids import MAX_ID_BYTES, IdMap
-from hashrec.index.errors import (
-    ConfigError,
-    DataError,
-    EmptyDataError,
-    TooManyBadRowsError,
-    UnknownFormatError,
-    shorten,
-)
+from hashrec.index.arrays.ids import IdMap
+from hashrec.index.errors import DataError, EmptyDataError
 from hashrec.index.live.overlay import NEGATIVE_TYPES
 from hashrec.training.data.interactions import Interactions
-from hashrec.training.data.readers import READERS
-from hashrec.training.data.readers.delimited import SEPARATORS
-from hashrec.training.data.readers.head import Head, read_head
-from hashrec.training.data.readers.reader import ROLES, Reader
-from hashrec.training.data.timestamps import to_seconds
-
-EXAMPLES = 5
+from hashrec.training.data.rows import read_rows
 
 
 @dataclass(frozen=True, eq=False)
 class ReadResult:
-    """What a file held and what became of it.
+    """The interactions of a file, and counts of its rows.
 
     Attributes:
-        interactions: the distinct pairs; ids got their rows in the order of their first appearance.
+        interactions: the distinct pairs; ids have their rows in the order of first appearance.
         path: the file.
         description: format and columns, one line.
         n_rows: rows in the file, bad ones included.
-        n_bad: rows left out because something in them is missing or makes no sense.
+        n_bad: rows left out because a field is missing or invalid.
         bad_examples: the first few of them, such as "line 7: no user id".
         n_below: rows left out because their value is below `min_value`.
-        n_other_types: rows left out because their type says no, or is none of those asked for.
+        n_other_types: rows left out because their type is negative or was not asked for.
         n_duplicates: rows merged into another row of the same user and item.
         timestamp_unit: "seconds", "milliseconds", "microseconds", "nanoseconds", "ISO 8601" or
             "datetimes"; None without timestamps.
@@ -80,32 +67,12 @@ class ReadResult:
         for count, what in (
             (self.n_duplicates, "duplicates merged"),
             (self.n_below, "below the least value"),
-            (self.n_other_types, "of types that are no positives"),
+            (self.n_other_types, "of types that are not positive"),
             (self.n_bad, f"bad rows left out ({'; '.join(self.bad_examples)})"),
         ):
             if count:
                 parts.append(f"{count:,} {what}")
         return "; ".join(parts)
-
-
-@dataclass(frozen=True, eq=False)
-class GoodRows:
-    """The rows of a file that can be used, as they came.
-
-    Attributes:
-        frame: `line` and, by role, `user`, `item`, `value` (float), `timestamp` (seconds), `type`
-            and `event_id`; all but the first three are absent where the file lacks them.
-        description: see `ReadResult`, as for the following.
-        row_name: what `line` counts.
-    """
-
-    frame: pl.DataFrame
-    description: str
-    row_name: str
-    n_rows: int
-    n_bad: int
-    bad_examples: tuple[str, ...]
-    timestamp_unit: str | None
 
 
 def read_interactions(
@@ -119,21 +86,21 @@ def read_interactions(
 ) -> ReadResult:
     """Read user-item interactions from a file of any known format.
 
-    A row is bad without a user or an item id, with an id over 512 bytes or with control characters,
-    with a value that is no finite number, with a timestamp that is none, or with too many fields.
-    Two rows of the same user and item become one with the later timestamp and the larger value.
+    A row is bad if it has no user or item id, an id over 512 bytes or with control characters, a
+    value that is not a finite number, a timestamp that cannot be read, or too many fields. Two rows
+    of the same user and item become one with the later timestamp and the larger value.
 
-    Where a column says what happened, rows of the types dislike, skip and hide are no positives,
-    and neither are earlier ones of the same user and item: the last word counts.
+    If the file has a type column, rows of the types dislike, skip and hide are not positives. They
+    also take back earlier rows of the same user and item: the last row counts.
 
     Args:
         path: a file, gzipped or not, or a folder of Parquet files.
         preset: a name in `READERS`, in place of detection.
-        columns: role, one of `ROLES` -> name of the column that plays it.
+        columns: role, one of `ROLES` -> column name.
         min_value: keep rows with at least this value.
         types: keep rows of these types, in place of all but the negative ones.
-        max_bad: bad rows to leave out before the read fails. None is left out by default: to drop
-            what is not understood hides a broken export until the recommendations are odd.
+        max_bad: bad rows to leave out before the read fails. The default is 0: dropped rows hide a
+            broken export until the recommendations are odd.
 
     Raises:
         DataError: the file is missing, damaged, not of a known format, or has no usable row.
@@ -152,7 +119,7 @@ def read_interactions(
         reason = (
             "every row is bad" if not good.height
             else f"no value reaches {min_value}" if not above.height
-            else "no row is of a type that counts"
+            else "no row has a positive type"
         )  # fmt: skip
         raise EmptyDataError(str(path), f"{reason}; check the columns and the options")
     interactions = _merged(positive)
@@ -170,127 +137,24 @@ def read_interactions(
     )
 
 
-def read_rows(
-    path: Path,
-    *,
-    preset: str | None = None,
-    columns: Mapping[str, str] | None = None,
-    max_bad: int = 0,
-) -> GoodRows:
-    """Read the rows of a file and check each; see `read_interactions`, which merges them.
-
-    Raises:
-        DataError: the file is missing, damaged, not of a known format, or has no row.
-        TooManyBadRowsError: it has more bad rows than `max_bad`.
-    """
-    columns = dict(columns or {})
-    if unknown := sorted(set(columns) - set(ROLES)):
-        raise ConfigError(f"no role {unknown[0]!r} for a column; the roles are {', '.join(ROLES)}")
-    head = read_head(path)
-    table = _reader(head, preset, columns).read(head, columns)
-    if not table.frame.height:
-        raise EmptyDataError(str(path), "no rows; give a file with interactions")
-    # a column without a single entry counts as absent, not as one bad row after the other
-    empty = [name for name in ("value", "timestamp") if _is_empty(table.frame, name)]
-    frame, timestamp_unit = _typed(table.frame.drop(empty))
-    good, examples = _checked(frame, table.row_name)
-    n_bad = frame.height - good.height
-    if n_bad > max_bad:
-        raise TooManyBadRowsError(path, n_bad, max_bad, list(examples))
-    return GoodRows(
-        good, table.description, table.row_name, frame.height, n_bad, examples, timestamp_unit
-    )
-
-
-def _reader(head: Head, preset: str | None, columns: Mapping[str, str]) -> Reader:
-    if preset is not None:
-        if preset not in READERS:
-            raise ConfigError(f"no preset {preset!r}; there are {', '.join(READERS)}")
-        if (head.kind == "parquet") != (preset == "parquet"):
-            raise DataError(
-                f"{head.path}: {head.kind}, which preset {preset!r} cannot read; leave --preset out"
-            )
-        return READERS[preset]
-    for name, reader in READERS.items():
-        # chosen columns need a format that names its columns
-        if reader.recognises(head) and (not columns or name in ("parquet", "jsonl", "recbole")):
-            return reader
-    if columns:
-        return READERS["csv"]
-    begins = f"it begins {shorten(head.lines[0])!r}"
-    if not any(separator in head.lines[0] for separator in SEPARATORS):
-        begins = f"one column, {begins}"
-    raise UnknownFormatError(head.path, begins)
-
-
-def _is_empty(frame: pl.DataFrame, name: str) -> bool:
-    return name in frame.columns and frame.get_column(name).null_count() == frame.height
-
-
-def _typed(frame: pl.DataFrame) -> tuple[pl.DataFrame, str | None]:
-    """Turn values into numbers and timestamps into seconds; what cannot be becomes null."""
-    timestamp_unit = None
-    if "value" in frame.columns:
-        number = pl.col("value").cast(pl.Float64, strict=False)
-        frame = frame.with_columns(value=pl.when(number.is_finite()).then(number))
-    if "timestamp" in frame.columns:
-        seconds, timestamp_unit = to_seconds(frame.get_column("timestamp"))
-        frame = frame.with_columns(timestamp=seconds)
-    return frame, timestamp_unit
-
-
-def _checked(frame: pl.DataFrame, row_name: str) -> tuple[pl.DataFrame, tuple[str, ...]]:
-    """Return the good rows, and the first bad ones in words."""
-    problems = [pl.col("problem")] if "problem" in frame.columns else []
-    for role in ("user", "item"):
-        text = pl.col(role)
-        missing = text.is_null() | (text.str.strip_chars() == "")
-        problems += [
-            pl.when(missing).then(pl.lit(f"no {role} id")),
-            pl.when(text.str.len_bytes() > MAX_ID_BYTES).then(
-                pl.lit(f"{role} id over {MAX_ID_BYTES} bytes")
-            ),
-            pl.when(text.str.contains(r"[\x00-\x1f\x7f]")).then(
-                pl.lit(f"control character in the {role} id (a quote that is not closed?)")
-            ),
-        ]
-    if "value" in frame.columns:
-        problems.append(pl.when(pl.col("value").is_null()).then(pl.lit("value is no number")))
-    if "timestamp" in frame.columns:
-        problems.append(
-            pl.when(pl.col("timestamp").is_null()).then(
-                pl.lit("timestamp is neither a number nor ISO 8601")
-            )
-        )
-    frame = frame.with_columns(problem=pl.coalesce(problems))
-    good = frame.filter(pl.col("problem").is_null())
-    if good.height == frame.height:
-        return good, ()
-    bad = frame.filter(pl.col("problem").is_not_null()).head(EXAMPLES)
-    return good, tuple(
-        f"{row_name} {line}: {problem}"
-        for line, problem in bad.select("line", "problem").iter_rows()
-    )
-
-
 def _of_types(frame: pl.DataFrame, types: Collection[str] | None) -> pl.DataFrame:
-    """Keep the rows whose type counts, but for those that a later one takes back."""
+    """Keep the rows of positive types that no later row takes back."""
     if "type" not in frame.columns:
         return frame
     if types is not None:
         return frame.filter(pl.col("type").is_in(list(types)))
-    says_no = pl.col("type").str.to_lowercase().is_in(list(NEGATIVE_TYPES)).fill_null(False)
-    if not frame.select(says_no.any()).item():
+    is_negative = pl.col("type").str.to_lowercase().is_in(list(NEGATIVE_TYPES)).fill_null(False)
+    if not frame.select(is_negative.any()).item():
         return frame
     order = [name for name in ("timestamp", "line") if name in frame.columns]
     taken_back = (
-        frame.with_columns(says_no=says_no)
+        frame.with_columns(is_negative=is_negative)
         .sort(order)
         .group_by("user", "item")
-        .agg(pl.col("says_no").last())
-        .filter("says_no")
+        .agg(pl.col("is_negative").last())
+        .filter("is_negative")
     )
-    return frame.filter(~says_no).join(taken_back, on=["user", "item"], how="anti")
+    return frame.filter(~is_negative).join(taken_back, on=["user", "item"], how="anti")
 
 
 def _merged(frame: pl.DataFrame) -> Interactions:

@@ -12,6 +12,7 @@ from hashrec.index.errors import ConfigError, DataError, EmptyDataError
 from hashrec.training.data.interactions import Interactions
 
 STRATEGIES = ("random", "temporal", "given", "none")
+VALIDATION_SHARE = 0.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +45,17 @@ class Split:
             validation=None if self.validation is None else next(parts),
         )
 
-    def with_validation(self, share: float, seed: int) -> Split:
+    @property
+    def held_out(self) -> Interactions | None:
+        """The part to judge by: the validation part if there is one, else the test part."""
+        return self.test if self.validation is None else self.validation
+
+    @property
+    def judged_part(self) -> str:
+        """Name of the part to judge by: `validation` or `test`."""
+        return "test" if self.validation is None else "validation"
+
+    def with_validation(self, share: float = VALIDATION_SHARE, seed: int = 0) -> Split:
         """Carve a validation part from training, see `validation_part`."""
         train, validation = validation_part(self.train, share, seed)
         return replace(self, train=train, validation=validation)
@@ -129,7 +140,7 @@ def given_split(train: Interactions, test: Interactions) -> Split:
 
 
 def validation_part(
-    train: Interactions, share: float = 0.1, seed: int = 0
+    train: Interactions, share: float = VALIDATION_SHARE, seed: int = 0
 ) -> tuple[Interactions, Interactions]:
     """Carve a random share of each user's items out of training.
 
@@ -139,7 +150,7 @@ def validation_part(
     Returns:
         What is left for training, and the validation part.
     """
-    _require_share(share)
+    require_share(share)
     generator = _generator(seed)
     counts = np.bincount(train.user_rows, minlength=train.n_users)
     wanted = np.floor(counts * share + generator.random(train.n_users)).astype(np.int64)
@@ -147,32 +158,6 @@ def validation_part(
     rank = _rank_within_user(train, generator.random(len(train)))
     held_out = rank < n_held_out[train.user_rows]
     return train.where(~held_out), train.where(held_out)
-
-
-def stable_holdout(
-    interactions: Interactions, share: float = 0.1
-) -> tuple[Interactions, Interactions]:
-    """Hold out pairs by a hash of their two ids, so that the same are held out on every later day.
-
-    Models trained on different days are then judged by pairs that none of them has seen. A pair
-    goes back to training only where a user, or an item, would be left without one there; it is the
-    pair with the largest hash.
-
-    Returns:
-        What is left for training, and the part held out.
-    """
-    _require_share(share)
-    users, items = interactions.user_rows, interactions.item_rows
-    hashes = _pair_hashes(interactions)
-    held_out = hashes < np.uint64(int(share * 2**64))
-    for owners, n_owners in ((users, interactions.n_users), (items, interactions.n_items)):
-        in_train = np.bincount(owners[~held_out], minlength=n_owners)
-        stranded = np.flatnonzero(held_out & (in_train[owners] == 0))
-        # the last of each owner in ascending order of hashes
-        stranded = stranded[np.lexsort((hashes[stranded], owners[stranded]))]
-        last = np.append(np.diff(owners[stranded]) != 0, True)[: len(stranded)]
-        held_out[stranded[last]] = False
-    return interactions.where(~held_out), interactions.where(held_out)
 
 
 @dataclass(frozen=True, eq=False)
@@ -257,14 +242,19 @@ def _generator(seed: int) -> np.random.Generator:
     return np.random.Generator(np.random.PCG64(seed))
 
 
-def _require_share(share: float) -> None:
+def require_share(share: float) -> None:
+    """Check that a share lies between 0 and 1.
+
+    Raises:
+        ConfigError: it does not.
+    """
     if not 0 < share < 1:
         raise ConfigError(f"a share to hold out or keep must lie between 0 and 1, got {share}")
 
 
 def _random_share(interactions: Interactions, seed: int, share: float) -> NDArray[np.bool_]:
     """Mark a random share of each user's pairs, at least one, bool, shape (n,)."""
-    _require_share(share)
+    require_share(share)
     counts = np.bincount(interactions.user_rows, minlength=interactions.n_users)
     n_marked = np.maximum(1, np.floor(counts * share + 0.5).astype(np.int64))
     draws = _generator(seed).random(len(interactions))
@@ -291,21 +281,3 @@ def _rows_in(target: IdMap, source: IdMap) -> NDArray[np.int32]:
 
 def _pair_keys(interactions: Interactions) -> NDArray[np.int64]:
     return interactions.user_rows.astype(np.int64) * interactions.n_items + interactions.item_rows
-
-
-def _pair_hashes(interactions: Interactions) -> NDArray[np.uint64]:
-    """Mix the two ids of each pair into 64 bits that depend on nothing else."""
-    by_row = []
-    for ids in (interactions.users, interactions.items):
-        hashes = np.empty(len(ids), dtype=np.uint64)
-        hashes[ids.rows] = ids.hashes
-        by_row.append(hashes)
-    users, items = by_row
-    # Products wrap around on purpose; an odd factor keeps (user, item) apart from (item, user).
-    mixed = (
-        users[interactions.user_rows] * np.uint64(0x9E3779B97F4A7C15)
-        + items[interactions.item_rows]
-    )
-    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
-        mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)
-    return mixed ^ (mixed >> np.uint64(31))

@@ -26,6 +26,7 @@ from hashrec.index.artifacts import durable
 from hashrec.training.data.interactions import Interactions
 from hashrec.training.jobs.report import environment
 
+CHECKPOINTS_FOLDER = ".checkpoints"
 _JOB_FILE = "job.json"
 _DIGEST_BYTES = 32
 _CHUNK = 1 << 20

@@ -1,22 +1,19 @@
-"""What a job learns with: a hash model, its teacher, their settings, and what is yet to choose."""
+"""`Recipe`: the hash model and the teacher of a job, with their settings."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import Any
 
-import torch
-
 from hashrec.index.backends import index_named
 from hashrec.index.errors import ConfigError
 from hashrec.training.data.interactions import Interactions
 from hashrec.training.jobs.checkpoints import job_key
 from hashrec.training.jobs.config import JobConfig
-from hashrec.training.jobs.selection import PERPLEXITIES, Say, Selection, select
+from hashrec.training.jobs.job import Job
+from hashrec.training.jobs.selection import PERPLEXITIES, Selection, select
 from hashrec.training.models import HASH_MODELS, HashModel
 from hashrec.training.models.listwise import Listwise
-from hashrec.training.numerics.device import resolve_device
-from hashrec.training.progress import Progress
 from hashrec.training.teachers import TEACHERS, Teacher
 
 AUTO = "auto"  # name of the default model: listwise, with what is left open chosen on held-out data
@@ -25,18 +22,19 @@ RERANK_NEEDS_TEACHER = "--rerank makes its vectors from a teacher; name one with
 
 @dataclass(frozen=True)
 class Recipe:
-    """Which teacher and model learn, with their settings, where.
+    """A hash model and its teacher, not fitted.
 
     Attributes:
-        chooses_teacher: the teacher here only holds the place of one that `settle` chooses.
-        chooses_perplexity: the same of the model's perplexity.
+        model_name: key of `HASH_MODELS`.
+        teacher_name: key of `TEACHERS`; None without a teacher.
+        chooses_teacher: `settle` replaces the teacher by the one that it chooses.
+        chooses_perplexity: `settle` replaces the model's perplexity likewise.
     """
 
     model_name: str
     model: HashModel
     teacher_name: str | None
     teacher: Teacher | None
-    device: torch.device
     chooses_teacher: bool = False
     chooses_perplexity: bool = False
 
@@ -45,7 +43,7 @@ class Recipe:
         """Resolve the names in a job's settings, before any data is read.
 
         Raises:
-            ConfigError: a name or a setting is unknown, or the device is not there.
+            ConfigError: a name or a setting is unknown.
         """
         index_named(config.index)
         model_name, model = _build("model", HASH_MODELS | {AUTO: Listwise}, config.model, AUTO)
@@ -62,38 +60,31 @@ class Recipe:
             model,
             teacher_name,
             teacher,
-            resolve_device(config.device),
             chooses_teacher=automatic and not config.teacher,
             chooses_perplexity=automatic and "perplexity" not in config.model,
         )
 
-    def settle(
-        self, train: Interactions, config: JobConfig, progress: Progress, say: Say
-    ) -> tuple[Recipe, Selection | None]:
+    def settle(self, job: Job, train: Interactions) -> tuple[Recipe, Selection | None]:
         """Choose what is open by a validation part of `train`; keep defaults if it is too small.
 
         Returns:
-            A recipe with nothing open, and what it was chosen from, if anything was.
+            A recipe with nothing open, and the trials that it was chosen by, if there were any.
         """
         model, teacher, name = self.model, self.teacher, self.teacher_name
         is_open = self.chooses_teacher or self.chooses_perplexity  # only of `auto`, a Listwise
         if not (is_open and isinstance(model, Listwise) and teacher and name):
             return self, None
         selection = select(
+            job,
             train,
             model,
             None if self.chooses_teacher else (name, teacher),
             perplexities=PERPLEXITIES if self.chooses_perplexity else (model.perplexity,),
-            k=config.k,
-            seed=config.seed,
-            device=self.device,
-            progress=progress,
-            say=say,
         )
-        progress.history.clear()  # a report's curves are those of the fit that it describes
+        job.progress.history.clear()  # a report's curves are those of the fit that it describes
         settled = replace(self, chooses_teacher=False, chooses_perplexity=False)
         if selection is None:
-            say("too little data to choose a teacher and settings by; taking the defaults")
+            job.say("too little data to choose a teacher and settings by; taking the defaults")
             return settled, None
         return replace(
             settled,
@@ -102,15 +93,15 @@ class Recipe:
             teacher=selection.teacher,
         ), selection
 
-    def key(self, config: JobConfig, *data: Interactions) -> str:
-        """Return what tells a job's checkpoints from those of all that would end otherwise.
+    def key(self, job: Job, *data: Interactions) -> str:
+        """Return a key for a job's checkpoints, equal only for jobs with the same result.
 
         Args:
-            config: the job's settings, which this recipe was made from; nothing is settled yet.
+            job: the job, whose settings this recipe was made from; nothing is settled yet.
             data: what the job learns from.
         """
-        settings = {"job": config.model_dump(mode="json"), "recipe": self.settings()}
-        return job_key(settings, self.device, *data)
+        settings = {"job": job.config.model_dump(mode="json"), "recipe": self.settings()}
+        return job_key(settings, job.device, *data)
 
     def settings(self) -> dict[str, Any]:
         """Return names and settings, with the defaults written out."""

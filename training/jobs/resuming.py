@@ -39,6 +39,10 @@ class ResumableProgress:
         """Record quantities of the current step; see `Progress.log`."""
         self._shown.log(**values)
 
+    def end_stage(self, stage: str, seconds: float) -> None:
+        """Show that a stage is done; see `Progress.end_stage`."""
+        self._shown.end_stage(stage, seconds)
+
     def track(self, loop: str, total: int, state: State = (), *, first: int = 0) -> Iterator[int]:
         """Yield the steps that are left, and keep the state after some; see `Progress.track`."""
         if not state:

@@ -1,17 +1,16 @@
-"""The nightly job: learn from the current data, judge, publish.
+"""`hashrec retrain`: the nightly job that learns from the current data, judges and publishes.
 
-The gate needs figures that mean the same every night. A pair is held out by a hash of its two ids,
-so tonight's candidate and the served model were judged by the same pairs as far as the data are the
-same, and neither had seen them. What is published has then learned from everything. That it ranks
-the held-out pairs, now part of its data, no worse than the candidate did shows that the second fit
-went as well as the first.
+The quality gate compares figures of different nights. A pair is therefore held out by a hash of its
+two ids: tonight's candidate and the served model are judged by the same pairs, and neither has seen
+them. The published model learns from all pairs. It must rank the held-out pairs, which it has now
+seen, no worse than the candidate did; otherwise its fit went wrong.
 """
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,34 +24,24 @@ from hashrec.index.errors import EmptyDataError, QualityGateError
 from hashrec.index.live.journal import journal_beside
 from hashrec.index.ranking.recommender import Recommender
 from hashrec.training.data.catalogue import Dataset
-from hashrec.training.data.interactions import Interactions
-from hashrec.training.data.splits import by_popularity, stable_holdout
-from hashrec.training.jobs.checkpoints import Checkpoints
+from hashrec.training.data.splits import Split, by_popularity
+from hashrec.training.data.stable_holdout import stable_holdout
+from hashrec.training.jobs.checkpoints import CHECKPOINTS_FOLDER, Checkpoints
 from hashrec.training.jobs.config import JobConfig
-from hashrec.training.jobs.job import (
-    CHECKPOINTS_FOLDER,
-    Figures,
-    Fitted,
-    as_served,
-    bytes_per_item,
-    fit,
-    headline,
-    judge,
-    read,
-    rerank_factors,
-    sizes,
-    write,
-)
-from hashrec.training.jobs.recipe import Recipe, Say
-from hashrec.training.jobs.report import Report, Stopwatch, environment, peak_memory_mb
-from hashrec.training.jobs.reranking import RerankChoice, choose_reranker
+from hashrec.training.jobs.fitting import choose_reranking, fit
+from hashrec.training.jobs.inputs import read
+from hashrec.training.jobs.job import Job
+from hashrec.training.jobs.outputs import build_report, write
+from hashrec.training.jobs.recipe import Recipe
+from hashrec.training.jobs.report import Report
+from hashrec.training.jobs.reranking import RerankChoice
 from hashrec.training.jobs.resuming import ResumableProgress
+from hashrec.training.judging.artifacts import Figures, as_served, headline, judge
 from hashrec.training.judging.evaluation import evaluate_codes
-from hashrec.training.progress import Progress
+from hashrec.training.progress import Progress, Say
 
-VALIDATION_SHARE = 0.1
 REPORT_FOLDER = "last-retraining"
-_WORK_FOLDER, _EVERYTHING = ".retraining", "everything"
+_WORK_FOLDER = ".retraining"
 
 
 def retrain(
@@ -64,12 +53,12 @@ def retrain(
     *,
     fresh: bool = False,
 ) -> Report:
-    """Train a candidate, hold it against the served version, train on everything, publish.
+    """Train a candidate, compare it with the served version, train on everything, publish.
 
     Args:
-        config: the job's settings; its split is not used. Where it names no journal, the one beside
-            the store's versions counts, if there is one.
-        store_path: where the served version is and the new one goes.
+        config: the job's settings; its split is not used. Without a journal it takes the one beside
+            the store's versions, if there is one.
+        store_path: the store with the served version, where the new one is published.
         max_drop: share by which NDCG@k may fall below the served version's, 0 to 1.
         progress: follows the training loops.
         say: takes one-line messages.
@@ -78,25 +67,23 @@ def retrain(
     Raises:
         QualityGateError: the candidate ranks too badly; the served version stays.
         StoreBusyError: another retraining is under way on this store.
-        HashrecError: anything else that went wrong; the served version stays.
+        HashrecError: any other failure; the served version stays.
     """
     recipe, store = Recipe.of(config), Store(store_path)
-    config = _with_own_journal(config, store_path)
-    work = store_path / _WORK_FOLDER
     checkpoints = Checkpoints(store_path / CHECKPOINTS_FOLDER, config.checkpoint_seconds, say)
+    progress = ResumableProgress(progress, checkpoints, say)
+    job = Job.of(_with_own_journal(config, store_path), progress, say)
+    work = store_path / _WORK_FOLDER
     with store.writing(job="retraining"):
         shutil.rmtree(work, ignore_errors=True)
         if fresh:
             checkpoints.clear()
         try:
-            report = _retrain(
-                config, recipe, store, work, max_drop,
-                checkpoints=checkpoints, progress=progress, say=say,
-            )  # fmt: skip
+            report = _retrain(job, recipe, checkpoints, store, work=work, max_drop=max_drop)
             folder = store_path / REPORT_FOLDER
             folder.mkdir(exist_ok=True)
             report.write(folder)
-            store.publish(work / _EVERYTHING)  # last: what fails before it changes nothing
+            store.publish(work / "everything")  # last: a failure before it changes nothing
             checkpoints.clear()
         except QualityGateError:
             checkpoints.clear()  # the same job would end the same
@@ -107,111 +94,105 @@ def retrain(
     return report
 
 
+@dataclass(frozen=True)
+class _Candidate:
+    """What is known of the model that was fitted without the held-out pairs.
+
+    Attributes:
+        figures: of its lists on the held-out pairs.
+        among_all: its NDCG@k with seen items in the lists, see `_ndcg_among_all`.
+        choice: how it re-ranks; None for codes alone.
+    """
+
+    figures: Figures
+    among_all: float
+    choice: RerankChoice | None
+
+
 def _retrain(
-    config: JobConfig,
+    job: Job,
     recipe: Recipe,
+    checkpoints: Checkpoints,
     store: Store,
+    *,
     work: Path,
     max_drop: float,
-    *,
-    checkpoints: Checkpoints,
-    progress: Progress,
-    say: Say,
 ) -> Report:
-    clock = Stopwatch()
-    with clock.stage("read"):
-        dataset = _read(config, recipe, checkpoints, say)
-        part, held_out = stable_holdout(dataset.interactions, VALIDATION_SHARE)
+    with job.stage("read"):
+        dataset = _read(job, recipe, checkpoints)
+        part, held_out = stable_holdout(dataset.interactions)
         if not len(held_out):
             raise EmptyDataError(
-                config.data.source,
+                job.config.data.source,
                 "too little data to judge a model by; `hashrec train --split none` and "
                 "`hashrec publish` take it as it is",
             )
-        part, held_out_of_part = by_popularity(part, held_out)
+        split = Split(part, validation=held_out).by_popularity()
         full, held_out_of_full = by_popularity(dataset.interactions, held_out)
+    with job.stage("selection"):
+        recipe, selection = recipe.settle(job, split.train)
 
-    progress = ResumableProgress(progress, checkpoints, say)
-    with clock.stage("selection"):
-        recipe, selection = recipe.settle(part, config, progress, say)
+    candidate = _candidate(job, recipe, split, dataset, work / "candidate")
+    require_no_drop(candidate.figures, _served_metrics(store), max_drop, job.say)
 
-    def learn(train: Interactions) -> Fitted:
-        return fit(recipe, train, config.seed, progress=progress, clock=clock, say=say)
-
-    def save(
-        fitted: Fitted, train: Interactions, folder: Path, choice: RerankChoice | None
-    ) -> Manifest:
-        with clock.stage("write"):
-            return write(
-                folder, fitted, train, dataset, choice,
-                recipe=recipe, config=config, progress=progress,
-            )  # fmt: skip
-
-    def judge_candidate() -> dict[str, Any]:
-        fitted, choice = learn(part), None
-        if config.rerank == "auto":  # the candidate is a fit without a validation part already
-            with clock.stage("rerank"):
-                choice = choose_reranker(
-                    fitted[0],
-                    rerank_factors(recipe, fitted, config.seed, progress),
-                    held_out_of_part.seen(),
-                    part.seen(),
-                    config.k,
-                    say=say,
-                )
-        artifact, relevant = work / "candidate", held_out_of_part.seen()
-        save(fitted, part, artifact, choice)
-        del fitted  # its teacher may hold gigabytes
-        with clock.stage("evaluate"):
-            return {
-                "choice": None if choice is None else asdict(choice),
-                "figures": judge(artifact, relevant, config.k),
-                "among_all": _ndcg_among_all(artifact, relevant, config.k),
-            }
-
-    candidate = progress.once("candidate", judge_candidate)
-    figures: Figures = candidate["figures"]
-    choice = None if candidate["choice"] is None else RerankChoice(**candidate["choice"])
-    require_no_drop(figures, _served_metrics(store), max_drop, say)
-
-    everything = work / _EVERYTHING
-    manifest = save(learn(full), full, everything, choice)
-    with clock.stage("evaluate"):
-        among_all = _ndcg_among_all(everything, held_out_of_full.seen(), config.k)
-        require_same_fit(candidate["among_all"], among_all, config.k, max_drop)
-    record_metrics(everything, headline("validation", figures))
-    return Report(
-        version=manifest.version,
-        config=config.model_dump(mode="json") | recipe.settings(),
-        data=manifest.data.model_dump() | sizes(full, held_out),
-        metrics={"validation": figures},
-        seconds=clock.seconds | {"total": round(sum(clock.seconds.values()), 3)},
-        peak_memory_mb=round(peak_memory_mb(), 1),
-        curves=progress.history,
-        environment=environment(),
-        bytes_per_item=bytes_per_item(manifest),
-        rerank=None if choice is None else asdict(choice),
-        selection=None if selection is None else selection.report(),
-        resumed=checkpoints.resumed,
-    )
+    everything = work / "everything"
+    fitted = fit(job, recipe, full)
+    with job.stage("write"):
+        manifest = write(job, everything, fitted, dataset, candidate.choice)
+    del fitted  # its teacher may hold gigabytes
+    with job.stage("evaluate"):
+        among_all = _ndcg_among_all(everything, held_out_of_full.seen(), job.k)
+        require_same_fit(candidate.among_all, among_all, job.k, max_drop)
+    record_metrics(everything, headline("validation", candidate.figures))
+    return build_report(
+        job, recipe, manifest, full, held_out, metrics={"validation": candidate.figures},
+        choice=candidate.choice, selection=selection, resumed=checkpoints.resumed,
+    )  # fmt: skip
 
 
-def _read(config: JobConfig, recipe: Recipe, checkpoints: Checkpoints, say: Say) -> Dataset:
-    """Read the data, and begin or go on with their job.
+def _read(job: Job, recipe: Recipe, checkpoints: Checkpoints) -> Dataset:
+    """Read the data, and begin or resume their job.
 
-    Events come all the time. An interrupted job goes on with those that it had read, and the
-    service applies the later ones to what it publishes.
+    New events arrive all the time. A job that goes on takes the events that it had read before; the
+    service applies the later ones to the published model.
     """
-    until = checkpoints.journal_position()
-    dataset = read(config.data, say, until)
-    key = recipe.key(config, dataset.interactions)
+    config, until = job.config.data, checkpoints.journal_position()
+    dataset = read(config, job.say, until)
+    key = recipe.key(job, dataset.interactions)
     if until is not None and not checkpoints.belong_to(key):
-        dataset = read(config.data, say)
-        key = recipe.key(config, dataset.interactions)
-    # Of a journal that is still empty, too, later events are left for the next job.
-    none = None if config.data.events is None else 0
+        dataset = read(config, job.say)
+        key = recipe.key(job, dataset.interactions)
+    # The position of a journal that is still empty is 0: later events are left for the next job.
+    none = None if config.events is None else 0
     checkpoints.begin(key, dataset.journal_position or none)
     return dataset
+
+
+def _candidate(
+    job: Job, recipe: Recipe, split: Split, dataset: Dataset, artifact: Path
+) -> _Candidate:
+    """Fit, choose how to re-rank, write and judge a model; a resumed job does not do it again."""
+    held_out = split.held_out
+    assert held_out is not None
+
+    def make() -> dict[str, Any]:
+        fitted, choice = fit(job, recipe, split.train), None
+        if job.config.rerank == "auto":  # this fit has no validation part already
+            choice = choose_reranking(job, fitted, held_out)
+        with job.stage("write"):
+            write(job, artifact, fitted, dataset, choice)
+        del fitted  # its teacher may hold gigabytes
+        with job.stage("evaluate"):
+            relevant = held_out.seen()
+            return {
+                "choice": None if choice is None else asdict(choice),
+                "figures": judge(artifact, relevant, job.k),
+                "among_all": _ndcg_among_all(artifact, relevant, job.k),
+            }
+
+    kept = job.progress.once("candidate", make)
+    choice = None if kept["choice"] is None else RerankChoice(**kept["choice"])
+    return _Candidate(kept["figures"], kept["among_all"], choice)
 
 
 def _with_own_journal(config: JobConfig, store_path: Path) -> JobConfig:
@@ -225,14 +206,14 @@ def _with_own_journal(config: JobConfig, store_path: Path) -> JobConfig:
 def require_no_drop(
     figures: Figures, served: Mapping[str, float] | None, max_drop: float, say: Say
 ) -> None:
-    """Hold a candidate's NDCG@k against the figure that the served version was let through by.
+    """Compare a candidate's NDCG@k with the figure in the served version's manifest.
 
-    A served version without one, because it was not published by this job or with another k, leaves
-    popularity as the bar. Where nothing is served there is none.
+    A version that was published by another command or with another k has no such figure: then the
+    bar is popularity's NDCG@k. If nothing is served there is no bar.
 
     Args:
         figures: the candidate's and popularity's.
-        served: the figures in the served version's manifest; None where nothing is served.
+        served: the figures in the served version's manifest; None if nothing is served.
         max_drop: share by which the candidate may be below the bar.
         say: takes one-line messages.
 
@@ -243,7 +224,7 @@ def require_no_drop(
     name = f"ndcg@{figures['popularity']['k']}"
     say(f"candidate: {name} {candidate:.4f}; popularity: {popularity:.4f}")
     if candidate < popularity:
-        say("warning: the popular items, the same for everyone, rank better than this model does")
+        say("warning: the popular items, the same for everyone, rank better than this model")
     if served is None:
         return
     whose, bar = "popularity's", popularity
@@ -255,16 +236,16 @@ def require_no_drop(
 
 
 def _served_metrics(store: Store) -> Mapping[str, float] | None:
-    """Return the served version's figures, readable even if its arrays are damaged."""
+    """Return the served version's figures; damaged arrays do not matter."""
     pointer = store.pointer()
     return None if pointer is None else Manifest.read(store.folder(pointer.current)).metrics
 
 
 def require_same_fit(candidate: float, everything: float, k: int, max_drop: float) -> None:
-    """Hold the model that learned from everything against the candidate, by held-out pairs.
+    """Compare the model that learned from everything with the candidate, by the held-out pairs.
 
     Raises:
-        QualityGateError: it ranks pairs it learned from worse than the candidate, which did not.
+        QualityGateError: it ranks pairs that it has seen worse than the candidate, which has not.
     """
     if everything < (1 - max_drop) * candidate:
         raise QualityGateError(
@@ -273,6 +254,6 @@ def require_same_fit(candidate: float, everything: float, k: int, max_drop: floa
 
 
 def _ndcg_among_all(artifact: Path, relevant: SeenItems, k: int) -> float:
-    """Rank without leaving anything out: only then do two models with other seen items compare."""
+    """Rank all items, seen ones too: two models with different seen items are comparable so."""
     recommender = Recommender(Artifact.open(artifact))
     return evaluate_codes(recommender, relevant, k, exclude_seen=False).ndcg

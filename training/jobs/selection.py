@@ -1,6 +1,6 @@
-"""Which teacher, and how wide a target: chosen on interactions held out of the training part.
+"""Choose the teacher and the perplexity by interactions held out of the training part.
 
-Nothing here looks at a test part. Teachers are judged as they are, in float; targets by short fits
+The test part is not used. Teachers are judged as they are, in float; targets by short fits
 to some of the users. Both are bounded by numbers of users and not by a clock, so that the same data
 and seed give the same choice however busy the machine is.
 """
@@ -8,26 +8,25 @@ and seed give the same choice however busy the machine is.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from hashrec.index.arrays.ids import spread
 from hashrec.index.errors import ConfigError
 from hashrec.training.data.interactions import Interactions
 from hashrec.training.data.splits import by_popularity, validation_part
+from hashrec.training.jobs.job import Job
 from hashrec.training.jobs.shared_fits import SharedFits
+from hashrec.training.jobs.trials import Conditions, RowsOf, Trial
 from hashrec.training.judging.evaluation import evaluate_hash_codes, evaluate_scores
 from hashrec.training.models.listwise import Listwise
 from hashrec.training.numerics.scorer import Scorer
-from hashrec.training.progress import Progress
 from hashrec.training.teachers import TEACHERS, Teacher
 
-VALIDATION_SHARE = 0.1
 PERPLEXITIES = (25.0, 75.0, 200.0)
 MOST_ITEMS_TO_INVERT = 20_000  # beyond, a trial of EASE would hold more than 3.2 GB at a time
 _JUDGED_USERS = 5_000  # by a teacher
@@ -51,21 +50,6 @@ TEACHERS_OF_MANY_ITEMS: tuple[tuple[str, Mapping[str, Any]], ...] = (
     ("graph-filter", {"target_exponent": 0.6, "low_pass_weight": 0.15}),
     ("ials", {}),
 )
-
-Say = Callable[[str], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Trial:
-    """One thing that was tried.
-
-    Attributes:
-        what: in words.
-        ndcg: NDCG@k on the validation part.
-    """
-
-    what: str
-    ndcg: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,70 +75,30 @@ class Selection:
         return {"k": self.k, "ndcg": {trial.what: trial.ndcg for trial in self.trials}}
 
 
-@dataclass(frozen=True, eq=False)
-class Conditions:
-    """What all trials of a selection share.
-
-    Attributes:
-        train: what is fitted to.
-        held_out: what is judged by.
-        k: length of the lists judged.
-    """
-
-    train: Interactions
-    held_out: Interactions
-    k: int
-    seed: int
-    device: torch.device
-    progress: Progress
-    say: Say
-
-    def fitted(self, teacher: Teacher) -> Scorer:
-        """Fit a teacher to the training part."""
-        return teacher.fit(self.train, seed=self.seed, device=self.device, progress=self.progress)
-
-    def of_users(self, rows: NDArray[np.int64]) -> Conditions:
-        """Keep some users; items keep their rows."""
-        items = np.arange(self.train.n_items)
-        return replace(
-            self,
-            train=self.train.renumbered(rows, items),
-            held_out=self.held_out.renumbered(rows, items),
-        )
-
-
 def select(
+    job: Job,
     train: Interactions,
     model: Listwise,
     teacher: tuple[str, Teacher] | None,
     *,
     perplexities: tuple[float, ...] = PERPLEXITIES,
-    k: int,
-    seed: int,
-    device: torch.device,
-    progress: Progress,
-    say: Say,
 ) -> Selection | None:
     """Choose what is left open by a tenth of each user's items, held out of `train`.
 
     Args:
+        job: the job that selects; its seed draws the validation part too.
         train: the training part, all of what the final fit will learn from.
         model: its other settings.
         teacher: name and settings of the one to learn from; None to choose one.
         perplexities: to choose from; with one there is no choice.
-        k: length of the lists judged.
-        seed: of the validation part and of the fits.
-        device: where they run.
-        progress: follows the fits.
-        say: told what was chosen.
 
     Returns:
         None where there is too little data to hold anything out.
     """
-    part, held_out = by_popularity(*validation_part(train, VALIDATION_SHARE, seed))
+    part, held_out = by_popularity(*validation_part(train, seed=job.seed))
     if not len(held_out) or not len(part):
         return None
-    conditions = Conditions(part, held_out, k, seed, device, progress, say)
+    conditions = Conditions(job, part, held_out)
     trials: list[Trial] = []
     if teacher is None:
         name, chosen, fitted = _best_teacher(conditions, trials)
@@ -165,7 +109,7 @@ def select(
     if others:
         candidates = (perplexity, *others)
         perplexity = _best_perplexity(conditions, cache(fitted), model, candidates, trials)
-    return Selection(name, chosen, _with(model, perplexity=perplexity), k, tuple(trials))
+    return Selection(name, chosen, _with(model, perplexity=perplexity), job.k, tuple(trials))
 
 
 def _best_teacher(
@@ -176,20 +120,13 @@ def _best_teacher(
     Raises:
         ConfigError: every teacher refused the data.
     """
-    few = conditions.train.n_items <= MOST_ITEMS_TO_INVERT
+    job, few = conditions.job, conditions.train.n_items <= MOST_ITEMS_TO_INVERT
     rows = _some(conditions.train.n_users, _JUDGED_USERS)
     judged = conditions.of_users(rows)
-    relevant, k = judged.held_out.seen(), conditions.k
-
+    relevant = judged.held_out.seen()
     candidates = TEACHERS_OF_FEW_ITEMS if few else TEACHERS_OF_MANY_ITEMS
     teachers = [TEACHERS[name](**settings) for name, settings in candidates]
-    fits = SharedFits(
-        conditions.train,
-        seed=conditions.seed,
-        device=conditions.device,
-        progress=conditions.progress,
-        teachers=teachers,
-    )
+    fits = SharedFits(conditions.train, teachers=teachers, **job.fit_options)
 
     def judge(what: str, teacher: Teacher) -> tuple[float, Scorer | None]:
         scorer: Scorer | None = None  # stays so where an interrupted job has kept the figure
@@ -197,9 +134,9 @@ def _best_teacher(
         def ndcg() -> float:
             nonlocal scorer
             scorer = fits.fit(teacher)
-            return evaluate_scores(RowsOf(scorer, rows), judged.train, relevant, k).ndcg
+            return evaluate_scores(RowsOf(scorer, rows), judged.train, relevant, job.k).ndcg
 
-        return conditions.progress.once(what, ndcg), scorer
+        return job.progress.once(what, ndcg), scorer
 
     best: tuple[float, str, Teacher, Scorer | None] | None = None
     refusal: ConfigError | None = None
@@ -210,7 +147,7 @@ def _best_teacher(
         try:
             ndcg, scorer = judge(what, teacher)
         except ConfigError as error:  # not for these data; others may be
-            conditions.say(f"left out teacher {name}: {error}")
+            job.say(f"left out teacher {name}: {error}")
             refusal = error
             continue
         trials.append(Trial(what, ndcg))
@@ -220,7 +157,7 @@ def _best_teacher(
     if best is None:
         raise refusal or ConfigError("there is no teacher to choose from")
     ndcg, name, teacher, scorer = best
-    conditions.say(f"chose teacher {name}: ndcg@{k} {ndcg:.4f} on held-out items")
+    job.say(f"chose teacher {name}: ndcg@{job.k} {ndcg:.4f} on held-out items")
     fits.release(())
     return name, teacher, lambda: fits.fit(teacher) if scorer is None else scorer
 
@@ -234,27 +171,21 @@ def _best_perplexity(
 ) -> float:
     """Return the perplexity whose codes, after a short fit, rank held-out items best."""
     rows = _some(conditions.train.n_users, _TRIAL_USERS)
-    few = conditions.of_users(rows)
+    job, few = conditions.job, conditions.of_users(rows)
     figures: list[float] = []
 
     def ndcg(trial: Listwise) -> float:
-        codes = trial.fit(
-            few.train,
-            RowsOf(fitted(), rows),
-            seed=conditions.seed,
-            device=conditions.device,
-            progress=conditions.progress,
-        )
-        return evaluate_hash_codes(codes.users, codes.items, few.train, few.held_out, few.k).ndcg
+        codes = trial.fit(few.train, RowsOf(fitted(), rows), **job.fit_options)
+        return evaluate_hash_codes(codes.users, codes.items, few.train, few.held_out, job.k).ndcg
 
     for perplexity in perplexities:
         what = f"codes of perplexity {perplexity:g}, a short fit"
         trial = _with(model, perplexity=perplexity, **_TRIAL_SETTINGS)
-        figures.append(conditions.progress.once(what, partial(ndcg, trial)))
+        figures.append(job.progress.once(what, partial(ndcg, trial)))
         trials.append(Trial(what, figures[-1]))
     best = int(np.argmax(figures))
-    conditions.say(
-        f"chose perplexity {perplexities[best]:g}: ndcg@{conditions.k} {figures[best]:.4f} "
+    job.say(
+        f"chose perplexity {perplexities[best]:g}: ndcg@{job.k} {figures[best]:.4f} "
         "after a short fit"
     )
     return perplexities[best]
@@ -266,33 +197,6 @@ def _different(perplexities: tuple[float, ...], n_items: int) -> list[float]:
         return list(perplexities)
     widest = max(1.0, n_items / 8)  # a wider target would be nearly even
     return sorted({min(perplexity, widest) for perplexity in perplexities})
-
-
-@dataclass(frozen=True, eq=False)
-class RowsOf:
-    """A scorer of some of another's users, under new row numbers.
-
-    Attributes:
-        scorer: knows all users.
-        rows: of the users kept.
-    """
-
-    scorer: Scorer
-    rows: NDArray[np.int64]
-
-    @property
-    def n_users(self) -> int:
-        """Users kept."""
-        return len(self.rows)
-
-    @property
-    def n_items(self) -> int:
-        """Items, all of them."""
-        return self.scorer.n_items
-
-    def scores(self, user_rows: NDArray[np.integer]) -> NDArray[np.float32]:
-        """Score every item for some users; see `Scorer.scores`."""
-        return self.scorer.scores(self.rows[user_rows])
 
 
 def _in_words(settings: Mapping[str, Any]) -> str:

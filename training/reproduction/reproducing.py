@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from hashrec.index.errors import ConfigError, HashrecError
-from hashrec.training.jobs.recipe import Say
 from hashrec.training.numerics.device import resolve_device
+from hashrec.training.progress import Say
 from hashrec.training.reproduction.methods import (
     DATASETS_OF_FIGURES,
     DATASETS_OF_TABLE,

@@ -9,7 +9,7 @@ from hashrec.training.data.catalogue import default_data_home
 from hashrec.training.data.filtering import k_core
 from hashrec.training.data.reading import read_interactions
 from hashrec.training.jobs.config import DataConfig
-from hashrec.training.jobs.job import read
+from hashrec.training.jobs.inputs import read
 from hashrec.training.reproduction.methods import PROTOCOLS
 from hashrec.training.reproduction.runs import Source, key_of
 

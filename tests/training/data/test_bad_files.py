@@ -95,9 +95,9 @@ x,i,4,200
 REASONS = [
     "line 3: no item id",
     "line 4: no user id",
-    "line 6: value is no number",
-    "line 7: value is no number",
-    "line 8: value is no number",
+    "line 6: value is not a number",
+    "line 7: value is not a number",
+    "line 8: value is not a number",
     "line 9: timestamp is neither a number nor ISO 8601",
     "line 10: more than 4 fields",
     "line 11: timestamp is neither a number nor ISO 8601",

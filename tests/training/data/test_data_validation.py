@@ -3,6 +3,8 @@ from __future__ import annotations
 import pytest
 
 from hashrec.index.errors import DataError
+from hashrec.training.data.catalogue import list_datasets
+from hashrec.training.data.synthetic import synthetic_catalogue
 from hashrec.training.data.validation import ValidationReport, validate
 
 
@@ -52,10 +54,39 @@ def test_time_beyond_the_calendar_is_reported_not_raised(tmp_path):
     path = tmp_path / "a.csv"
     path.write_bytes(b"user_id,item_id,timestamp\nu,i,-99999999999\nu,j,0\nu,k,0\n")
     report = validate(path)
-    assert report.first_timestamp == "-99999999999 seconds, which is no date"
+    assert report.first_timestamp == "-99999999999 seconds, which is not a date"
     assert report.last_timestamp == "1970-01-01T00:00:00Z"
 
 
 def test_file_that_cannot_be_read_fails(tmp_path):
     with pytest.raises(DataError):
         validate(tmp_path / "nothing.csv")
+
+
+def test_every_name_of_the_list_can_be_validated(tmp_path):
+    for known in list_datasets(tmp_path):
+        if known.is_here:
+            invented = synthetic_catalogue().interactions
+            report = validate(known.name, data_home=tmp_path)
+            assert (report.path, report.rows) == ("synthetic", len(invented))
+            assert (report.users, report.items) == (1_000, 600)
+            assert report.data_hash == invented.data_hash()
+        else:
+            with pytest.raises(DataError, match=f"run `hashrec data fetch {known.name}`"):
+                validate(known.name, data_home=tmp_path)
+
+
+def test_fetched_data_set_is_validated_by_its_name(tmp_path):
+    folder = tmp_path / "ml-100k"
+    folder.mkdir()
+    (folder / "u.data").write_text("1\t10\t5\t978300760\n2\t10\t3\t978302109\n")
+    by_name = validate("ml-100k", data_home=tmp_path)
+    assert by_name.path == str(folder / "u.data")
+    assert (by_name.rows, by_name.users, by_name.items) == (2, 2, 1)
+    assert validate(folder) == by_name
+
+
+def test_file_goes_before_a_data_set_of_the_same_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "synthetic").write_text("user_id,item_id\nu,i\n")
+    assert validate("synthetic").rows == 1

@@ -16,10 +16,10 @@ from hashrec.training.data.splits import (
     hold_out_users,
     make_split,
     random_split,
-    stable_holdout,
     temporal_split,
     validation_part,
 )
+from hashrec.training.data.stable_holdout import stable_holdout
 from hashrec.training.data.synthetic import synthetic_catalogue
 
 

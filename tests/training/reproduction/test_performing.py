@@ -14,8 +14,8 @@ from typer.testing import CliRunner
 
 from hashrec.command_line import app
 from hashrec.index.errors import DataError
-from hashrec.training.jobs.job import train
 from hashrec.training.jobs.report import peak_memory_mb
+from hashrec.training.jobs.training import train
 from hashrec.training.progress import QuietProgress
 from hashrec.training.reproduction import performing, planning
 from hashrec.training.reproduction.performing import perform

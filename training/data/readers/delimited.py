@@ -5,10 +5,11 @@ from __future__ import annotations
 import csv
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 from hashrec.index.errors import UnknownFormatError, shorten
 from hashrec.training.data.readers.columns import choose_columns, describe, usual_columns
-from hashrec.training.data.readers.head import Head
+from hashrec.training.data.readers.head import Head, Kind
 from hashrec.training.data.readers.reader import Table
 from hashrec.training.data.readers.text import read_fields
 
@@ -27,6 +28,9 @@ class HeaderReader:
 
     Where the user chose column numbers (``user=1,item=2``) the file has no header.
     """
+
+    kind: ClassVar[Kind] = "text"
+    takes_columns: ClassVar[bool] = True
 
     def recognises(self, head: Head) -> bool:
         """Tell whether the first line names a user and an item column."""
@@ -60,6 +64,9 @@ class HeaderReader:
 @dataclass(frozen=True)
 class RecBoleReader:
     """RecBole's atomic files: tab-separated, a typed header (``user_id:token``)."""
+
+    kind: ClassVar[Kind] = "text"
+    takes_columns: ClassVar[bool] = True
 
     def recognises(self, head: Head) -> bool:
         """Tell whether every name of a tab-separated first line carries a type."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import polars as pl
 
 from hashrec.index.errors import DataError
 from hashrec.training.data.readers.columns import describe
-from hashrec.training.data.readers.head import Head
+from hashrec.training.data.readers.head import Head, Kind
 from hashrec.training.data.readers.reader import Table
 from hashrec.training.data.readers.text import read_fields, read_lines
 
@@ -29,6 +30,8 @@ class FixedReader:
             read on demand only.
     """
 
+    kind: ClassVar[Kind] = "text"
+    takes_columns: ClassVar[bool] = False
     title: str
     roles: tuple[str, ...]
     separator: str

@@ -1,4 +1,4 @@
-"""The beginning of a file: enough to tell its format, and to refuse what is no data at all."""
+"""The beginning of a file, from which readers recognise its format."""
 
 from __future__ import annotations
 
@@ -14,24 +14,29 @@ HEAD_BYTES = 256 * 1024
 GZIP_MAGIC = b"\x1f\x8b"
 PARQUET_MAGIC = b"PAR1"
 ZIP_MAGIC = b"PK\x03\x04"
+MAGIC_BYTES = 16
+
+Kind = Literal["text", "binary"]
 
 
 @dataclass(frozen=True)
 class Head:
-    """What the first bytes of a file say.
+    """The first bytes of a file.
 
     Attributes:
         path: the file, or a folder of Parquet files.
-        kind: "text" or "parquet".
-        gzipped: whether the content is gzip-compressed, whatever the file is called.
-        lines: the first lines of a text that are not blank; a line cut off by the end of the head
-            is left out unless it is the only one.
+        kind: whether the content is text.
+        gzipped: whether the content is gzip-compressed, whatever the name of the file.
+        lines: the first lines of a text, without blank lines; a line that the end of the head cuts
+            off is left out unless it is the only one.
+        magic: the first bytes of a binary file, decompressed.
     """
 
     path: Path
-    kind: Literal["text", "parquet"]
+    kind: Kind
     gzipped: bool = False
     lines: tuple[str, ...] = ()
+    magic: bytes = b""
 
     @property
     def name(self) -> str:
@@ -40,24 +45,22 @@ class Head:
 
 
 def read_head(path: Path) -> Head:
-    """Look at the beginning of a file or of a folder of Parquet files.
+    """Read the beginning of a file or of a folder of Parquet files.
 
     Raises:
-        DataError: it is missing, empty, unreadable, damaged, binary or not UTF-8.
+        DataError: it is missing, empty, unreadable, damaged, a zip archive, or not UTF-8 text.
     """
     if path.is_dir():
         if not any(path.glob("**/*.parquet")):
             raise DataError(f"{path}: a folder without Parquet files; name the data file in it")
-        return Head(path, "parquet")
+        return Head(path, "binary", magic=PARQUET_MAGIC)
     content, gzipped, complete = _first_bytes(path)
     if not content:
         raise EmptyDataError(str(path), "the file is empty; give a file with interactions")
-    if content.startswith(PARQUET_MAGIC):
-        return Head(path, "parquet", gzipped)
     if content.startswith(ZIP_MAGIC):
         raise DataError(f"{path}: a zip archive; unzip it and name the data file in it")
-    if b"\0" in content:
-        raise DataError(f"{path}: a binary file; give text (CSV, JSONL, ...) or Parquet")
+    if b"\0" in content or content.startswith(PARQUET_MAGIC):
+        return Head(path, "binary", gzipped, magic=content[:MAGIC_BYTES])
     lines = _text(path, content, complete).splitlines()
     if not complete and len(lines) > 1:
         lines.pop()

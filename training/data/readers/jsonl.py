@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from typing import ClassVar
 
 import polars as pl
 
 from hashrec.training.data.readers.columns import choose_columns, describe
-from hashrec.training.data.readers.head import Head
+from hashrec.training.data.readers.head import Head, Kind
 from hashrec.training.data.readers.reader import OPTIONAL_TEXTS, Table
 from hashrec.training.data.readers.text import read_lines
 
@@ -24,6 +25,9 @@ class JsonLinesReader:
     The fields are ``user_id, item_id, value, timestamp, type``, Gorse's ``UserId, ItemId, Value,
     Timestamp, FeedbackType``, or those the user maps.
     """
+
+    kind: ClassVar[Kind] = "text"
+    takes_columns: ClassVar[bool] = True
 
     def recognises(self, head: Head) -> bool:
         """Tell whether the first line begins a JSON object."""

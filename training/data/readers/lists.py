@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 import polars as pl
 
 from hashrec.index.errors import DataError
 from hashrec.training.data.readers.fixed import EARLIEST_SECONDS
-from hashrec.training.data.readers.head import Head
+from hashrec.training.data.readers.head import Head, Kind
 from hashrec.training.data.readers.reader import Table
 from hashrec.training.data.readers.text import read_lines
 
 
 class ListReader:
     """``user item item ...`` a line, separated by blanks; a user may come without items."""
+
+    kind: ClassVar[Kind] = "text"
+    takes_columns: ClassVar[bool] = False
 
     def recognises(self, head: Head) -> bool:
         """Tell whether the lines are lists of numbers, each of another user."""

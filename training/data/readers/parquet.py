@@ -5,12 +5,13 @@ from __future__ import annotations
 import gzip
 import io
 from collections.abc import Mapping
+from typing import ClassVar
 
 import polars as pl
 
 from hashrec.index.errors import DataError
 from hashrec.training.data.readers.columns import choose_columns, describe
-from hashrec.training.data.readers.head import Head
+from hashrec.training.data.readers.head import PARQUET_MAGIC, Head, Kind
 from hashrec.training.data.readers.reader import OPTIONAL_TEXTS, Table
 from hashrec.training.data.readers.text import collect
 
@@ -20,9 +21,12 @@ ROW = "\0row"  # a name no column of a file has
 class ParquetReader:
     """Columns with types; ids may be strings or integers."""
 
+    kind: ClassVar[Kind] = "binary"
+    takes_columns: ClassVar[bool] = True
+
     def recognises(self, head: Head) -> bool:
-        """Tell by the first bytes, or for a folder by the names in it."""
-        return head.kind == "parquet"
+        """Tell whether the file begins as Parquet does; see `read_head` for folders."""
+        return head.magic.startswith(PARQUET_MAGIC)
 
     def read(self, head: Head, columns: Mapping[str, str]) -> Table:
         """Read the columns that play a role."""

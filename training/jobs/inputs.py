@@ -1,0 +1,105 @@
+"""The first steps of a job: read the data, merge a journal's events, hold out the test part."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import replace
+
+from hashrec.index.errors import ConfigError, EmptyDataError
+from hashrec.index.live.journal import open_journal
+from hashrec.training.data.catalogue import Dataset, load_dataset
+from hashrec.training.data.filtering import k_core
+from hashrec.training.data.interactions import Interactions
+from hashrec.training.data.journal_events import merge_events, read_events
+from hashrec.training.data.reading import read_interactions
+from hashrec.training.data.splits import Split, make_split
+from hashrec.training.jobs.config import DataConfig
+from hashrec.training.jobs.job import Job
+from hashrec.training.progress import Say
+
+
+def read(config: DataConfig, say: Say, until: int | None = None) -> Dataset:
+    """Read the data of a job, merge the events of its journal, and filter.
+
+    Args:
+        config: which data.
+        say: takes one-line messages.
+        until: position of the last journal entry to read; None reads all.
+    """
+    dataset = load_dataset(
+        config.source,
+        data_home=config.home,
+        items=config.items,
+        preset=config.preset,
+        columns=config.columns,
+        min_value=config.min_value,
+        types=config.types,
+        max_bad=config.max_bad,
+    )
+    say(dataset.description)
+    if config.events is not None:
+        dataset = _with_events(dataset, config, say, until)
+    return dataset.with_interactions(k_core(dataset.interactions, config.k_core))
+
+
+def _with_events(dataset: Dataset, config: DataConfig, say: Say, until: int | None) -> Dataset:
+    assert config.events is not None
+    with closing(open_journal(config.events.get_secret_value())) as journal:
+        events = read_events(
+            journal, types=config.types, negative_types=config.negative_types, until=until
+        )
+    merged = merge_events(dataset.interactions, events)
+    say(
+        f"journal: {events.n_events:,} events; {merged.n_added:,} interactions added, "
+        f"{merged.n_taken_back:,} taken back"
+    )
+    return replace(
+        dataset, interactions=merged.interactions, journal_position=events.position or None
+    )
+
+
+def split_data(job: Job, dataset: Dataset) -> Split:
+    """Hold out what the job says; item rows stand in descending popularity in training.
+
+    Raises:
+        ConfigError: the split needs a test file and has none, or has one that it does not take.
+        EmptyDataError: nothing can be held out.
+    """
+    chosen = job.config.split
+    test = _given_test(job, dataset)
+    split = make_split(chosen.strategy, dataset.interactions, seed=job.seed, test=test)
+    if split.n_unknown or split.n_known:
+        job.say(
+            f"left out of the test pairs: {split.n_unknown:,} of users or items that training "
+            f"lacks, {split.n_known:,} that training holds"
+        )
+    if chosen.by_validation:
+        split = split.with_validation(seed=job.seed)
+    for part in (split.test, split.validation):
+        if part is not None and not len(part):
+            raise EmptyDataError(
+                job.config.data.source, "too little data to hold anything out; use --split none"
+            )
+    return split.by_popularity()
+
+
+def _given_test(job: Job, dataset: Dataset) -> Interactions | None:
+    """Read the test file of `--split given`; None for the other splits."""
+    chosen, data = job.config.split, job.config.data
+    if chosen.strategy != "given":
+        if chosen.test is not None:
+            raise ConfigError("--test FILE goes with --split given")
+        return None
+    path = chosen.test or dataset.test_path
+    if path is None:
+        raise ConfigError("--split given needs --test FILE")
+    reading = read_interactions(
+        path,
+        preset=data.preset,
+        columns=data.columns,
+        min_value=data.min_value,
+        types=data.types,
+        max_bad=data.max_bad,
+    )
+    job.say(reading.summary())
+    return reading.interactions

@@ -1,0 +1,51 @@
+"""Judge an artifact as it is served: rank held-out items by its codes and by popularity."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+from hashrec.index.arrays.seen import SeenItems
+from hashrec.index.artifacts.artifact import Artifact
+from hashrec.index.ranking.recommender import Recommender
+from hashrec.training.judging.diagnostics import Diagnostics, diagnose
+from hashrec.training.judging.evaluation import (
+    Judgement,
+    evaluate_codes,
+    evaluate_popularity,
+    judge_codes,
+)
+
+Figures = dict[str, dict[str, float]]  # `codes`, `reranked`, `popularity`, ... -> figure -> value
+
+
+def judge(artifact: Path, relevant: SeenItems, k: int) -> Figures:
+    """Judge the lists that the service would give, and the popular items."""
+    return _figures(Recommender(Artifact.open(artifact)), relevant, k)[0]
+
+
+def examine(artifact: Path, relevant: SeenItems, k: int) -> tuple[Figures, Diagnostics]:
+    """Judge an artifact and diagnose its codes; each user is ranked once."""
+    recommender = Recommender(Artifact.open(artifact))
+    figures, judged = _figures(recommender, relevant, k)
+    return figures, diagnose(recommender, relevant, judged)
+
+
+def headline(part: str, figures: Figures) -> dict[str, float]:
+    """Return the figures of the served lists by their names in a manifest (`test/ndcg@100`)."""
+    best = as_served(figures)
+    return {f"{part}/{name}@{best['k']}": best[name] for name in ("recall", "map", "ndcg")}
+
+
+def as_served(figures: Figures) -> dict[str, float]:
+    """Return the figures of the lists that the service gives: re-ranked, or of the codes alone."""
+    return figures.get("reranked", figures["codes"])
+
+
+def _figures(recommender: Recommender, relevant: SeenItems, k: int) -> tuple[Figures, Judgement]:
+    judged = judge_codes(recommender, relevant, k, rerank=False)
+    figures = {"codes": asdict(judged.metrics())}
+    if recommender.reranks:
+        figures["reranked"] = asdict(evaluate_codes(recommender, relevant, k))
+    figures["popularity"] = asdict(evaluate_popularity(recommender, relevant, k))
+    return figures, judged
