@@ -142,7 +142,7 @@ def test_too_little_data_to_choose_by_keeps_the_defaults_and_says_so():
     assert selection is None
     assert (recipe.teacher_name, recipe.teacher) == ("graph-filter", GraphFilter())
     assert recipe.model == Listwise(n_bits=32, epochs=6)
-    assert said == ["too little data to choose a teacher and settings by; taking the defaults"]
+    assert said == ["too little data to choose a teacher and settings; taking the defaults"]
     assert (recipe.chooses_teacher, recipe.chooses_perplexity) == (False, False)
 
 

@@ -145,7 +145,7 @@ def test_a_job_that_is_killed_again_and_again_publishes_the_same_model(
     )
     assert kills >= most_kills // 2
     assert 0 <= made_again <= kills, "a step that was kept was made again"
-    assert any(": going on from " in line for line in job.said())
+    assert any(": resuming at step " in line for line in job.said())
     found, wanted = report_of(job.store), report_of(whole.store)
     for figure in ("curves", "metrics", "selection"):
         assert found[figure] == wanted[figure], figure
@@ -190,7 +190,7 @@ def test_a_damaged_checkpoint_is_ignored(
         content[len(content) // 2] ^= 1
         path.write_bytes(content)
     again = place.retrain()
-    assert any("it is damaged" in line for line in again.said)
+    assert any("the file is damaged" in line for line in again.said)
     assert again.steps == whole[1].steps
     assert place.arrays() == whole[0].arrays()
 
@@ -198,7 +198,7 @@ def test_a_damaged_checkpoint_is_ignored(
 def test_other_settings_start_anew(whole: tuple[Workplace, Watched], place: Workplace) -> None:
     place.interrupt(seed=1)
     again = place.retrain()
-    assert any("starting anew" in line for line in again.said)
+    assert any("starting over" in line for line in again.said)
     assert again.steps == whole[1].steps
     assert place.arrays() == whole[0].arrays()
 
@@ -224,7 +224,7 @@ def test_events_that_came_since_wait_for_the_next_job(place: Workplace) -> None:
     first = tell("before")
     place.interrupt()
     last = tell("since")
-    assert any(": going on from " in line for line in place.retrain().said)
+    assert any(": resuming at step " in line for line in place.retrain().said)
     artifact = Store(place.store).open()
     assert first < last
     assert artifact.manifest.data.journal_position == first
@@ -237,7 +237,7 @@ def test_the_first_events_of_a_journal_wait_for_the_next_job(place: Workplace) -
         place.interrupt()
         item = small_interactions().items.id(0)
         journal.append([Event("since", item, "click", 1.0, "a")])
-    assert any(": going on from " in line for line in place.retrain().said)
+    assert any(": resuming at step " in line for line in place.retrain().said)
     assert Store(place.store).open().model.users.row("since") is None
     place.retrain()
     assert Store(place.store).open().model.users.row("since") is not None
@@ -304,7 +304,7 @@ def test_training_that_was_killed_goes_on_at_the_same_command(place: Workplace) 
     shutil.copytree(kept, place.folder / "copy")
 
     done = CliRunner().invoke(app, options)
-    assert "GCN-CF epochs: going on from" in done.stderr, done.output
+    assert "GCN-CF epochs: resuming at step" in done.stderr, done.output
     assert not kept.exists()
     found = json.loads((place.folder / "run" / "report.json").read_text())
     assert found["curves"] == whole.curves
@@ -314,7 +314,7 @@ def test_training_that_was_killed_goes_on_at_the_same_command(place: Workplace) 
     shutil.copytree(place.folder / "copy", kept)
     done = CliRunner().invoke(app, [*options, "--fresh"])
     assert done.exit_code == 0
-    assert "going on" not in done.stderr
+    assert "resuming" not in done.stderr
 
 
 class Kept:
@@ -449,7 +449,7 @@ def test_what_is_no_checkpoint_is_ignored(kept: Kept, content: bytes) -> None:
     list(counting(kept.progress(), torch.zeros(())))
     (kept.folder / "1 sums.pt").write_bytes(content)
     assert list(counting(kept.progress(), torch.zeros(()))) == [0, 1, 2, 3, 4]
-    assert "it is damaged" in kept.said[-1]
+    assert "the file is damaged" in kept.said[-1]
 
 
 @pytest.mark.parametrize("room", [100, 10_000])
@@ -462,7 +462,7 @@ def test_a_full_disk_costs_the_checkpoint_and_not_the_job(kept: Kept, room: int)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert steps == [0, 1, 2, 3, 4]
-    assert any("no checkpoint could be kept" in line for line in kept.said)
+    assert any("cannot write a checkpoint" in line for line in kept.said)
     assert all("File too large" in line for line in kept.said)
     assert not list(kept.folder.glob("**/*.pt")) + list(kept.folder.glob("**/*.tmp"))
 

@@ -1,4 +1,4 @@
-"""Data sets by name: one that is invented, and public ones that are fetched once."""
+"""Data sets by name: an invented one, and public ones that are downloaded once."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ DATA_FILES = (
 
 @dataclass(frozen=True)
 class NamedDataset:
-    """A data set that has a name.
+    """A data set that `--data` takes by its name.
 
     Attributes:
         description: one line for `hashrec data list`.
-        url: a zip archive, or None for one that is made rather than fetched.
-        md5: the archive's checksum as its publisher gives it.
+        url: a zip archive; None for the invented set.
+        md5: checksum of the archive, as published.
     """
 
     description: str
@@ -70,16 +70,16 @@ DATASETS: dict[str, NamedDataset] = {
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Interactions and what comes with them.
+    """Interactions, the attributes of their items, and their origin.
 
     Attributes:
-        name: the name or the path it was asked for by.
+        name: the name or the path that was asked for.
         interactions: all of them; the training part where `test_path` is set.
-        attributes: titles, categories and more of the items, perhaps of none.
-        description: what was read, from where, one line.
+        attributes: titles, categories and other attributes of the items; may be empty.
+        description: source, format and counts, one line.
         reading: the reader's counts; None for the synthetic set.
-        test_path: a test file that lies beside the data, for ``--split given``.
-        journal_position: up to where a journal's events are among the interactions; None for none.
+        test_path: the test file beside the data, for ``--split given``.
+        journal_position: position of the last merged journal entry; None without a journal.
     """
 
     name: str
@@ -91,7 +91,7 @@ class Dataset:
     journal_position: int | None = None
 
     def with_interactions(self, interactions: Interactions) -> Dataset:
-        """Return the same set with other interactions, such as a part of them."""
+        """Return the data set with other interactions, such as a part of them."""
         return replace(self, interactions=interactions)
 
 
@@ -100,9 +100,9 @@ class Listing:
     """A line of `hashrec data list`.
 
     Attributes:
-        name: what ``--data`` takes.
+        name: a value for ``--data``.
         description: one line.
-        is_here: whether it can be used without fetching.
+        is_here: whether it can be used without a download.
     """
 
     name: str
@@ -111,7 +111,7 @@ class Listing:
 
 
 def list_datasets(data_home: Path) -> list[Listing]:
-    """Return the named data sets, and whether they are here."""
+    """Return the named data sets, and whether they are downloaded."""
     return [
         Listing(name, known.description, known.url is None or (data_home / name).is_dir())
         for name, known in DATASETS.items()
@@ -119,7 +119,7 @@ def list_datasets(data_home: Path) -> list[Listing]:
 
 
 def default_data_home() -> Path:
-    """Return where fetched sets lie unless the user says otherwise."""
+    """Return the default folder of downloaded data sets."""
     return Path.home() / ".cache" / "hashrec"
 
 
@@ -144,10 +144,9 @@ def load_dataset(
     A path that exists goes before a name.
 
     Args:
-        name_or_path: a name in `DATASETS`, a file, or a folder that holds one.
-        data_home: where named sets lie, one folder for each; None for the default.
-        items: file of the items' attributes; those beside a MovieLens file are found
-            without it.
+        name_or_path: a name in `DATASETS`, a file, or a folder with a data file.
+        data_home: folder of the named sets, one folder each; None for the default.
+        items: file of the items' attributes; the file beside a MovieLens file is found without it.
         preset: see `read_interactions`, as for the next four.
         columns: role -> column.
         min_value: least value of a positive.
@@ -155,7 +154,7 @@ def load_dataset(
         max_bad: bad rows allowed in each file.
 
     Raises:
-        DataError: there is no such set here, or it cannot be read.
+        DataError: the data set is not there, or it cannot be read.
     """
     if is_synthetic(name_or_path):
         made = synthetic_catalogue()
@@ -191,7 +190,7 @@ def find_data_file(name_or_path: str, data_home: Path) -> Path:
     """Return the data file of a name, of a folder, or the file itself.
 
     Raises:
-        DataError: nothing is there; says how to fetch it if it is a known name.
+        DataError: there is no such file; says how to download a data set with that name.
     """
     path = Path(name_or_path)
     if not path.exists() and "/" not in name_or_path and (data_home / name_or_path).is_dir():
@@ -212,13 +211,13 @@ def find_data_file(name_or_path: str, data_home: Path) -> Path:
 
 
 def fetch(name: str, data_home: Path, progress: Progress = lambda _done, _total: None) -> Path:
-    """Download and unpack a named data set, unless it is there.
+    """Download and unpack a named data set, unless its folder exists.
 
     Returns:
         The set's folder, ``data_home/name``.
 
     Raises:
-        ConfigError: no set of that name can be fetched.
+        ConfigError: no data set of that name can be downloaded.
         DataError: the download failed or the archive is damaged.
     """
     dataset = DATASETS.get(name)
@@ -237,11 +236,11 @@ def fetch(name: str, data_home: Path, progress: Progress = lambda _done, _total:
 def unpack(archive: Path, folder: Path) -> None:
     """Unpack a zip archive's files into a new folder, without the folders inside the archive.
 
-    The folder appears at once, complete, or not at all. A flat folder leaves no way for a name in
-    the archive to lead out of it.
+    The folder appears complete or not at all. It is flat, so that no name in the archive leads
+    outside it.
 
     Raises:
-        DataError: the archive is damaged, or names two files alike.
+        DataError: the archive is damaged, or has two files of the same name.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     unfinished = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
@@ -260,7 +259,7 @@ def unpack(archive: Path, folder: Path) -> None:
         unfinished.replace(folder)
     except (zipfile.BadZipFile, zlib.error, EOFError) as error:
         raise DataError(
-            f"{archive}: a damaged zip archive; delete it and fetch it again"
+            f"{archive}: the zip archive is damaged; delete it and fetch it again"
         ) from error
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Fetch a file: resumed where it broke off, checked, and in place only when it is whole."""
+"""Download a file: resume a broken transfer, verify the checksum, then put it in place."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ Progress = Callable[[int, int | None], None]
 def download(
     url: str, target: Path, md5: str, progress: Progress = lambda _done, _total: None
 ) -> Path:
-    """Fetch `url` to `target`, unless it is there already.
+    """Download `url` to `target`, unless it is there already.
 
-    Bytes go to ``TARGET.part``, which a later call continues if the server can; the file gets its
-    name when its checksum is right.
+    Bytes go to ``TARGET.part``, which a later call continues if the server supports ranges; the
+    file gets its name when its checksum is right.
 
     Args:
         url: http or https.
-        target: the file to make; its folder is made too.
-        md5: the checksum its publisher gives, hexadecimal.
-        progress: called with the bytes there so far and the bytes in all, None if the server does
-            not tell.
+        target: the file to write; its folder is made too.
+        md5: the published checksum, hexadecimal.
+        progress: called with the bytes received and the bytes in all, None if the server does not
+            send the length.
 
     Raises:
-        DataError: the server cannot be reached, or what came is not the file.
+        DataError: the server cannot be reached, or the checksum is wrong.
     """
     if target.exists() and _md5(target) == md5:
         return target
@@ -51,7 +51,7 @@ def download(
                     raise _unreachable(url, target, error) from error
         if _md5(part) != md5:
             part.unlink()
-            raise DataError(f"{url}: what came has another checksum than published; fetch it again")
+            raise DataError(f"{url}: the checksum differs from the published one; fetch it again")
         part.replace(target)
     except HTTPError as error:
         error.close()
@@ -64,10 +64,10 @@ def download(
 
 
 def _fetch(url: str, part: Path, progress: Progress) -> None:
-    """Append to `part` what it lacks.
+    """Append the missing bytes to `part`.
 
     Raises:
-        OSError: (URLError is one) the connection or the disk failed; `part` keeps what came.
+        OSError: (URLError is a subclass) the connection or the disk failed; `part` keeps its bytes.
         HTTPException: the server closed the connection early.
     """
     start = part.stat().st_size if part.exists() else 0
@@ -75,12 +75,12 @@ def _fetch(url: str, part: Path, progress: Progress) -> None:
     try:
         response: HTTPResponse = urlopen(request, timeout=TIMEOUT_SECONDS)  # noqa: S310
     except HTTPError as error:
-        if error.code == 416:  # nothing is missing, or the file on the server is another one now
+        if error.code == 416:  # `part` is complete, or the file on the server has changed
             error.close()
             return
         raise
     with response:
-        if start and response.status != 206:  # no ranges here: begin again
+        if start and response.status != 206:  # the server does not support ranges
             start = 0
         length = response.headers.get("Content-Length")
         total = None if length is None else start + int(length)
@@ -98,15 +98,15 @@ def _fetch(url: str, part: Path, progress: Progress) -> None:
 
 
 def _unreachable(url: str, target: Path, error: Exception) -> DataError:
-    # an HTTPError's own text has the status, a URLError's has only its class around the reason
+    # the text of an HTTPError has the status; the text of a URLError adds nothing to its reason
     reason = error if isinstance(error, HTTPError) else getattr(error, "reason", error)
     return DataError(
-        f"{url}: cannot be fetched ({reason}); run it again to go on where it stopped, "
+        f"{url}: cannot be downloaded ({reason}); run the command again to resume, "
         f"or put the file at {target} by hand"
     )
 
 
 def _md5(path: Path) -> str:
-    """Return the checksum GroupLens publishes; it guards against damage, not against forgery."""
+    """Return the checksum that GroupLens publishes; it detects damage, not forgery."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()

@@ -1,4 +1,4 @@
-"""Leave out rare users and items."""
+"""Drop rare users and items."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from hashrec.training.data.interactions import Interactions
 def k_core(interactions: Interactions, k: int) -> Interactions:
     """Drop users and items with fewer than `k` interactions, repeatedly until none is left.
 
-    The rows that stay keep their order. With k = 0 nothing is dropped, not even a user or an item
-    without any interaction.
+    The remaining rows keep their order. With k = 0 nothing is dropped, not even a user or an item
+    without interactions.
 
     Raises:
-        EmptyDataError: nobody has `k` interactions.
+        EmptyDataError: no user and item have `k` interactions.
     """
     if k <= 0:
         return interactions

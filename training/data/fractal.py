@@ -1,13 +1,13 @@
-"""A larger data set with the structure of a given one, to measure how cost grows with size.
+"""Expand a data set to a larger one of the same structure, to measure how cost grows with size.
 
 The fractal expansion of Belletti et al. 2019, *Scalable realistic recommendation datasets through
 fractal expansions*: the users x items matrix R becomes the Kronecker product of a small matrix K
-with R. Every user comes in several copies, and so does every item; the pairs of the i-th copies of
+with R. Every user and every item has several copies; the pairs of the i-th copies of
 users with the j-th copies of items are a random share K[i, j] of the pairs of R.
 
-K is R itself seen from far away, so that the whole resembles its parts. A row of the product sums
+K is a coarse version of R, so that the result resembles its parts. A row of the product sums
 to (sum of a row of K) times (sum of a row of R), a column likewise: the power laws of activity and
-popularity stay. Its singular values are the products of those of K and of R: low rank stays low.
+popularity are kept. Its singular values are the products of those of K and R: low rank stays low.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from hashrec.index.errors import ConfigError
 from hashrec.training.data.interactions import Interactions
 from hashrec.training.progress import Progress, QuietProgress
 
-# K is the density of R's rectangles to this power. The power 1 would square R's inequality and
-# leave a good part of the less popular copies of the less popular items without a single user.
+# K is the density of R's rectangles to this power. The power 1 would square the inequality of R and
+# leave many of the less popular copies of the less popular items without a user.
 COARSE_POWER = 0.5
 LEAST_DENSITY = (
     0.01  # of a rectangle of R, as a share of the mean: no block of the product is empty
@@ -40,21 +40,21 @@ def expand(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Interactions:
-    """Expand interactions to exactly the sizes asked for, each user and item with at least one.
+    """Expand interactions to exactly the given sizes; each user and item has at least one.
 
     Memory is linear in the sizes of source and result. Only uniform draws are used, so that a seed
-    gives the same pairs under every NumPy.
+    gives the same pairs in every version of NumPy.
 
     Args:
         source: at least one pair; values and timestamps are not carried over.
-        n_users: users, with ids "1", "2", ... in an order that says nothing of their activity.
-        n_items: items, with ids "1", "2", ... likewise.
+        n_users: users, with ids "1", "2", ... in an order independent of their activity.
+        n_items: items, with ids "1", "2", ... in an order independent of their popularity.
         n_interactions: distinct pairs.
         seed: of the generator.
         progress: follows the blocks.
 
     Raises:
-        ConfigError: the sizes do not go together, or hold more pairs than copies of R have.
+        ConfigError: the sizes contradict each other, or the copies of R have fewer pairs.
     """
     if min(n_users, n_items) < 1 or n_interactions < n_users + n_items:
         raise ConfigError(
@@ -79,7 +79,7 @@ def expand(
             f"this source expands to at most {available.sum():,} interactions of {n_users:,} users "
             f"with {n_items:,} items, got {n_interactions:,}; ask for fewer, or for more users"
         )
-    quotas = _quotas(_seen_from_afar(matrix, *available.shape), available, n_interactions)
+    quotas = _quotas(_coarse(matrix, *available.shape), available, n_interactions)
 
     keys = np.empty(n_interactions, dtype=np.int64)  # user row * n_items + item row
     filled = 0
@@ -91,8 +91,8 @@ def expand(
         filled_before, filled = filled, filled + len(kept)
         keys[filled_before:filled] = user_copy[user_rows[kept]].astype(np.int64) * n_items
         keys[filled_before:filled] += item_copy[item_rows[kept]]
-    keys.sort()  # a draw is a set: the order in which a block was filled says nothing
-    _leave_nobody_empty(generator, keys, n_users, n_items)
+    keys.sort()  # the order in which blocks were filled has no meaning
+    _fill_empty(generator, keys, n_users, n_items)
     return Interactions(
         user_rows=(keys // n_items).astype(np.int32),
         item_rows=(keys % n_items).astype(np.int32),
@@ -102,11 +102,11 @@ def expand(
 
 
 def _copies(generator: np.random.Generator, n_source: int, n_wanted: int) -> NDArray[np.int32]:
-    """Give rows of the result to copies of rows of the source, as evenly as can be.
+    """Assign rows of the result to copies of rows of the source, as evenly as possible.
 
     Returns:
         int32, shape (n_copies, n_source): the new row of each source row in each copy, -1 where a
-        copy lacks it, since `n_wanted` is seldom a multiple of `n_source`.
+        copy lacks it: `n_wanted` is seldom a multiple of `n_source`.
     """
     n_copies = -(-n_wanted // n_source)
     new_rows = _permutation(generator, n_wanted).astype(np.int32)
@@ -116,13 +116,11 @@ def _copies(generator: np.random.Generator, n_source: int, n_wanted: int) -> NDA
     return copies
 
 
-def _seen_from_afar(
-    matrix: sparse.csr_matrix[Any], n_rows: int, n_columns: int
-) -> NDArray[np.float64]:
+def _coarse(matrix: sparse.csr_matrix[Any], n_rows: int, n_columns: int) -> NDArray[np.float64]:
     """Return K: R with users by activity and items by popularity, averaged over rectangles.
 
     Returns:
-        float64, shape (n_rows, n_columns), positive; only the proportions have a meaning.
+        float64, shape (n_rows, n_columns), positive; only the proportions matter.
     """
     row_group = _groups(np.asarray(matrix.sum(axis=1)).ravel(), n_rows)
     column_group = _groups(np.asarray(matrix.sum(axis=0)).ravel(), n_columns)
@@ -143,12 +141,12 @@ def _groups(counts: NDArray[np.float64], n_groups: int) -> sparse.csr_matrix[Any
 def _quotas(
     weights: NDArray[np.float64], available: NDArray[np.int64], total: int
 ) -> NDArray[np.int64]:
-    """Share `total` out in proportion to ``weights * available``, to none more than is available.
+    """Distribute `total` in proportion to ``weights * available``, at most what is available.
 
     Args:
         weights: float64, positive.
         available: int64, of the same shape, sum at least `total`.
-        total: what is shared out, to the last one.
+        total: the sum of the result.
     """
     full = available == 0
     share = np.zeros(weights.shape)
@@ -168,13 +166,13 @@ def _quotas(
     return quotas
 
 
-def _leave_nobody_empty(
+def _fill_empty(
     generator: np.random.Generator, keys: NDArray[np.int64], n_users: int, n_items: int
 ) -> None:
-    """Trade random pairs for pairs of the users and items that have none, in place, sorted.
+    """Replace random pairs by pairs of the users and items that have none, in place, sorted.
 
-    An empty user gets an item as likely as it is popular, an empty item a user as likely as they
-    are active. What is traded away is never the first pair of a user or an item.
+    An empty user gets an item in proportion to its popularity, an empty item a user in proportion
+    to its activity. The first pair of a user or an item is never replaced.
     """
     users, items = keys // n_items, keys % n_items
     empty_users = np.flatnonzero(np.bincount(users, minlength=n_users) == 0)

@@ -1,4 +1,4 @@
-"""From files into the journal of a store: a running service follows at once."""
+"""Write the events and items of files into a journal, which running services follow."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ Advance = Callable[[int], None]
 
 @dataclass(frozen=True)
 class ImportReport:
-    """What became of the rows of a file.
+    """Counts of the rows of an imported file.
 
     Attributes:
         rows: in the file.
         bad: left out.
-        known: that change nothing, because the journal or the catalogue says so already.
+        known: already in the journal or the catalogue.
         new: written.
     """
 
@@ -53,39 +53,39 @@ class ImportReport:
 
 
 def journal_to_write(store: Path, url: str | None) -> Journal:
-    """Open the journal that a service of this store writes, and make it where there is none.
+    """Open the journal that a service of this store writes; make it if there is none.
 
     Raises:
-        ArtifactError: the store is not there.
+        ArtifactError: the store does not exist.
         JournalError: the journal cannot be opened.
     """
     if url is not None:
         return open_journal(url)
     if not store.is_dir():
-        raise ArtifactError(f"{store}: there is no such folder; name the store with --store")
+        raise ArtifactError(f"{store}: no such folder; name the store with --store")
     return open_journal(f"sqlite:{journal_beside(store)}")
 
 
 def import_events(
     path: Path, journal: Journal, *, default_type: str, max_bad: int, advance: Advance
 ) -> ImportReport:
-    """Write the events of a file to a journal; those it has already change nothing.
+    """Write the events of a file to a journal; events that it has already change nothing.
 
-    An event without an `event_id` gets one made from what it says, so that the same row is the same
-    event in the next import. A row without a type has the default one; without a time, now.
+    An event without an `event_id` gets a hash of its fields, so that the same row is the same event
+    in the next import. A row without a type gets the default type; without a time, the current one.
 
     Args:
         path: see `read_interactions`.
-        journal: is written some thousand events at a time, each time all or none.
+        journal: written some thousand events at a time, each batch whole or not at all.
         default_type: of rows without a type.
         max_bad: bad rows to leave out before the import fails, with nothing written.
-        advance: is told the number of rows that are done.
+        advance: called with the number of rows done.
 
     Raises:
         DataError: the file cannot be read, or has too many bad rows.
-        JournalError: the journal cannot be written; what was written before stays.
+        JournalError: the journal cannot be written; earlier batches stay.
     """
-    rows = read_rows(path, max_bad=ANY_NUMBER)  # those that are no events are bad too
+    rows = read_rows(path, max_bad=ANY_NUMBER)  # rows that are not valid events are bad too
     events, examples = _events(rows, default_type)
     n_bad = rows.n_bad + rows.frame.height - len(events)
     if n_bad > max_bad:
@@ -97,23 +97,22 @@ def import_events(
 def import_items(
     path: Path, journal: Journal, store: Path, *, max_bad: int, advance: Advance
 ) -> ImportReport:
-    """Write what a file says of items to a journal, as changes of the catalogue.
+    """Write the items of a file to a journal, as changes of the catalogue.
 
-    The attributes of an item in the file are replaced as a whole; items that are not in it stay as
-    they are. Where the file does not say which items are hidden, that stays as it is too. What the
-    catalogue says already is not written again.
+    The attributes of an item in the file are replaced as a whole; other items do not change. A file
+    without a `hidden` column hides and shows no item. Items that do not change are not written.
 
     Args:
         path: see `read_items`.
-        journal: as for events.
-        store: its served version is the catalogue that is changed, if there is one.
-        max_bad: as for events.
-        advance: as for events.
+        journal: see `import_events`, as for `max_bad` and `advance`.
+        store: its served version, if there is one, is the catalogue to compare with.
+        max_bad: bad rows to leave out.
+        advance: called with the number of rows done.
 
     Raises:
         DataError: the file cannot be read, has too many bad rows, or an item's attributes are too
             large.
-        JournalError: the journal cannot be written; what was written before stays.
+        JournalError: the journal cannot be written; earlier batches stay.
     """
     reading = read_items(path, max_bad=max_bad)
     now = _catalogue(journal, store)
@@ -144,7 +143,7 @@ def import_items(
 
 
 def _events(rows: GoodRows, default_type: str) -> tuple[list[Event], list[str]]:
-    """Return the events, and the first rows that are none, in words."""
+    """Return the events, and a line of text for each of the first rows that are not events."""
     columns = {name: rows.frame.get_column(name).to_list() for name in rows.frame.columns}
     nothing: list[None] = [None] * rows.frame.height
     now = time.time()
@@ -180,7 +179,7 @@ def _catalogue(journal: Journal, store: Path) -> dict[str, ItemNow]:
 
 
 def _append(journal: Journal, records: Sequence[Record], advance: Advance) -> Iterator[bool]:
-    """Write records, and yield of each whether it is new."""
+    """Write records, and yield for each whether it is new."""
     for start in range(0, len(records), RECORDS_AT_ONCE):
         part = records[start : start + RECORDS_AT_ONCE]
         yield from journal.append(part)

@@ -1,4 +1,4 @@
-"""`Interactions`: the one data type that flows from the readers through every model."""
+"""`Interactions`: the (user, item) pairs that readers make and every model learns from."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from hashrec.index.arrays.ids import IdMap
 from hashrec.index.arrays.seen import SeenItems
 from hashrec.index.errors import EmptyDataError
 
-HASHED_AT_ONCE = 1_000_000  # pairs that are Python strings at the same time
+HASHED_AT_ONCE = 1_000_000  # pairs converted to Python strings at a time
 
 
 @dataclass(frozen=True, eq=False)
 class Interactions:
-    """Distinct (user, item) pairs and the maps that name their rows.
+    """Distinct (user, item) pairs, and the ids of their rows.
 
     Attributes:
         user_rows: int32, shape (n,).
@@ -53,7 +53,7 @@ class Interactions:
     def matrix(self) -> sparse.csr_matrix[Any]:
         """Return the binary users x items matrix, float32 CSR with sorted indices.
 
-        A pair that comes twice is one.
+        A repeated pair counts once.
         """
         ones = np.ones(len(self), dtype=np.float32)
         matrix = sparse.csr_matrix(
@@ -64,7 +64,7 @@ class Interactions:
         return matrix
 
     def require_any(self) -> None:
-        """Check that there is something to learn from.
+        """Check that there is at least one pair.
 
         Raises:
             EmptyDataError: there is no pair.
@@ -81,7 +81,7 @@ class Interactions:
         return np.bincount(self.item_rows, minlength=self.n_items).astype(np.int64)
 
     def where(self, keep: NDArray[np.bool_]) -> Interactions:
-        """Keep the pairs under a mask; the maps, and so the rows, stay as they are."""
+        """Keep the pairs under a mask; users and items keep their rows."""
         return replace(
             self,
             user_rows=self.user_rows[keep],
@@ -93,7 +93,7 @@ class Interactions:
     def renumbered(
         self, user_order: NDArray[np.integer], item_order: NDArray[np.integer]
     ) -> Interactions:
-        """Give rows new numbers: new row i is old row ``order[i]``; others lose their pairs."""
+        """Renumber rows: new row i is old row ``order[i]``; rows not in the order are dropped."""
         new_user = np.full(self.n_users, -1, dtype=np.int32)
         new_item = np.full(self.n_items, -1, dtype=np.int32)
         new_user[user_order] = np.arange(len(user_order), dtype=np.int32)
@@ -108,7 +108,7 @@ class Interactions:
         )
 
     def data_hash(self) -> str:
-        """Return a SHA-256 over the pairs by external id, whatever their order and row numbers."""
+        """Return a SHA-256 over the pairs by external id, independent of order and row numbers."""
         user_ids = np.array(self.users.ids(range(self.n_users)), dtype=object)
         item_ids = np.array(self.items.ids(range(self.n_items)), dtype=object)
         user_rank, item_rank = np.argsort(np.argsort(user_ids)), np.argsort(np.argsort(item_ids))

@@ -1,4 +1,4 @@
-"""The rows of a file that describes items, under the names hashrec gives its fields."""
+"""Read the rows of a file of items, and rename its fields to hashrec's names."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ import polars as pl
 from hashrec.index.errors import DataError, UnknownFormatError, shorten
 from hashrec.training.data.readers.head import GZIP_MAGIC, PARQUET_MAGIC, damaged_gzip
 
-# Usual names, compared without case, blanks, "_" and "-"; earlier ones win.
+# Usual names, compared without case, blanks, "_" and "-"; the first match wins.
 FIELD_NAMES = {
     "item_id": ("itemid", "movieid", "item", "id", "sku", "productid", "asin"),
     # Gorse keeps the title in its Comment
@@ -30,19 +30,19 @@ FIELD_NAMES = {
     "timestamp": ("timestamp", "time", "ts", "datetime", "date", "createdat", "publishedat"),
     "hidden": ("hidden", "ishidden"),
 }
-GORSE_NAMES = {"Labels": "labels", "Comment": "comment"}  # those that play none of these roles
-# Rows of a Parquet file that are Python objects at once.
+GORSE_NAMES = {"Labels": "labels", "Comment": "comment"}  # fields without a role above
+# Rows of a Parquet file converted to Python objects at a time.
 ROWS_AT_ONCE = 100_000
 
 
 @dataclass(frozen=True, slots=True)
 class ItemRow:
-    """One row, before anything in it is checked.
+    """One row, not checked yet.
 
     Attributes:
         line: number of the line, or of the row in a Parquet file, from 1.
-        fields: by hashrec's names, any other under its own; empty where `problem` is set.
-        problem: what is wrong with the row's shape.
+        fields: by hashrec's names, other fields by their own; empty if `problem` is set.
+        problem: the error in the row's shape; empty for none.
     """
 
     line: int
@@ -146,7 +146,7 @@ def _json_lines(path: Path, text: str) -> Iterator[ItemRow]:
             continue
         names = _names(path, tuple(row))
         fields = {names[name]: value for name, value in row.items()}
-        if isinstance(fields["item_id"], float):  # as an id, 7.0 is what is written
+        if isinstance(fields["item_id"], float):  # an id is read as written: "7.0", "1e3"
             fields["item_id"] = {
                 names[name]: value for name, value in json.loads(line, parse_float=str).items()
             }["item_id"]
@@ -154,7 +154,7 @@ def _json_lines(path: Path, text: str) -> Iterator[ItemRow]:
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not JSON")
 
 
 def _parquet(path: Path, content: bytes) -> Iterator[ItemRow]:
@@ -171,7 +171,7 @@ def _parquet(path: Path, content: bytes) -> Iterator[ItemRow]:
 
 
 def _as_json(value: Any) -> Any:
-    """Return a value of a Parquet column as JSON has it: dates as ISO 8601, no NaN."""
+    """Convert a value of a Parquet column to JSON: dates to ISO 8601, NaN to null."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, list):
@@ -185,12 +185,12 @@ def _as_json(value: Any) -> Any:
     return value if isinstance(value, str | int | None) else str(value)
 
 
-@lru_cache(maxsize=256)  # JSON lines may name other fields in each line, but seldom do
+@lru_cache(maxsize=256)  # most JSON lines of a file have the same fields
 def _names(path: Path, written: tuple[str, ...]) -> Mapping[str, str]:
     """Return hashrec's name of each column of a file.
 
     Raises:
-        UnknownFormatError: none holds the item ids.
+        UnknownFormatError: no column holds the item ids.
     """
     plain: dict[str, str] = {}
     for name in written:
@@ -208,7 +208,7 @@ def _names(path: Path, written: tuple[str, ...]) -> Mapping[str, str]:
 
 
 def _other_name(name: str) -> str:
-    """Name an attribute that plays no role, apart from those that do."""
+    """Return the name of an attribute without a role, different from the names of the roles."""
     name = GORSE_NAMES.get(name, name.strip())
     return f"{name}_" if name in FIELD_NAMES else name
 

@@ -1,4 +1,4 @@
-"""What is known of the items: titles, categories, when they came, whether they are hidden."""
+"""Attributes of items: title, categories, timestamp, whether hidden, and any others."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from hashrec.training.data.item_rows import ItemRow, read_item_rows
 from hashrec.training.data.timestamps import to_seconds
 
 NO_GENRE = ("(no genres listed)", "unknown")
-NO_TIME = "0001-01-01T00:00:00Z"  # what Gorse writes for none
-# Where MovieLens keeps the titles of its movies, in order of preference.
+NO_TIME = "0001-01-01T00:00:00Z"  # what Gorse writes without a time
+# MovieLens files with the titles of movies, in order of preference.
 MOVIELENS_FILES = ("movies.dat", "movies.csv", "u.item")
 MOVIELENS_DATA = ("ratings", "u.data", "ua.", "ub.", "u1.", "u2.", "u3.", "u4.", "u5.")
 TRUTH = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False, "": False}
@@ -32,8 +32,8 @@ class ItemAttributes:
 
     Attributes:
         by_id: item id -> `title` (str), `categories` (a list of names), `timestamp` (int, seconds
-            since 1970 UTC), `hidden` (only where it is true), and whatever else is known of it, as
-            JSON; what is not known of an item is absent.
+            since 1970 UTC), `hidden` (only if true), and any other attributes, as JSON; unknown
+            attributes are absent.
     """
 
     by_id: Mapping[str, Mapping[str, Any]]
@@ -42,7 +42,7 @@ class ItemAttributes:
         return len(self.by_id)
 
     def by_row(self, items: IdMap) -> list[Mapping[str, Any]]:
-        """Return one mapping per item row, empty for an item of which nothing is known."""
+        """Return one mapping per item row, empty for an item without attributes."""
         return [self.by_id.get(item_id, {}) for item_id in items.ids(range(len(items)))]
 
 
@@ -51,16 +51,16 @@ NO_ATTRIBUTES = ItemAttributes({})
 
 @dataclass(frozen=True)
 class ItemReading:
-    """What a file of items held and what became of it.
+    """The attributes of a file of items, and counts of its rows.
 
     Attributes:
         attributes: of the good rows.
         path: the file.
-        n_bad: rows left out because something in them is missing or makes no sense.
+        n_bad: rows left out because a field is missing or invalid.
         bad_examples: the first few of them, such as "line 7: no item id".
         n_duplicates: rows replaced by a later row of the same item.
-        timestamp_unit: as for interactions; None without timestamps.
-        says_hidden: whether the file says of its items if they are hidden.
+        timestamp_unit: see `ReadResult`; None without timestamps.
+        says_hidden: whether the file has a `hidden` column.
     """
 
     attributes: ItemAttributes
@@ -88,19 +88,19 @@ class ItemReading:
 
 
 def read_items(path: Path | str, *, max_bad: int = 0) -> ItemReading:
-    """Read what a file says of the items.
+    """Read the attributes of items from a file.
 
     The file is MovieLens' ``movies.dat``, ``movies.csv`` or ``u.item`` (with ``u.genre`` beside
     it), a CSV with a header (``item_id,title,categories,timestamp,hidden`` and any others,
     categories separated by ``|``), or JSON lines or Parquet with the same or Gorse's fields
     (``ItemId``, ``IsHidden``, ``Categories``, ``Timestamp``, ``Labels``, ``Comment``). Any may be
-    gzipped. Of an item that comes twice, the last row is kept.
+    gzipped. If an item has several rows, the last one is kept.
 
-    A row is bad without an item id, with an id over 512 bytes or with control characters, with a
-    title, categories, a timestamp or a `hidden` that is none, or with too many fields.
+    A row is bad if it has no item id, an id over 512 bytes or with control characters, an invalid
+    title, categories, timestamp or `hidden`, or too many fields.
 
     Raises:
-        DataError: the file is missing, damaged, has no column of item ids or nothing beside it.
+        DataError: the file is missing or damaged, or has no item ids or no attributes.
         TooManyBadRowsError: it has more bad rows than `max_bad`.
     """
     path = Path(path)
@@ -129,7 +129,9 @@ def read_items(path: Path | str, *, max_bad: int = 0) -> ItemReading:
     if len(problems) > max_bad:
         raise TooManyBadRowsError(path, len(problems), max_bad, examples)
     if not any(by_id.values()):
-        raise DataError(f"{path}: no title, no category; give a file with item_id,title,categories")
+        raise DataError(
+            f"{path}: no item has an attribute; give a file with item_id,title,categories"
+        )
     return ItemReading(
         attributes=ItemAttributes(by_id),
         path=path,
@@ -142,7 +144,7 @@ def read_items(path: Path | str, *, max_bad: int = 0) -> ItemReading:
 
 
 def find_item_attributes(data_path: Path | str) -> Path | None:
-    """Return the file of titles beside a MovieLens data file or in its folder, if there is one."""
+    """Return the MovieLens file of titles beside a data file or in its folder; None without one."""
     data_path = Path(data_path)
     if data_path.is_dir():
         folder = data_path
@@ -157,10 +159,10 @@ def find_item_attributes(data_path: Path | str) -> Path | None:
 def _cleaned(row: ItemRow) -> dict[str, Any]:
     """Return a row's item id and attributes.
 
-    The timestamp stays as it is written: only all of them together tell their unit.
+    The timestamp stays as written: the unit is known only from all timestamps together.
 
     Raises:
-        ValueError: what is wrong with the row.
+        ValueError: the row is bad; the message says why.
     """
     if row.problem:
         raise ValueError(row.problem)
@@ -173,7 +175,7 @@ def _cleaned(row: ItemRow) -> dict[str, Any]:
         raise ValueError("not valid Unicode") from None
     if "title" in fields:
         if not _is_scalar(fields["title"]):
-            raise ValueError("title is no text")
+            raise ValueError("title is not text")
         fields["title"] = str(fields["title"])
     if names := _category_names(fields.pop("categories", [])):
         fields["categories"] = names
@@ -186,7 +188,7 @@ def _cleaned(row: ItemRow) -> dict[str, Any]:
 
 
 def _with_attributes(fields: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Take apart an object of further attributes, as `hashrec export items` writes it."""
+    """Unpack the object of further attributes that `hashrec export items` writes."""
     others = fields.get("attributes")
     if isinstance(others, str) and others.startswith("{"):
         try:
@@ -216,13 +218,13 @@ def _category_names(names: object) -> list[str]:
     if isinstance(names, str):
         names = names.split("|")
     if not isinstance(names, list) or not all(map(_is_scalar, names)):
-        raise ValueError("categories are no list of names")
+        raise ValueError("categories are not a list of names")
     stripped = (str(name).strip() for name in names)
     return list(dict.fromkeys(name for name in stripped if name and name not in NO_GENRE))
 
 
 def _convert_timestamps(rows: Sequence[dict[str, Any]], problems: dict[int, str]) -> str | None:
-    """Turn the timestamps of the good rows into seconds, add what is none to `problems`."""
+    """Convert the timestamps of the good rows to seconds; add invalid ones to `problems`."""
     positions = [
         position
         for position, fields in enumerate(rows)

@@ -1,4 +1,4 @@
-"""Events of a journal as data to learn from: the pairs they add, and those they take back."""
+"""Merge the events of a journal into interactions: the pairs they add and those they remove."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _SCHEMA = {"user": pl.String, "item": pl.String, "timestamp": pl.Float64, "posit
 
 @dataclass(frozen=True, eq=False)
 class JournalEvents:
-    """What a journal says of users and items, up to a position.
+    """The events of a journal, up to a position.
 
     Attributes:
-        pairs: a row for each user and item: `user`, `item`, `timestamp` (seconds) and `positive`,
-            as the latest of their events says.
-        n_events: that the pairs come from.
+        pairs: the latest event of each user and item: `user`, `item`, `timestamp` (seconds) and
+            `positive`.
+        n_events: number of events that the pairs come from.
         position: of the last entry that was read, 0 for none.
     """
 
@@ -35,12 +35,12 @@ class JournalEvents:
 
 @dataclass(frozen=True, eq=False)
 class Merged:
-    """Interactions with the events among them.
+    """Interactions after the merge.
 
     Attributes:
-        interactions: rows of users and items that were there before are as they were.
-        n_added: pairs that came with the events.
-        n_taken_back: pairs that went.
+        interactions: users and items that were there before keep their rows.
+        n_added: pairs that the events added.
+        n_taken_back: pairs that the events removed.
     """
 
     interactions: Interactions
@@ -58,13 +58,13 @@ def read_events(
     """Read all events of a journal, some thousand at a time.
 
     Args:
-        journal: is left open.
-        types: those that say yes, in place of all that do not say no; others say nothing.
-        negative_types: those that say no.
+        journal: stays open.
+        types: positive types; None for all but the negative ones. Other types are ignored.
+        negative_types: types that remove a pair.
         until: position of the last entry to read; None reads to the end.
 
     Raises:
-        JournalError: it cannot be read.
+        JournalError: the journal cannot be read.
     """
     frames = [pl.DataFrame(schema=_SCHEMA)]
     position = n_events = 0
@@ -92,15 +92,15 @@ def read_events(
 
 
 def merge_events(interactions: Interactions, events: JournalEvents) -> Merged:
-    """Add the pairs that events say yes to, and take back those they say no to.
+    """Add the pairs of positive events, and remove the pairs of negative ones.
 
-    A pair that is there already is as the later of the two says; where the interactions have no
-    timestamps, that is the event. A pair that events add has no value.
+    For a pair that is there already the later of interaction and event counts; without timestamps
+    in the interactions, the event counts. A pair that an event adds has no value.
     """
     positive = events.pairs.filter("positive")
     users = _extended(interactions.users, positive.get_column("user"))
     items = _extended(interactions.items, positive.get_column("item"))
-    # A user or an item with negative events alone may be in neither; it takes nothing back then.
+    # A user or an item with negative events alone may be in neither: there is nothing to remove.
     pairs = events.pairs.with_columns(
         user_row=_rows(users, events.pairs.get_column("user")),
         item_row=_rows(items, events.pairs.get_column("item")),
@@ -108,7 +108,7 @@ def merge_events(interactions: Interactions, events: JournalEvents) -> Merged:
     user_rows = pairs.get_column("user_row").to_numpy()
     item_rows = pairs.get_column("item_row").to_numpy()
     seconds = pairs.get_column("timestamp").to_numpy().astype(np.int64)
-    says_yes = pairs.get_column("positive").to_numpy()
+    is_positive = pairs.get_column("positive").to_numpy()
 
     keys = interactions.user_rows.astype(np.int64) * len(items) + interactions.item_rows
     event_keys = user_rows * len(items) + item_rows
@@ -118,15 +118,15 @@ def merge_events(interactions: Interactions, events: JournalEvents) -> Merged:
     before = interactions.timestamps
     is_later = np.ones(len(pairs), bool) if before is None else seconds >= before[place]
 
-    taken_back = place[is_known & ~says_yes & is_later]
+    taken_back = place[is_known & ~is_positive & is_later]
     kept = np.ones(len(keys), dtype=bool)
     kept[taken_back] = False
-    added = says_yes & ~is_known
+    added = is_positive & ~is_known
     n_added = int(added.sum())
     timestamps, values = interactions.timestamps, interactions.values
     if timestamps is not None:
         timestamps = timestamps.copy()
-        again = is_known & says_yes & is_later
+        again = is_known & is_positive & is_later
         timestamps[place[again]] = seconds[again]
         timestamps = np.concatenate([timestamps[kept], seconds[added]])
     if values is not None:
@@ -143,12 +143,12 @@ def merge_events(interactions: Interactions, events: JournalEvents) -> Merged:
 
 
 def _extended(ids: IdMap, named: pl.Series) -> IdMap:
-    """Give ids that are not there yet the next rows, in the order they come."""
+    """Give new ids the next rows, in the order of their first event."""
     new = [name for name in named.unique(maintain_order=True) if ids.row(name) is None]
     return IdMap.build([*ids.ids(range(len(ids))), *new]) if new else ids
 
 
 def _rows(ids: IdMap, named: pl.Series) -> pl.Series:
-    """Return the row of each id, null for those that are not there."""
+    """Return the row of each id, null for unknown ids."""
     row_of = {name: ids.row(name) for name in named.unique()}
     return pl.Series([row_of[name] for name in named], dtype=pl.Int64)

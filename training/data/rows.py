@@ -1,4 +1,4 @@
-"""The rows of a file: detect the format, read, check every row."""
+"""Read the rows of a file: detect the format, parse, check every row."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ways to hold interactions out of training. All parts of a split share their rows."""
+"""Hold interactions out of training. All parts of a split share their rows."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ VALIDATION_SHARE = 0.1
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Interactions to learn from, and to be judged by.
+    """Interactions to learn from, and interactions to judge by.
 
     Attributes:
         train: every user with an interaction has at least one here.
         test: None when nothing is held out.
-        validation: held out of training to choose settings by; None when not asked for.
+        validation: held out of training to choose settings by; None if there is none.
         n_unknown: test pairs of a given split left out because training lacks their user or item.
-        n_known: test pairs of a given split left out because training holds them as well.
+        n_known: test pairs of a given split left out because training has them too.
     """
 
     train: Interactions
@@ -71,8 +71,8 @@ def make_split(
     """Split by the name of a strategy: random, temporal, given (takes `test`) or none.
 
     Raises:
-        ConfigError: there is no such strategy, or `test` does not go with it.
-        DataError: the data do not allow it.
+        ConfigError: there is no such strategy, or it does not take `test`.
+        DataError: the data do not suit the strategy.
     """
     if (test is not None) != (strategy == "given"):
         raise ConfigError("--split given and --test FILE go together")
@@ -98,9 +98,9 @@ def random_split(interactions: Interactions, seed: int, share: float = 0.5) -> S
 
 
 def temporal_split(interactions: Interactions, n_last: int = 1) -> Split:
-    """Hold out the last `n_last` items of each user by time; of equal times the later row is later.
+    """Hold out the last `n_last` items of each user by time; the row breaks ties.
 
-    A user with fewer items holds out fewer, so that one is left for training.
+    At least one item of each user stays in training.
 
     Raises:
         DataError: the data have no timestamps.
@@ -117,7 +117,7 @@ def temporal_split(interactions: Interactions, n_last: int = 1) -> Split:
 
 
 def given_split(train: Interactions, test: Interactions) -> Split:
-    """Use a test set that comes with the data, on the rows of training.
+    """Use a given test set, renumbered to the rows of training.
 
     Raises:
         EmptyDataError: no test pair has a user and an item of training.
@@ -135,7 +135,7 @@ def given_split(train: Interactions, test: Interactions) -> Split:
     repeated = np.isin(_pair_keys(mapped), _pair_keys(train))
     mapped = mapped.where(~repeated)
     if not len(mapped):
-        raise EmptyDataError("test file", "no pair of a user and an item that training knows")
+        raise EmptyDataError("test file", "no pair with a user and an item of the training data")
     return Split(train, mapped, n_unknown=int((~known).sum()), n_known=int(repeated.sum()))
 
 
@@ -144,11 +144,11 @@ def validation_part(
 ) -> tuple[Interactions, Interactions]:
     """Carve a random share of each user's items out of training.
 
-    The number is rounded up or down at random, so that users with few items count for their share
+    The number is rounded up or down at random, so that users with few items contribute their share
     too; one item of each user stays.
 
     Returns:
-        What is left for training, and the validation part.
+        The rest for training, and the validation part.
     """
     require_share(share)
     generator = _generator(seed)
@@ -162,12 +162,12 @@ def validation_part(
 
 @dataclass(frozen=True, eq=False)
 class UserSplit:
-    """Users who are new to a model, beside those it learns from. All parts share their items.
+    """Users to learn from, and new users to judge by. All parts share the rows of items.
 
     Attributes:
-        train: every pair of the users to learn from, with a user map of their own.
-        history: part of each new user's items, to code them by.
-        relevant: the rest of them, to judge by, on the rows of `history`.
+        train: all pairs of the users to learn from, who have their own rows.
+        history: part of each new user's items, to encode the user by.
+        relevant: the rest of these items, to judge by, on the rows of `history`.
     """
 
     train: Interactions
@@ -182,9 +182,9 @@ class UserSplit:
 def hold_out_users(
     interactions: Interactions, n_users: int | float, seed: int, *, history_share: float = 0.5
 ) -> UserSplit:
-    """Hold out some users entirely, and keep a random share of their items as their history.
+    """Hold out some users entirely, with a random share of their items as their history.
 
-    Users with one item cannot be judged and are not drawn.
+    Users with a single item cannot be judged and are not drawn.
 
     Args:
         interactions: of all users.
@@ -205,7 +205,9 @@ def hold_out_users(
     counts = np.bincount(interactions.user_rows, minlength=interactions.n_users)
     eligible = np.flatnonzero(counts > 1)
     if not len(eligible):
-        raise EmptyDataError("interactions", "no user has two items: one to code by, one to judge")
+        raise EmptyDataError(
+            "interactions", "no user has two items, one for the history and one to judge by"
+        )
     drawn = np.sort(_generator(seed).permutation(eligible)[:n_wanted])
     every_item = np.arange(interactions.n_items)
     others = np.setdiff1d(np.arange(interactions.n_users), drawn)
@@ -218,16 +220,16 @@ def hold_out_users(
 
 
 def by_popularity(train: Interactions, *others: Interactions) -> tuple[Interactions, ...]:
-    """Renumber items in descending popularity in training; of equals the earlier row comes first.
+    """Renumber items in descending popularity in training; the old row breaks ties.
 
-    Flat search returns ties in row order, so these rows make popularity the tie-break everywhere.
+    Flat search returns ties in row order, so popularity is the tie-break everywhere.
 
     Args:
-        train: decides the order.
-        others: parts on the same rows, which are renumbered alike.
+        train: the part that the popularity is counted in.
+        others: parts on the same rows, which are renumbered in the same way.
 
     Returns:
-        Training and the others, all on one `IdMap` of items.
+        Training and the others, all with the same `IdMap` of items.
     """
     order = np.argsort(-train.popularity(), kind="stable")
     new_row = np.empty(len(order), dtype=np.int32)
@@ -249,7 +251,7 @@ def require_share(share: float) -> None:
         ConfigError: it does not.
     """
     if not 0 < share < 1:
-        raise ConfigError(f"a share to hold out or keep must lie between 0 and 1, got {share}")
+        raise ConfigError(f"the share must lie between 0 and 1, got {share}")
 
 
 def _random_share(interactions: Interactions, seed: int, share: float) -> NDArray[np.bool_]:
@@ -262,7 +264,7 @@ def _random_share(interactions: Interactions, seed: int, share: float) -> NDArra
 
 
 def _rank_within_user(interactions: Interactions, keys: NDArray[np.generic]) -> NDArray[np.int64]:
-    """Return the position of each pair among its user's by ascending key, int64, shape (n,)."""
+    """Return the rank of each pair among those of its user by ascending key, int64, shape (n,)."""
     order = np.lexsort((keys, interactions.user_rows))
     counts = np.bincount(interactions.user_rows, minlength=interactions.n_users)
     starts = np.cumsum(counts) - counts
@@ -272,7 +274,7 @@ def _rank_within_user(interactions: Interactions, keys: NDArray[np.generic]) -> 
 
 
 def _rows_in(target: IdMap, source: IdMap) -> NDArray[np.int32]:
-    """Return the row in `target` of each id of `source`, -1 where it has none."""
+    """Return the row in `target` of each id of `source`, -1 for an unknown id."""
     rows = (target.row(external_id) for external_id in source.ids(range(len(source))))
     return np.fromiter(
         (-1 if row is None else row for row in rows), dtype=np.int32, count=len(source)

@@ -12,14 +12,13 @@ from hashrec.training.data.splits import VALIDATION_SHARE, require_share
 def stable_holdout(
     interactions: Interactions, share: float = VALIDATION_SHARE
 ) -> tuple[Interactions, Interactions]:
-    """Hold out pairs by a hash of their two ids, so that the same are held out on every later day.
+    """Hold out pairs by a hash of their two ids, so that every later day holds out the same pairs.
 
-    Models trained on different days are then judged by pairs that none of them has seen. A pair
-    goes back to training only where a user, or an item, would be left without one there; it is the
-    pair with the largest hash.
+    Models of different days are then judged by pairs that none of them has seen. A user or an item
+    without any pair left in training gets back the one with the largest hash.
 
     Returns:
-        What is left for training, and the part held out.
+        The rest for training, and the part held out.
     """
     require_share(share)
     users, items = interactions.user_rows, interactions.item_rows
@@ -36,7 +35,7 @@ def stable_holdout(
 
 
 def _pair_hashes(interactions: Interactions) -> NDArray[np.uint64]:
-    """Mix the two ids of each pair into 64 bits that depend on nothing else."""
+    """Mix the two ids of each pair into 64 bits that do not depend on the rows."""
     by_row = []
     for ids in (interactions.users, interactions.items):
         hashes = np.empty(len(ids), dtype=np.uint64)

@@ -1,4 +1,4 @@
-"""An invented catalogue whose users have tastes that can be found again."""
+"""An invented catalogue with planted tastes that a model can find."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ LEAST_ITEMS_A_USER = 5
 
 @dataclass(frozen=True, eq=False)
 class SyntheticCatalogue:
-    """Invented interactions and what is known of their items.
+    """Invented interactions, and the attributes of their items.
 
     Attributes:
         interactions: with timestamps, without values.
         attributes: a title and one to three genres of every item.
-        user_tastes: float64, shape (n_users, n_groups), rows sum to 1; what a model should find.
+        user_tastes: float64, shape (n_users, n_groups), rows sum to 1; the planted tastes.
     """
 
     interactions: Interactions
@@ -67,22 +67,22 @@ def synthetic_catalogue(
     n_groups: int = 12,
     seed: int = 0,
 ) -> SyntheticCatalogue:
-    """Invent a catalogue: each item belongs to one to three genres, each user likes a few of them.
+    """Invent a catalogue: each item has one to three genres, each user likes a few genres.
 
     A user draws items without replacement, in proportion to
-    ``popularity * exp(TASTE_STRENGTH * taste match)``; popularity falls as a power of the rank, so
-    that few items are in many lists and many in few. Only uniform draws are used, so that a seed
-    gives the same data under every NumPy.
+    ``popularity * exp(TASTE_STRENGTH * taste match)``; popularity falls as a power of the rank:
+    few items have many users. Only uniform draws are used, so that a seed gives the same data in
+    every version of NumPy.
 
     Args:
         n_users: users, with ids "1", "2", ...
-        n_items: items, with ids "1", "2", ... that say nothing of their popularity.
+        n_items: items, with ids "1", "2", ... independent of their popularity.
         n_interactions: about how many interactions.
         n_groups: genres, at most 16.
         seed: of the generator.
 
     Raises:
-        ConfigError: a size makes no sense.
+        ConfigError: a size is out of range.
     """
     if not 1 <= n_groups <= len(GENRES):
         raise ConfigError(f"n_groups must lie between 1 and {len(GENRES)}, got {n_groups}")
@@ -122,7 +122,7 @@ def synthetic_catalogue(
 def _item_groups(
     generator: np.random.Generator, n_items: int, n_groups: int
 ) -> NDArray[np.float64]:
-    """Give each item one genre in full, up to two in part; float64, shape (n_items, n_groups)."""
+    """Give each item one full genre and up to two partial ones; float64, (n_items, n_groups)."""
     groups = np.zeros((n_items, n_groups))
     # A second genre for 4 items in 10, a third for 1 in 10; the same genre twice changes nothing.
     for weight, share in ((0.3, 0.1), (0.5, 0.4), (1.0, 1.0)):
@@ -159,13 +159,13 @@ def _draw_items(
 
 
 def _timestamps(generator: np.random.Generator, lengths: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Spread each user's events at random over a year of their own, int64 seconds."""
+    """Spread each user's events at random over a year from a random start, int64 seconds."""
     start = FIRST_EVENT + np.repeat(generator.random(len(lengths)), lengths) * SECONDS_A_YEAR
     return (start + generator.random(int(lengths.sum())) * SECONDS_A_YEAR).astype(np.int64)
 
 
 def _attributes(generator: np.random.Generator, item_groups: NDArray[np.float64]) -> ItemAttributes:
-    """Name the items after their main genre, each title once."""
+    """Name the items after their main genre; titles are unique."""
     genres = list(GENRES)
     items: dict[str, dict[str, Any]] = {}
     used: dict[str, int] = {}

@@ -1,4 +1,4 @@
-"""Timestamps in the units people write them in, as seconds since 1970 UTC."""
+"""Convert timestamps of any usual unit or format to seconds since 1970 UTC."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ DATE_TIME_FORMATS = ("%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f")
 
 
 def to_seconds(column: pl.Series) -> tuple[pl.Series, str]:
-    """Convert a column and name its unit, which the median tells.
+    """Convert a column to seconds; the median decides its unit.
 
     Args:
-        column: String (numbers, or ISO 8601, UTC unless it says), numeric, Date or Datetime.
+        column: String (numbers, or ISO 8601, UTC by default), numeric, Date or Datetime.
 
     Returns:
-        Int64 seconds, null for what is no timestamp, and the unit.
+        Int64 seconds, null for invalid entries, and the name of the unit.
     """
     if column.dtype.is_temporal():
         return column.cast(pl.Datetime("us")).dt.epoch("s"), "datetimes"
@@ -29,7 +29,7 @@ def to_seconds(column: pl.Series) -> tuple[pl.Series, str]:
     size = abs(middle) if isinstance(middle, int | float) else 0.0
     for least, unit, divisor in UNITS:
         if size >= least:
-            # whole numbers are divided as such: nanoseconds do not fit a float
+            # integers are divided as integers: a float cannot hold nanoseconds
             whole = column.cast(pl.Int64, strict=False)
             return whole.fill_null(numbers.cast(pl.Int64, strict=False)) // divisor, unit
     return numbers.floor().cast(pl.Int64, strict=False), "seconds"

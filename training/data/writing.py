@@ -1,4 +1,4 @@
-"""Interactions as a file that every reader of Parquet understands, ours among them."""
+"""Write interactions as Parquet."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from hashrec.training.data.interactions import Interactions
 
 
 def write_parquet(interactions: Interactions, path: Path) -> None:
-    """Write the pairs as columns `user_id`, `item_id` and, where there are, `value`, `timestamp`.
+    """Write the pairs as columns `user_id`, `item_id` and, if present, `value` and `timestamp`.
 
-    A reader sees the whole file or none; an earlier one is replaced. Folders on the way are made.
+    The file appears whole or not at all and replaces an earlier one. Missing folders are made.
     """
     columns: dict[str, pa.Array[Any]] = {
         "user_id": _ids(interactions.users, interactions.user_rows),
@@ -35,5 +35,5 @@ def write_parquet(interactions: Interactions, path: Path) -> None:
 
 
 def _ids(ids: IdMap, rows: NDArray[Any]) -> pa.Array[Any]:
-    """Return the id of each row, each id stored once."""
+    """Return the id of each row as a dictionary array, which stores each id once."""
     return pa.DictionaryArray.from_arrays(pa.array(rows), pa.array(ids.ids(range(len(ids)))))

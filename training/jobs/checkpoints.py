@@ -1,11 +1,11 @@
-"""How far a job is, kept on disk, so that it can go on after it was killed.
+"""Checkpoints of a job on disk, from which it goes on after a kill.
 
-    FOLDER/job.json          whose checkpoints these are
-    FOLDER/WHAT.pt           the outcome of a part of the job
-    FOLDER/WHAT/1 LOOP.pt    the state of a loop in that part, gone once the part has its outcome
+    FOLDER/job.json          key of the job
+    FOLDER/PART.pt           the result of a part of the job
+    FOLDER/PART/1 LOOP.pt    the state of a loop in that part, removed once the part has its result
 
-A file holds 32 bytes of SHA-256 over the job's key and the rest, then what `torch.save` writes.
-It is replaced whole or not at all; one that does not match its digest counts as not there.
+A file holds 32 bytes of SHA-256 over the job's key and the rest, then the output of `torch.save`.
+It is replaced whole or not at all; a file that does not match its digest is ignored.
 """
 
 from __future__ import annotations
@@ -35,15 +35,15 @@ EVENTS_KEPT_S = 12 * 3600.0
 
 
 class Checkpoints:
-    """A folder of checkpoints of one job.
+    """The checkpoints of one job, in a folder.
 
     Args:
-        folder: made when the first one is kept.
-        every: seconds between two; a job that is done before then writes nothing.
-        say: told what could not be read or written: a job goes on without it.
+        folder: made when the first checkpoint is written.
+        every: seconds between two checkpoints; a shorter job writes none.
+        say: takes messages about files that cannot be read or written; the job goes on.
 
     Attributes:
-        resumed: whether there was something to go on with.
+        resumed: whether the job goes on from checkpoints.
     """
 
     def __init__(self, folder: Path, every: float, say: Callable[[str], None]) -> None:
@@ -55,49 +55,47 @@ class Checkpoints:
         self.resumed = False
 
     def journal_position(self) -> int | None:
-        """Return up to where an interrupted job read its journal; None if that no longer counts."""
+        """Return the last journal position that an interrupted job read; None if it is too old."""
         job = self._job()
         recent = time.time() - job.get("started", 0) < EVENTS_KEPT_S
         return job.get("journal_position") if recent else None
 
     def belong_to(self, key: str) -> bool:
-        """Tell whether what is there was kept by a job of this key."""
+        """Tell whether the checkpoints are those of a job with this key."""
         return self._job().get("key") == key
 
     def begin(self, key: str, journal_position: int | None = None) -> None:
-        """Start or go on with a job, and remove what others have left.
+        """Begin or resume a job, and remove the checkpoints of other jobs.
 
         Args:
             key: see `job_key`.
-            journal_position: up to where it has read its journal, if it has one.
+            journal_position: the last position that it has read in its journal, if it has one.
         """
         self._key, self._journal_position = key, journal_position
         self.resumed = self.belong_to(key)
         if self.resumed:
-            self._say("going on with the job that was interrupted")
+            self._say("resuming the interrupted job")
         elif self._folder.exists():
-            self._say(
-                "what an interrupted job has left is of other data or settings: starting anew"
-            )
+            self._say("starting over: the interrupted job had other data or settings")
             self.clear()
         self._last = time.monotonic()
 
     def clear(self) -> None:
-        """Remove everything: the job is done, or is to start anew."""
+        """Remove all checkpoints: the job is done or starts over."""
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def is_due(self) -> bool:
-        """Tell whether the last checkpoint was long enough ago."""
+        """Tell whether it is time for the next checkpoint."""
         return time.monotonic() - self._last >= self._every
 
     def load(self, name: Path) -> dict[str, Any] | None:
-        """Return what was kept under a name; None where nothing was, or it is damaged."""
+        """Return the checkpoint of a name; None if it is missing or damaged."""
         path = self._path(name)
         try:
             with path.open("rb") as file:
                 digest = file.read(_DIGEST_BYTES)
                 if digest != self._digest(file):
-                    self._say(f"ignoring the checkpoint {path}: it is damaged")
+                    self._say(f"ignoring the checkpoint {path}: the file is damaged")
                     return None
                 file.seek(_DIGEST_BYTES)
                 return torch.load(file, map_location="cpu", weights_only=True)
@@ -108,22 +106,22 @@ class Checkpoints:
             return None
 
     def holds(self, name: Path) -> bool:
-        """Tell whether something was kept under a name."""
+        """Tell whether there is a checkpoint of a name."""
         return self._path(name).exists()
 
     def save(self, name: Path, content: Mapping[str, Any]) -> None:
-        """Keep something, and with it what was settled before: on disk when this returns."""
+        """Write a checkpoint, and the results that wait to be written, before returning."""
         try:
             for settled, outcome in self._pending.items():
                 self._write(settled, outcome)
             self._pending.clear()
             self._write(name, content)
         except OSError as error:
-            self._say(f"warning: no checkpoint could be kept in {self._folder}: {error.strerror}")
+            self._say(f"warning: cannot write a checkpoint in {self._folder}: {error.strerror}")
         self._last = time.monotonic()
 
     def settle(self, name: Path, outcome: Mapping[str, Any]) -> None:
-        """Keep the outcome of a part, now or with the next checkpoint, in place of its loops'."""
+        """Keep the result of a part instead of its loops' states, now or at the next checkpoint."""
         self._pending = {
             settled: kept for settled, kept in self._pending.items() if name not in settled.parents
         }
@@ -174,22 +172,22 @@ def _save(content: Mapping[str, Any], file: BinaryIO) -> None:
     try:
         torch.save(content, file)
     except RuntimeError as error:
-        # Of a write that failed PyTorch says only that its archive is not whole.
+        # PyTorch reports a failed write only as an incomplete archive.
         if isinstance(error.__context__, OSError):
             raise error.__context__ from None
         raise
 
 
 def job_key(settings: Mapping[str, Any], device: torch.device, *data: Interactions) -> str:
-    """Return a hash of all that decides the result of a job, bit for bit.
+    """Return a hash of everything that the result of a job depends on, bit for bit.
 
     Args:
         settings: of the job, its model and its teacher, with their defaults.
-        device: where it learns.
-        data: what it learns from.
+        device: the device that it learns on.
+        data: the interactions that it learns from.
     """
     about = environment()
-    del about["commit"]  # a version says enough, and is there in every installation
+    del about["commit"]  # the version is enough, and every installation has one
     decisive = {
         "settings": settings,
         "environment": about | {name: version(name) for name in ("scipy", "implicit")},

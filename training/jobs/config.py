@@ -1,4 +1,4 @@
-"""The settings of a job: flags over a TOML file over the defaults written here."""
+"""The settings of a job: command-line flags, then a TOML file, then the defaults here."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from hashrec.index.errors import ConfigError
 from hashrec.index.live.overlay import NEGATIVE_TYPES
 from hashrec.training.numerics.hyperparameters import Hyperparameters
 
-# All ratings are positives; users and items with fewer than 20 go, repeatedly; half of each user's
-# items are held out (Wang, Lian and Ge, IJCAI 2019, section 5.1).
+# All ratings are positives; users and items with fewer than 20 are dropped, repeatedly; half of
+# each user's items are held out (Wang, Lian and Ge, IJCAI 2019, section 5.1).
 PAPER_PROTOCOL = "paper"
 PAPER_SETTINGS: dict[str, Any] = {"data.k_core": 20, "split.strategy": "random", "k": 100}
 
 
 class DataConfig(Hyperparameters):
-    """Which interactions to learn from.
+    """The interactions to learn from.
 
     Attributes:
         source: a named data set or a path.
-        home: where fetched data sets lie; None for `~/.cache/hashrec`.
+        home: folder of the fetched data sets; None for `~/.cache/hashrec`.
         preset: name of the file's format, in place of detection.
         columns: role -> column name.
         items: file of titles, categories and other attributes of the items, in place of the one
             found beside the data.
         min_value: least value that counts as a positive.
         types: types of interactions that are positives; None for all but dislike, skip and hide.
-        events: URL of a journal whose events are data too; None for none.
-        negative_types: types of events that take a pair back.
+        events: URL of a journal whose events are added to the data; None without a journal.
+        negative_types: types of events that remove a pair.
         max_bad: unreadable rows to leave out before the job fails.
         k_core: drop users and items with fewer interactions, repeatedly; 0 keeps all.
     """
@@ -52,13 +52,13 @@ class DataConfig(Hyperparameters):
 
 
 class SplitConfig(Hyperparameters):
-    """What to hold out.
+    """The pairs to hold out.
 
     Attributes:
         strategy: `random` half of each user's items, the last by time, a given file, or nothing.
         test: the given file.
-        by_validation: judge by a tenth of the training part, held out of it, and leave the test
-            part alone: the way to choose settings.
+        by_validation: judge by a tenth of the training part, held out of it, and do not use the
+            test part: to choose settings.
     """
 
     strategy: Literal["random", "temporal", "given", "none"] = "random"
@@ -67,21 +67,21 @@ class SplitConfig(Hyperparameters):
 
 
 class JobConfig(Hyperparameters):
-    """Everything that decides what a job produces, and how often it keeps how far it is.
+    """All settings that the result of a job depends on, and the time between its checkpoints.
 
     Attributes:
         teacher: `name` and settings; by default chosen on held-out data for the model `auto`, and
-            another model's own where it needs one.
+            the model's default teacher for other models that need one.
         model: `name` and settings, by default `auto`: `listwise`, its perplexity chosen on held-out
             data unless it is given.
         index: type of the search index, a key of `INDEX_TYPES`.
-        rerank: `auto` lets small int8 vectors re-order the nearest items where that pays on a tenth
-            of the training part; to find out costs one more fit.
+        rerank: `auto` re-orders the nearest items by small int8 vectors if that pays on a tenth of
+            the training part; the comparison costs one more fit.
         k: length of the lists that are evaluated.
         seed: of the split, of every initial weight and of every sample.
-        checkpoint_seconds: between two checkpoints, from which a killed job goes on; 0 keeps one
-            after every step that can be gone on from. No part of what a report says: the result
-            is the same.
+        checkpoint_seconds: between two checkpoints, from which a killed job goes on; 0 writes one
+            after every step that can be resumed. It is not in a report: the result does not depend
+            on it.
     """
 
     data: DataConfig = DataConfig()
@@ -97,7 +97,7 @@ class JobConfig(Hyperparameters):
 
 
 def load_config(path: Path | None, flags: Mapping[str, Any]) -> JobConfig:
-    """Read a TOML file and lay the flags over it.
+    """Read a TOML file; flags go before its settings.
 
     Args:
         path: the file, or None for the defaults.

@@ -16,8 +16,8 @@ from hashrec.training.models import HASH_MODELS, HashModel
 from hashrec.training.models.listwise import Listwise
 from hashrec.training.teachers import TEACHERS, Teacher
 
-AUTO = "auto"  # name of the default model: listwise, with what is left open chosen on held-out data
-RERANK_NEEDS_TEACHER = "--rerank makes its vectors from a teacher; name one with --teacher"
+AUTO = "auto"  # the default model: listwise, with teacher and perplexity chosen on held-out data
+RERANK_NEEDS_TEACHER = "--rerank auto needs a teacher for its vectors; name one with --teacher"
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Recipe:
 
     @classmethod
     def of(cls, config: JobConfig) -> Recipe:
-        """Resolve the names in a job's settings, before any data is read.
+        """Look up the names in a job's settings; no data is read.
 
         Raises:
             ConfigError: a name or a setting is unknown.
@@ -84,7 +84,7 @@ class Recipe:
         job.progress.history.clear()  # a report's curves are those of the fit that it describes
         settled = replace(self, chooses_teacher=False, chooses_perplexity=False)
         if selection is None:
-            job.say("too little data to choose a teacher and settings by; taking the defaults")
+            job.say("too little data to choose a teacher and settings; taking the defaults")
             return settled, None
         return replace(
             settled,
@@ -104,7 +104,7 @@ class Recipe:
         return job_key(settings, job.device, *data)
 
     def settings(self) -> dict[str, Any]:
-        """Return names and settings, with the defaults written out."""
+        """Return the names and all settings of model and teacher, defaults included."""
         model = {"name": self.model_name, **self.model.model_dump()}
         if self.teacher is None:
             return {"model": model}

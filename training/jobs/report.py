@@ -1,4 +1,4 @@
-"""What a job leaves behind to be read: `report.json`."""
+"""`report.json` of a job: figures, settings and the environment."""
 
 from __future__ import annotations
 
@@ -41,20 +41,21 @@ class Stopwatch:
 
 @dataclass(frozen=True)
 class Report:
-    """Figures and everything needed to get them again.
+    """The figures of a job, and everything that is needed to repeat it.
 
     Attributes:
         version: of the artifact.
         config: the settings in force, the model's and the teacher's with all their defaults.
         data: source, SHA-256 and sizes after filtering.
-        metrics: part -> what was ranked (`codes`, `teacher`, `popularity`) -> figure.
-        seconds: wall clock by stage, of the process that finished the job.
-        peak_memory_mb: largest resident size of the process, in 10^6 bytes.
+        metrics: part -> ranking (`codes`, `reranked`, `teacher`, `popularity`) -> figure.
+        seconds: wall clock by stage, in the process that finished the job.
+        peak_memory_mb: largest resident size of that process, in 10^6 bytes.
         curves: loss curves by training loop.
-        bytes_per_item: by which an item is ranked: its code, and its re-ranking vector if any.
-        rerank: the choice and what it was made by; None where codes alone rank.
-        selection: what the teacher and settings were chosen from; None where they were given.
-        resumed: the job was interrupted, and this is the report of the process that went on.
+        bytes_per_item: bytes of an item's code and of its re-ranking vector.
+        rerank: how the nearest items are re-ordered, and the figures that decided it; None if the
+            codes alone rank.
+        selection: the trials that teacher and settings were chosen by; None if they were given.
+        resumed: whether the job was interrupted and went on.
     """
 
     version: str
@@ -80,7 +81,7 @@ def read_report(run: Path) -> dict[str, Any]:
     """Read a run's report.
 
     Raises:
-        DataError: the folder holds none.
+        DataError: the folder has no report.
     """
     try:
         return json.loads((run / REPORT_FILE).read_bytes())
@@ -91,7 +92,7 @@ def read_report(run: Path) -> dict[str, Any]:
 def peak_memory_mb() -> float:
     """Return the largest resident size this process has had, in 10^6 bytes."""
     kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    # On Linux that is at least what the process had that this one was started by.
+    # On Linux ru_maxrss is at least the size of the parent process.
     if (own := re.search(rb"VmHWM:\s*(\d+) kB", _status())) is not None:
         kilobytes = int(own[1])
     return kilobytes * 1024 / 1e6
@@ -105,7 +106,7 @@ def _status() -> bytes:
 
 
 def environment() -> dict[str, Any]:
-    """Return versions, threads and the commit of the source, where there is one."""
+    """Return versions, threads and the commit of the source, if it is a git checkout."""
     import torch
 
     return {

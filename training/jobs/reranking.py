@@ -1,7 +1,7 @@
-"""Int8 vectors beside the codes, made from a teacher's factors, and whether they pay.
+"""Int8 vectors for re-ranking: made from a teacher's factors, chosen on a validation part.
 
-A vector of dim bytes costs an item memory and a request the time to order `depth` candidates, so
-there is one only where it ranks validation items clearly better than the code alone.
+A vector of dim bytes costs memory for each item, and each request orders `depth` candidates. So a
+model has vectors only if they rank validation items clearly better than the codes alone.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from hashrec.training.numerics.factor_forms import balanced, standardised_rows
 MAX_BYTES_PER_ITEM = 128  # code and vector together
 LEAST_GAIN = 0.01  # share of NDCG
 LEAST_CERTAINTY = 2.0  # standard errors of the gain
-LEAST_USERS = 30  # to judge by: a few users' standard error says nothing
+LEAST_USERS = 30  # of fewer users the standard error means nothing
 INDIFFERENCE = 0.0025  # share of NDCG that is not worth a larger vector or a deeper list
 
 DIMS = (16, 32, 48, 64, 96)
@@ -40,15 +40,15 @@ _LARGEST_WEIGHT = 1 << 30
 
 @dataclass(frozen=True, slots=True)
 class RerankChoice:
-    """How to re-rank, and what it was chosen by.
+    """How to re-rank, and the figures that decided it.
 
     Attributes:
-        dim: numbers of a vector, each one byte.
-        depth: how many of the nearest items are put in order.
-        weight: of the distance beside the vectors, both in standard deviations.
+        dim: numbers of a vector, one byte each.
+        depth: number of the nearest items that are re-ordered.
+        weight: of the distance relative to the vectors, both in standard deviations.
         k: length of the lists judged.
-        codes: their NDCG@k on the validation part by distance alone.
-        reranked: the same re-ranked.
+        codes: NDCG@k on the validation part by distance alone.
+        reranked: NDCG@k after re-ranking.
         error: standard error of the difference, over users.
     """
 
@@ -62,7 +62,7 @@ class RerankChoice:
 
     @property
     def pays(self) -> bool:
-        """Whether the gain is worth the bytes, and more than chance."""
+        """Whether the gain is large enough for its bytes and more than chance."""
         gain = self.reranked - self.codes
         return gain >= LEAST_GAIN * self.codes and gain > LEAST_CERTAINTY * self.error
 
@@ -82,18 +82,18 @@ def choose_reranker(
     *,
     say: Callable[[str], None] = lambda _message: None,
 ) -> RerankChoice | None:
-    """Compare a small grid on a validation part; None where re-ranking does not pay.
+    """Compare a small grid on a validation part; None if re-ranking does not pay.
 
-    Dimension and weight are compared at one depth, and depths for the best of them. Of choices
-    that are about as good the one with the fewest bytes is taken, then the shortest.
+    Dimension and weight are compared at one depth, then depths for the best of them. Among choices
+    that are about as good the fewest bytes win, then the smallest depth.
 
     Args:
         codes: fitted without the validation part.
-        factors: a teacher's, fitted without it too.
+        factors: of a teacher that was fitted without it too.
         relevant: validation items of each user row.
-        seen: items of each user row that the fit had, which no list holds.
+        seen: items of each user row in the fit; they are left out of the lists.
         k: length of the lists.
-        say: told what the best of the grid does.
+        say: takes a message about the best choice.
     """
     n_items = len(codes.items)
     factors = principal(factors)
@@ -102,7 +102,7 @@ def choose_reranker(
     depths = sorted({min(depth, n_items) for depth in DEPTHS})
     candidates = _Candidates.of(codes, relevant, seen, k, max(depths))
     if not dims or len(candidates.users) < LEAST_USERS:
-        say("re-ranking is off: no room for a vector, or too few validation items to choose by")
+        say("re-ranking is off: no room for a vector, or too few users with validation items")
         return None
 
     def judge(dim: int, depth: int, weight: float) -> RerankChoice:
@@ -133,7 +133,7 @@ def choose_reranker(
 
 
 def build_reranker(codes: HashCodes, factors: Embeddings, choice: RerankChoice) -> Reranker:
-    """Make the vectors that a choice says, for other codes and factors of the same kind."""
+    """Make the vectors of a choice from other codes and factors of the same kind."""
     factors = principal(factors)
     dim = min(choice.dim, factors.dim)
     return quantised(codes, factors, dim, choice.depth, choice.weight)
@@ -155,16 +155,16 @@ def quantised(
 ) -> Reranker:
     """Round the first `dim` principal factors to int8.
 
-    Each column of the items has a scale of its own, which the users' column takes over; then each
-    user has one, which no ranking depends on. A user's weight of the distance is in the user's
+    Each column of the items has a scale, by which the users' column is multiplied; then each user
+    has a scale, which no ranking depends on. A user's weight of the distance is in the user's
     units: weight / (standard deviation of the distance) where scores have variance 1. A user
     without scores keeps the order by distance.
 
     Args:
-        codes: whose distances count beside the vectors.
-        factors: as `principal` gives them.
+        codes: their distances are added to the scores of the vectors.
+        factors: from `principal`.
         dim: number of columns kept.
-        depth: how many of the nearest items are put in order.
+        depth: number of the nearest items that are re-ordered.
         weight: of the distance, in standard deviations; 0 leaves it out.
     """
     items = factors.items[:, :dim].astype(np.float64)
@@ -197,7 +197,7 @@ def distance_deviation(codes: HashCodes) -> float:
 
 @dataclass(frozen=True, eq=False)
 class _Candidates:
-    """The nearest items of some users with something to be judged by.
+    """The nearest items of the users that have validation items.
 
     Attributes:
         users: the user rows.
@@ -251,7 +251,7 @@ def _discounts(k: int) -> NDArray[np.float64]:
 
 
 def _least_of_the_best(choices: Iterable[RerankChoice]) -> RerankChoice:
-    """Return the first, of those that come in ascending cost, that is about as good as the best."""
+    """Return the first choice, in ascending order of cost, that is about as good as the best."""
     choices = list(choices)
     bar = (1 - INDIFFERENCE) * max(choice.reranked for choice in choices)
     return next(choice for choice in choices if choice.reranked >= bar)

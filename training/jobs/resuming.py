@@ -1,4 +1,4 @@
-"""Loops and parts of a job that go on where a killed job left them."""
+"""Resume the loops and parts of a killed job from its checkpoints."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from hashrec.training.progress import History, Plain, Progress, State
 
 
 class ResumableProgress:
-    """Follows a job as another `Progress` does, and keeps how far it is.
+    """Wraps a `Progress` and writes checkpoints of the job's loops and parts.
 
-    Parts (`once`) and loops are told apart by their names, loops of one part also by their order,
+    Parts (`once`) and loops are identified by their names, loops of one part also by their order,
     which is the same each time.
 
     Args:
-        shown: records and shows.
+        shown: records the history and shows the progress.
         checkpoints: of this job.
-        say: told where a loop goes on.
+        say: takes a message when a loop is resumed.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class ResumableProgress:
         self._shown.end_stage(stage, seconds)
 
     def track(self, loop: str, total: int, state: State = (), *, first: int = 0) -> Iterator[int]:
-        """Yield the steps that are left, and keep the state after some; see `Progress.track`."""
+        """Yield the remaining steps and write checkpoints between them; see `Progress.track`."""
         if not state:
             yield from self._shown.track(loop, total, first=first)
             return
@@ -55,11 +55,11 @@ class ResumableProgress:
             _put_back(state, kept["state"])
             self._remember(kept["history"])
             if first < total:
-                self._say(f"{loop}: going on from {first} of {total}")
+                self._say(f"{loop}: resuming at step {first} of {total}")
         for step in self._shown.track(loop, total, state, first=first):
             yield step
             done = step + 1
-            # A loop that can go on from its middle must not be gone through again after its end.
+            # A loop with a checkpoint in its middle needs one at its end, or it would run again.
             ended = done == total and self._checkpoints.holds(name)
             if ended or self._checkpoints.is_due():
                 self._checkpoints.save(
@@ -68,7 +68,7 @@ class ResumableProgress:
                 )
 
     def once(self, what: str, make: Callable[[], Plain]) -> Plain:
-        """Return the outcome of a part of the job; see `Progress.once`."""
+        """Return the result of a part of the job; see `Progress.once`."""
         around, name = self._part, self._part / what
         if (kept := self._checkpoints.load(name)) is not None:
             self._remember(kept["history"])

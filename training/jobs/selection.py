@@ -1,8 +1,8 @@
 """Choose the teacher and the perplexity by interactions held out of the training part.
 
-The test part is not used. Teachers are judged as they are, in float; targets by short fits
-to some of the users. Both are bounded by numbers of users and not by a clock, so that the same data
-and seed give the same choice however busy the machine is.
+The test part is not used. Teachers are judged by their float scores, perplexities by
+short fits to some of the users. Limits are numbers of users, not seconds: the same data and seed
+give the same choice on a busy machine.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from hashrec.training.teachers import TEACHERS, Teacher
 
 PERPLEXITIES = (25.0, 75.0, 200.0)
 MOST_ITEMS_TO_INVERT = 20_000  # beyond, a trial of EASE would hold more than 3.2 GB at a time
-_JUDGED_USERS = 5_000  # by a teacher
+_JUDGED_USERS = 5_000  # by whom a teacher is judged
 _TRIAL_USERS = 10_000  # of a short fit
 # Half as long as a fit: after a much shorter one, narrow targets look better than they are.
 _TRIAL_SETTINGS = {"epochs": 20, "descent_rounds": 1}
@@ -54,7 +54,7 @@ TEACHERS_OF_MANY_ITEMS: tuple[tuple[str, Mapping[str, Any]], ...] = (
 
 @dataclass(frozen=True, eq=False)
 class Selection:
-    """What was chosen, and from what.
+    """The choice, and the trials that it was made by.
 
     Attributes:
         teacher_name: key of `TEACHERS`.
@@ -71,7 +71,7 @@ class Selection:
     trials: tuple[Trial, ...]
 
     def report(self) -> dict[str, Any]:
-        """Return what was tried, with NDCG@k on the validation part, as plain data."""
+        """Return NDCG@k of each trial on the validation part, as plain data."""
         return {"k": self.k, "ndcg": {trial.what: trial.ndcg for trial in self.trials}}
 
 
@@ -83,17 +83,17 @@ def select(
     *,
     perplexities: tuple[float, ...] = PERPLEXITIES,
 ) -> Selection | None:
-    """Choose what is left open by a tenth of each user's items, held out of `train`.
+    """Choose teacher and perplexity by a tenth of each user's items, held out of `train`.
 
     Args:
         job: the job that selects; its seed draws the validation part too.
-        train: the training part, all of what the final fit will learn from.
-        model: its other settings.
-        teacher: name and settings of the one to learn from; None to choose one.
-        perplexities: to choose from; with one there is no choice.
+        train: the training part, all of which the final fit learns from.
+        model: the model with its other settings.
+        teacher: name and settings of a given teacher; None to choose one.
+        perplexities: to choose from; a single one is kept.
 
     Returns:
-        None where there is too little data to hold anything out.
+        None if there is too little data to hold anything out.
     """
     part, held_out = by_popularity(*validation_part(train, seed=job.seed))
     if not len(held_out) or not len(part):
@@ -129,7 +129,7 @@ def _best_teacher(
     fits = SharedFits(conditions.train, teachers=teachers, **job.fit_options)
 
     def judge(what: str, teacher: Teacher) -> tuple[float, Scorer | None]:
-        scorer: Scorer | None = None  # stays so where an interrupted job has kept the figure
+        scorer: Scorer | None = None  # stays None if an interrupted job has kept the figure
 
         def ndcg() -> float:
             nonlocal scorer
@@ -146,16 +146,16 @@ def _best_teacher(
         what = f"teacher {name}" + (f" ({given})" if given else "")
         try:
             ndcg, scorer = judge(what, teacher)
-        except ConfigError as error:  # not for these data; others may be
+        except ConfigError as error:  # it does not suit these data; others may
             job.say(f"left out teacher {name}: {error}")
             refusal = error
             continue
         trials.append(Trial(what, ndcg))
         if best is None or ndcg > best[0]:
             best = ndcg, name, teacher, scorer
-        del scorer  # one that lost would lie beside the next one while that is fitted
+        del scorer  # else a rejected teacher stays in memory while the next one is fitted
     if best is None:
-        raise refusal or ConfigError("there is no teacher to choose from")
+        raise refusal or ConfigError("no teacher to choose from")
     ndcg, name, teacher, scorer = best
     job.say(f"chose teacher {name}: ndcg@{job.k} {ndcg:.4f} on held-out items")
     fits.release(())
@@ -192,7 +192,7 @@ def _best_perplexity(
 
 
 def _different(perplexities: tuple[float, ...], n_items: int) -> list[float]:
-    """Return the perplexities to try, ascending; one that is given alone stays, however wide."""
+    """Return the perplexities to try, ascending; a single one is kept however large it is."""
     if len(perplexities) == 1:
         return list(perplexities)
     widest = max(1.0, n_items / 8)  # a wider target would be nearly even
@@ -200,7 +200,7 @@ def _different(perplexities: tuple[float, ...], n_items: int) -> list[float]:
 
 
 def _in_words(settings: Mapping[str, Any]) -> str:
-    """Return settings as in `low_pass_weight 0.15`, those inside of others without braces."""
+    """Return settings as in `low_pass_weight 0.15`, nested settings without braces."""
     return ", ".join(
         _in_words(value) if isinstance(value, Mapping) else f"{name} {value}"
         for name, value in settings.items()

@@ -1,4 +1,4 @@
-"""Fits of several teachers to the same data, in which what two of them share is fitted once."""
+"""`SharedFits`: fits several teachers to the same data, each common part once."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from hashrec.training.teachers.graph_filter import GraphFilter
 
 
 class SharedFits:
-    """Fits teachers, whose scores are exactly those of fits by themselves, with one exception.
+    """Fits teachers; the scores are exactly those of separate fits, with one exception.
 
-    Shared are the parts of blends and the smooth signals of graph filters, whatever their
-    exponents; and the widest factors of a denoised EASE. The first of these are the factors of a
-    smaller rank, found a little better than alone, as `truncated_svd` follows more directions. What
-    a fit gives does not depend on which were made before.
+    Shared are the parts of blends, the smooth signals of graph filters with any exponents, and the
+    widest factors of a denoised EASE. A smaller rank takes the first of these factors, which are
+    slightly more accurate than those of a separate fit because `truncated_svd` follows more
+    directions. The result of a fit does not depend on the fits before it.
 
     Args:
-        train: what all are fitted to.
+        train: the interactions that all teachers are fitted to.
         seed: of every fit.
-        device: where they run.
-        progress: follows them.
-        teachers: all that may be fitted.
+        device: of every fit.
+        progress: follows the fits.
+        teachers: all teachers that may be fitted.
     """
 
     def __init__(
@@ -50,13 +50,13 @@ class SharedFits:
         self._kept: dict[Hashable, Any] = {}
 
     def fit(self, teacher: Teacher) -> Scorer:
-        """Fit a teacher, or what of it is not there yet; see `Teacher.fit`."""
+        """Fit a teacher, reusing the parts that are fitted already; see `Teacher.fit`."""
         if isinstance(teacher, Blend):
             return teacher.combined([self._fit(part) for part in teacher.parts()])
         return self._fit(teacher)
 
     def release(self, later: Iterable[Teacher]) -> None:
-        """Forget what none of these teachers, those still to be fitted, can use."""
+        """Forget the parts that none of the teachers still to be fitted can use."""
         needed = {_key(part) for teacher in later for part in _parts(teacher)}
         self._kept = {key: kept for key, kept in self._kept.items() if key in needed}
 
@@ -90,7 +90,7 @@ def _parts(teacher: Teacher) -> Iterable[Teacher]:
 
 
 def _key(teacher: Teacher) -> Hashable:
-    """Return what is equal for two teachers if and only if they share a fit."""
+    """Return a key that is equal for two teachers if and only if they share a fit."""
     if isinstance(teacher, DenoisedEase) and teacher.rank is not None:
         return "factors", teacher.model_copy(update={"rank": None})
     if isinstance(teacher, GraphFilter):

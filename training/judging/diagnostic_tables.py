@@ -1,4 +1,4 @@
-"""Diagnostics laid out for people."""
+"""Tables of diagnostics for the command line."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Table = tuple[tuple[str, ...], list[tuple[Any, ...]]]
 
 
 def tables(found: Diagnostics) -> list[Table]:
-    """Return columns and rows of each table: bits, lists, users' tenths, items' tenths."""
+    """Return columns and rows of each table: bits, lists, tenths of users, tenths of items."""
     bits = [
         (side, use.n_codes, use.n_distinct, use.mean_imbalance,
          f"{use.worst_imbalance:.4f} (bit {use.worst_bit})", use.constant_bits,

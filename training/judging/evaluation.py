@@ -1,8 +1,8 @@
-"""Judge rankings by what was held out.
+"""Judge rankings by held-out pairs.
 
-Codes are ranked by the `Recommender` that serves them. Float teachers are ranked here by their
-scores under the same rules: every item is a candidate, training items are left out, ties go to the
-lower row.
+Codes are ranked by the `Recommender` that serves them. Float teachers are ranked by their scores
+under the same rules: every item is a candidate, training items are left out, the lower row wins a
+tie.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from hashrec.training.numerics.top_items import NO_ITEM, top_of
 
 @dataclass(frozen=True, slots=True)
 class Metrics:
-    """Means over the users who have something held out.
+    """Means over the users with held-out items.
 
     Attributes:
         k: length of the lists.
@@ -47,14 +47,14 @@ class Metrics:
 
 @dataclass(frozen=True, eq=False)
 class Judgement:
-    """What one pass over the lists found, user by user and item by item.
+    """Figures of each user and counts of each item, from one pass over the lists.
 
     Attributes:
         k: length of the lists.
         users: int64, shape (n,), the rows of the users judged.
         figures: float64, shape (n, 3), Recall, MAP and NDCG of each of them.
-        recommended: int64, shape (n_items,), lists that each item is in.
-        found: int64, shape (n_items,), of those, the lists of users it was held out of.
+        recommended: int64, shape (n_items,), number of lists with each item.
+        found: int64, shape (n_items,), number of those lists in which it is a hit.
     """
 
     k: int
@@ -64,7 +64,7 @@ class Judgement:
     found: NDArray[np.int64]
 
     def metrics(self) -> Metrics:
-        """Return the means; 0 where nobody is judged."""
+        """Return the means; 0 if no user is judged."""
         means = self.figures.mean(axis=0).tolist() if len(self.users) else (0.0,) * 3
         recall, mean_precision, ndcg = means
         coverage = float((self.recommended > 0).mean())
@@ -92,8 +92,8 @@ def judge_codes(
         recommender: over the artifact to judge.
         relevant: the held-out items of each user row.
         k: length of the lists.
-        exclude_seen: leave out what the artifact says a user has seen.
-        rerank: as the service does where the model can; False judges the codes alone.
+        exclude_seen: leave out the items that a user has seen, by the artifact.
+        rerank: re-rank as the service does if the model can; False judges the codes alone.
     """
     users = _judged(relevant)
     found = rank_users(recommender.artifact, users, k, exclude_seen=exclude_seen, rerank=rerank)
@@ -108,12 +108,12 @@ def evaluate_hash_codes(
     held_out: Interactions,
     k: int,
 ) -> Metrics:
-    """Judge codes that are in no artifact yet, ranked as `Recommender` ranks them.
+    """Judge codes without an artifact, ranked as `Recommender` ranks them.
 
     Args:
         users: of the user rows of `train`.
-        items: of its item rows, which stand in descending popularity.
-        train: left out of the lists.
+        items: of its item rows, which are in descending popularity.
+        train: pairs left out of the lists.
         held_out: pairs of the same rows.
         k: length of the lists.
     """
@@ -131,16 +131,16 @@ def evaluate_hash_codes(
 def evaluate_histories(
     recommender: Recommender, histories: RowLists, relevant: SeenItems, k: int
 ) -> Metrics:
-    """Judge the lists that the service would give for histories of users it does not know.
+    """Judge the lists that the service would give for histories of unknown users.
 
     Args:
         recommender: over an artifact with an encoder.
-        histories: item rows of each new user; left out of the lists.
+        histories: item rows of each new user; they are left out of the lists.
         relevant: the held-out items of each of them.
         k: length of the lists.
 
     Raises:
-        NoEncoderError: the artifact is from before there were encoders.
+        NoEncoderError: the artifact is too old to have an encoder.
     """
     users, wanted = _judged(relevant), relevant.counts() > 0
     rankings = compress(rank_histories(recommender.artifact, histories, None, k), wanted)
@@ -148,7 +148,7 @@ def evaluate_histories(
 
 
 def evaluate_popularity(recommender: Recommender, relevant: SeenItems, k: int) -> Metrics:
-    """Judge the list of popular items, less each user's own."""
+    """Judge the list of popular items without the items that each user has seen."""
     users = _judged(relevant)
     rankings = rank_popular(recommender.artifact, users, k)
     return _mean(users, rankings, relevant, k, recommender.n_items)
@@ -159,7 +159,7 @@ def evaluate_scores(scorer: Scorer, train: Interactions, relevant: SeenItems, k:
 
     Args:
         scorer: a fitted teacher.
-        train: what it was fitted on; left out of the lists.
+        train: the pairs that it was fitted to; they are left out of the lists.
         relevant: the held-out items of each user row.
         k: length of the lists.
     """
@@ -169,7 +169,7 @@ def evaluate_scores(scorer: Scorer, train: Interactions, relevant: SeenItems, k:
 
 
 def evaluate_fold_in(scorer: FoldInScorer, histories: Csr, relevant: SeenItems, k: int) -> Metrics:
-    """Judge a float model by its scores of users that it was not fitted on.
+    """Judge a float model by its scores of users that it was not fitted to.
 
     Args:
         scorer: a fitted teacher.

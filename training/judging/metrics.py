@@ -1,4 +1,4 @@
-"""Ranking metrics of one user's list. Relevance is binary: an item is in the held-out part or not.
+"""Ranking metrics of one user's list. Relevance is binary: an item is held out or not.
 
 With k the length of the list, hits the held-out items in it and n the number of held-out items:
 

@@ -1,4 +1,4 @@
-"""How well a model ranks while it learns, on pairs that it does not learn from."""
+"""`ValidationCurve`: follow the ranking quality of a model while it learns."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class ValidationCurve:
         seed: of the pairs held out.
 
     Attributes:
-        train: what is left to learn from; all of it where nothing is held out.
+        train: the pairs to learn from; all pairs if none are held out.
     """
 
     def __init__(self, train: Interactions, every: int, seed: int) -> None:
@@ -37,7 +37,7 @@ class ValidationCurve:
             self._relevant = held_out.where(judged).seen()
 
     def is_due(self, epoch: int) -> bool:
-        """Say whether a point of the curve belongs after an epoch, counted from 0."""
+        """Tell whether the curve has a point after an epoch, counted from 0."""
         return self._relevant is not None and (epoch + 1) % self._every == 0
 
     def log(self, scorer: Scorer, progress: Progress) -> None:

@@ -1,9 +1,9 @@
-"""Figures of a report, and the look that all pictures share.
+"""Draw the figures and sweeps of a report, all in one style.
 
     python -m hashrec.training.reproduction.drawing OUT/report.json FOLDER
 
-Imports of hashrec only what needs no other library, so that another environment can draw what
-`hashrec reproduce` wrote.
+Needs matplotlib and no other library, so that an environment without the training libraries can
+draw a report of `hashrec reproduce`.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ Block = dict[str, Any]
 
 @contextmanager
 def look() -> Generator[None]:
-    """Draw in one style, so that the same input gives the same file; text stays text."""
+    """Set the style of all pictures: the same input gives the same file, and text stays text."""
     style: Any = {
         "svg.hashsalt": "hashrec",
         "svg.fonttype": "none",
@@ -45,7 +45,7 @@ def look() -> Generator[None]:
         "axes.edgecolor": GREY,
         "xtick.color": INK,
         "ytick.color": INK,
-        # An opaque ground is readable on a light page and on a dark one.
+        # An opaque background is readable on light and dark pages.
         "figure.facecolor": "white",
         "savefig.facecolor": "white",
     }
@@ -72,7 +72,7 @@ def draw(data: Path, folder: Path) -> list[Path]:
 
 
 def plain(axes: Axes) -> None:
-    """Take away what says nothing: spines, and lines before the data."""
+    """Remove spines, and put grid lines behind the data."""
     axes.yaxis.grid(visible=True, color=GRID, linewidth=0.6, zorder=0)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
@@ -112,7 +112,7 @@ def _curves(block: Block) -> Figure:
 def _lines(block: Block) -> Figure:
     figure, axes = plt.subplots(figsize=PANEL)
     lines = block["lines"]
-    # Values stand at equal steps: most grow by factors, and some start at zero.
+    # Values have equal distances: most grow by factors, and some start at zero.
     values = list(dict.fromkeys(p["value"] for points in lines.values() for p in points))
     for colour, (line, points) in zip(PALETTE, lines.items(), strict=False):
         axes.errorbar(
@@ -138,7 +138,7 @@ def _finished(figure: Figure, axes: Axes, block: Block) -> Figure:
 def _save(figure: Figure, stem: Path) -> list[Path]:
     paths = [stem.with_name(f"{stem.name}.{ending}") for ending in FORMATS]
     for path in paths:
-        # Neither the time nor the library's version belongs to the picture.
+        # The same figures give the same file: no date in it.
         figure.savefig(path, dpi=150, metadata={"Date": None} if path.suffix == ".svg" else None)
     plt.close(figure)
     return paths

@@ -1,4 +1,4 @@
-"""A report's tables as Markdown."""
+"""Write the tables, figures and sweeps of a report as Markdown."""
 
 from __future__ import annotations
 

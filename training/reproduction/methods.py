@@ -1,7 +1,7 @@
-"""What is reproduced, and with which settings: data sets, methods, grids and sweeps.
+"""The experiments to reproduce, with their settings: data sets, methods, grids and sweeps.
 
-Nothing here was chosen on a test part. A setting that is not written here is the model's or the
-teacher's own default, which was printed with its paper or chosen on a validation part.
+No setting was chosen on a test part. A setting that is not listed here is the default of the model
+or the teacher, which is printed in its paper or was chosen on a validation part.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ Settings = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Protocol:
-    """How a data set is read, split and judged.
+    """How to read, split and judge a data set.
 
     Attributes:
-        title: for people.
+        title: name in reports.
         k: length of the lists.
-        k_core: users and items with fewer interactions go, repeatedly.
-        fixed_split: the test part comes with the data, so there is only one.
+        k_core: users and items with fewer interactions are dropped, repeatedly.
+        fixed_split: whether the test part comes with the data, so that there is only one split.
         n_bits: width of the codes, three times `factor_dim`.
         factor_dim: D of GCN-CF.
-        printed_sizes: users, items and interactions as the paper's Table 1 has them.
-        help: what to do where the data are not there.
+        printed_sizes: users, items and interactions in the paper's Table 1.
+        help: how to get the data.
     """
 
     title: str
@@ -60,7 +60,7 @@ PROTOCOLS = {
     ),
     "yelp2018": Protocol("Yelp2018, its fixed split", k=20, k_core=0, fixed_split=True),
 }
-# Where a table can be of several data sets, the first that is there is taken.
+# A table with several data sets uses the first one that is there.
 DATASETS_OF_TABLE = {2: ("ml-1m",), 3: ("ml-10m",), 4: ("yelp", "yelp2018")}
 DATASETS_OF_FIGURES = DATASETS_OF_TABLE[2]  # and of the sweeps
 
@@ -70,15 +70,15 @@ class Method:
     """A row of a table.
 
     Attributes:
-        title: for people.
-        teacher: key of `TEACHERS`; what is judged of a float method, and what codes are learned
-            from. None leaves it to the model.
+        title: name in reports.
+        teacher: key of `TEACHERS`: the float method itself, or the teacher of the codes. None takes
+            the model's default.
         model: key of `HASH_MODELS`, or `auto`; None for a float method.
-        settings: of the model that are not its defaults.
-        seconds: about, of one run on MovieLens-1M without its teacher on two cores: for the
-            estimate.
-        version: to be raised when the code of the method changes what it gives, so that runs from
-            before do not count.
+        settings: settings of the model that differ from its defaults.
+        seconds: approximate time of one run on MovieLens-1M without its teacher on two cores, for
+            the estimate.
+        version: raise it when a change of the code changes the results of the method; earlier runs
+            are then run again.
     """
 
     title: str
@@ -89,7 +89,8 @@ class Method:
     version: int = 1
 
 
-# As printed, the scores in the losses are not scaled; the rate was chosen for that on validation.
+# In the printed losses the scores are not scaled; the learning rate was chosen for that on
+# validation parts.
 _AS_PRINTED = {"score_scale": 1.0, "learning_rate": 0.01}
 METHODS = {
     "popularity": Method("popularity", "popularity", seconds=2),
@@ -142,12 +143,12 @@ PRINTED_OF_FIGURE = {
 
 @dataclass(frozen=True)
 class Effort:
-    """How thoroughly things are run.
+    """The effort of a reproduction: full, or with fewer epochs.
 
     Attributes:
-        name: for people.
-        teachers: name -> settings in place of those in force otherwise.
-        models: the same of hash models.
+        name: in reports.
+        teachers: name -> settings that replace the usual ones.
+        models: the same for hash models.
         curve_epochs: length of the curves of Figure 3.
     """
 
@@ -158,7 +159,7 @@ class Effort:
 
 
 FULL = Effort("full")
-# Fewer passes, the same widths: what the whole of Table 2 can be in a quarter of an hour.
+# Fewer epochs, the same widths: Table 2 takes a quarter of an hour.
 FAST = Effort(
     "fast",
     teachers={
@@ -170,10 +171,10 @@ FAST = Effort(
     curve_epochs=20,
 )
 
-# What `--select` chooses from, on a tenth of the training part: the grids of the paper's section
-# 5.1 for its baselines, steps about the printed values for its own models. One setting is chosen
-# after the other, each with those before it as chosen; the value in force is always among those
-# tried. Of a float method they are the teacher's.
+# The grids of `--select`, which judges by a tenth of the training part: those of the paper's
+# section 5.1 for its baselines, values around the printed ones for its own models. One setting is
+# chosen after the other, each with the earlier choices; the current value is always tried too. For
+# a float method they are settings of the teacher.
 _POWERS = (0.0001, 0.001, 0.01, 0.1, 1.0, 10.0)
 _NOISE = {
     "beta": (0.0001, 0.001, 0.01),
@@ -196,12 +197,12 @@ GRIDS: Mapping[str, Mapping[str, tuple[float, ...]]] = {
 
 @dataclass(frozen=True)
 class Sweep:
-    """One setting of DGCN-BinCF over many values, all others as they are, judged on validation.
+    """Many values of one setting of DGCN-BinCF, judged on a validation part.
 
     Attributes:
-        title: for people.
+        title: name in reports.
         values: in order.
-        lines: a line's name -> settings in common.
+        lines: name of a line in the figure -> its common settings.
     """
 
     title: str

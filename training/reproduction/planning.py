@@ -1,4 +1,4 @@
-"""Which runs the tables, figures and sweeps need, with every setting."""
+"""Plan the runs of tables, figures and sweeps, with every setting."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from hashrec.training.reproduction.methods import (
 from hashrec.training.reproduction.runs import Run, Source
 from hashrec.training.teachers import TEACHERS
 
-START_SECONDS = 4  # of a process, with its libraries
+START_SECONDS = 4  # to start a process and load its libraries
 Chosen = Mapping[
     tuple[str, int], Settings
 ]  # (method, seed) -> settings, a float method's teacher's
@@ -31,13 +31,13 @@ Chosen = Mapping[
 
 @dataclass(frozen=True)
 class Plan:
-    """Makes the runs on one data set.
+    """Plans the runs on one data set.
 
     Attributes:
         source: the data.
-        effort: how thoroughly.
-        n_splits: seeds 0 .. n_splits - 1, where the split is a random one.
-        chosen: what `--select` has chosen; without it all is as in `METHODS`.
+        effort: full, or with fewer epochs.
+        n_splits: number of random splits, with seeds 0 .. n_splits - 1.
+        chosen: the settings that `--select` has chosen; empty for those of `METHODS`.
     """
 
     source: Source
@@ -51,7 +51,7 @@ class Plan:
         return range(1 if self.source.protocol.fixed_split else self.n_splits)
 
     def choices(self) -> Iterator[dict[str, Any]]:
-        """Yield what `--select` has chosen, as plain data."""
+        """Yield the choices of `--select` as plain data."""
         for (name, seed), settings in self.chosen.items():
             yield {"dataset": self.source.dataset, "method": name, "seed": seed, **settings}
 
@@ -64,13 +64,13 @@ class Plan:
         teacher: Settings | None = None,
         by_validation: bool = False,
     ) -> Run:
-        """Return a method's run on a split.
+        """Return the run of a method on a split.
 
         Args:
             name: key of `METHODS`.
             seed: of the split.
-            model: settings that go before all others.
-            teacher: the same of the teacher.
+            model: settings of the model that override all others.
+            teacher: settings of the teacher that override all others.
             by_validation: see `Run`.
         """
         method = METHODS[name]
@@ -98,7 +98,7 @@ class Plan:
         return Run(self.source, name, teacher_settings, model_settings, seed, by_validation)
 
     def rows(self, names: Sequence[str]) -> Iterator[Run]:
-        """Yield methods on every split, split by split, so that a first table is there soon."""
+        """Yield methods on every split, split by split, so that a first table is complete early."""
         for seed in self.seeds:
             for name in names:
                 yield self.run(name, seed)
@@ -127,13 +127,13 @@ class Plan:
         }
 
     def trials(self, name: str, seed: int, setting: str, chosen: Settings) -> dict[float, Run]:
-        """Return the runs that one setting is chosen by, by its value; that in force is one.
+        """Return the runs to choose one setting by, by its value; the current value is included.
 
         Args:
             name: key of `GRIDS`.
             seed: of the split.
             setting: key of the method's grid.
-            chosen: of the settings before it.
+            chosen: the earlier choices.
         """
         place = "teacher" if METHODS[name].model is None else "model"
 
@@ -148,12 +148,12 @@ class Plan:
 
 @dataclass(frozen=True)
 class Target:
-    """Something that is made of runs.
+    """A table, figure or sweep, and the plan of its data.
 
     Attributes:
-        kind: of it.
-        name: number of a table or a figure, key of `SWEEPS`.
-        plan: of its data.
+        kind: table, figure or sweep.
+        name: number of the table or figure, or a key of `SWEEPS`.
+        plan: the plan of its data.
     """
 
     kind: Literal["table", "figure", "sweep"]
@@ -161,7 +161,7 @@ class Target:
     plan: Plan
 
     def runs(self) -> list[Run]:
-        """Return what it is made of."""
+        """Return its runs."""
         match self.kind, self.name:
             case "table", _:
                 return self.plan.table()
@@ -173,7 +173,7 @@ class Target:
 
 
 def teacher_name(name: str) -> str | None:
-    """Return the teacher of a method; None where it has none or chooses it by itself."""
+    """Return the teacher of a method; None if it has none or chooses it itself."""
     method = METHODS[name]
     if method.teacher is None and method.model in HASH_MODELS:
         model = HASH_MODELS[method.model]
@@ -182,7 +182,7 @@ def teacher_name(name: str) -> str | None:
 
 
 def expected_seconds(run: Run) -> float:
-    """Return about what a run takes, from what its method takes on MovieLens-1M."""
+    """Estimate the time of a run from that of its method on MovieLens-1M."""
     method = METHODS[run.method]
     size = run.source.n_interactions / 1_000_000
     settings = run.model or run.teacher

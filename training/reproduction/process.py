@@ -1,4 +1,4 @@
-"""Work in a process of its own, so that its peak memory is its own."""
+"""Run work in a separate process, to measure its peak memory alone."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ Answer = TypeVar("Answer")
 
 @dataclass(frozen=True)
 class _Refusal:
-    """Stands for an error, which might not survive the way between processes."""
+    """The message of an error; the error itself may not be picklable."""
 
     reason: str
 
 
 def in_own_process(work: Callable[..., Answer], *arguments: Any) -> Answer:
-    """Do some work in a process of its own, which ends when this one does, even if that is killed.
+    """Run work in a separate process, which ends when this one ends, even by a kill.
 
     Args:
-        work: a function of a module; what it takes and returns can be pickled.
-        arguments: of it.
+        work: a module-level function with picklable arguments and result.
+        arguments: of `work`.
 
     Raises:
-        DataError: hashrec refuses the work, or the disk does, with the reason.
-        ChildProcessError: it failed in another way, such as for want of memory.
+        DataError: hashrec or the operating system reported an error, with its reason.
+        ChildProcessError: the process ended in another way, for example out of memory.
     """
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
@@ -44,10 +44,10 @@ def in_own_process(work: Callable[..., Answer], *arguments: Any) -> Answer:
         process.join()
     except EOFError:
         process.join()
-        raise ChildProcessError(f"its process ended with {process.exitcode}") from None
+        raise ChildProcessError(f"the process ended with {process.exitcode}") from None
     finally:
         receiver.close()
-        process.kill()  # if it still works, nobody waits for its answer any longer
+        process.kill()  # after an exception here nobody waits for its answer
         process.join()
     if isinstance(answer, _Refusal):
         raise DataError(answer.reason)
@@ -55,7 +55,9 @@ def in_own_process(work: Callable[..., Answer], *arguments: Any) -> Answer:
 
 
 def _answer(sender: Connection, work: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears it too, and ends this process
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # the parent receives it too, and ends this process
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         answer = work(*arguments)

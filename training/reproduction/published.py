@@ -1,4 +1,4 @@
-"""Figures that others print, for protocols that are run here too."""
+"""Published figures of other authors for the same protocols."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Published:
-    """A figure that somebody else prints, for the same protocol.
+    """A published row of figures.
 
     Attributes:
-        n_bytes: an item takes; None where it is not stated.
-        bits: None for floats, or not stated.
-        average_precision: None where it is not printed.
-        method: the key of `METHODS` that is the same method; None where there is none.
+        n_bytes: bytes of an item; None if not stated.
+        bits: None for floats, or if not stated.
+        average_precision: None if not printed.
+        method: the same method's key in `METHODS`; None if it is not there.
     """
 
     dataset: str
@@ -26,7 +26,7 @@ class Published:
     method: str | None = None
 
     def figures(self) -> dict[str, float]:
-        """Return what is printed, by the names that reports use."""
+        """Return the printed figures by the names that reports use."""
         figures = {"recall": self.recall, "map": self.average_precision, "ndcg": self.ndcg}
         return {name: value for name, value in figures.items() if value is not None}
 

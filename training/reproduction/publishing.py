@@ -1,4 +1,4 @@
-"""A report on disk: `report.json`, `report.md`, figures; and its tables in the documentation."""
+"""Write a report: `report.json`, `report.md`, figures, and its tables in the documentation."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "reproduction.md"
 
 
 def page_of_docs(page: Path = PAGE) -> Path:
-    """Return the page of the documentation that has a place for every table.
+    """Return the page of the documentation with a block for every table.
 
     Raises:
-        ConfigError: there is none: hashrec was not installed from its source.
+        ConfigError: the page is missing, because hashrec was not installed from its source.
     """
     if not page.is_file():
-        raise ConfigError(f"--write-docs: no {page}; run it from a copy of the source")
+        raise ConfigError(f"--write-docs: {page} is missing; run it from a checkout of the source")
     return page
 
 
 def publish(report: dict[str, Any], folder: Path, page: Path | None = None) -> str:
-    """Write everything that a report says.
+    """Write a report and its figures.
 
     Args:
         report: see `build_report`.
-        folder: to write into.
-        page: of the documentation, where the blocks that this report has are replaced, with the
-            pictures beside it; None leaves it alone.
+        folder: folder to write into.
+        page: of the documentation, whose blocks are replaced by those of this report, with the
+            pictures beside it; None changes no page.
 
     Returns:
         The text of `report.md`.

@@ -1,4 +1,4 @@
-"""What came of the runs, as one document for machines."""
+"""Build the report of all runs as plain data."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ Block = dict[str, Any]
 def build_report(
     targets: Sequence[Target], results: Results, effort: str, choices: Sequence[Block]
 ) -> Block:
-    """Return everything as plain data.
+    """Return the report as plain data.
 
     Args:
-        targets: what was asked for.
+        targets: the requested tables, figures and sweeps.
         results: of all runs.
-        effort: name of how thoroughly things were run.
-        choices: what was chosen on validation parts.
+        effort: name of the effort.
+        choices: the settings chosen on validation parts.
     """
     blocks: dict[str, dict[str, Block]] = {"table": {}, "figure": {}, "sweep": {}}
     for target in targets:
@@ -143,13 +143,13 @@ def _rows(names: Iterable[str], finished: Sequence[Finished]) -> list[Block]:
 
 
 def _loss(report: Block) -> list[float]:
-    """Return the curve of the last loop that has a loss: a model's, whose teacher's come before."""
+    """Return the loss of the last loop that has one: the model's, which follows its teacher's."""
     curves = [curve["loss"] for curve in report["curves"].values() if "loss" in curve]
     return curves[-1]
 
 
 def _compute(finished: Iterable[Finished]) -> Block:
-    """Return what runs took together, a teacher that several learn from counted once."""
+    """Return the total time of the runs; a teacher that several runs share counts once."""
     seconds = [done.report["seconds"] for done in finished]
     return {
         "runs": len(seconds),

@@ -1,4 +1,4 @@
-"""The whole way from what is asked for to the report: find data, choose, run, tell."""
+"""`hashrec reproduce`: find the data, choose settings, make the runs, report."""
 
 from __future__ import annotations
 
@@ -37,17 +37,17 @@ Performer = Callable[[Run], Report]
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked for.
+    """The requested tables, figures and sweeps, and how to run them.
 
     Attributes:
         tables: numbers of the paper's tables.
         figures: numbers of its figures.
         sweeps: keys of `SWEEPS`.
         n_splits: random splits of each data set.
-        effort: how thoroughly.
+        effort: full, or with fewer epochs.
         select: choose the settings that have a grid, for each split by its training part.
         data: see `find_source`.
-        home: the same.
+        home: see `find_source`.
 
     Raises:
         ConfigError: there is no such table, figure or sweep.
@@ -77,14 +77,14 @@ def reproduce(request: Request, store: ResultStore, performer: Performer, say: S
     """Make the runs that are not finished, and return the report of all.
 
     Args:
-        request: what is asked for.
-        store: of finished runs, which are not made again.
+        request: the tables, figures and sweeps to make.
+        store: of finished runs, which are not repeated.
         performer: fits and judges.
-        say: is told what will be run, what was, and how long the rest will take.
+        say: takes messages about the runs and the remaining time.
 
     Raises:
         DataError: the data of a table are not there.
-        OSError: nothing can be written where results are kept.
+        OSError: the folder of results cannot be written.
     """
     plans = find_plans(request)
     store.prepare()  # rather than after the first run
@@ -102,7 +102,7 @@ def reproduce(request: Request, store: ResultStore, performer: Performer, say: S
 
 
 def in_processes(store: ResultStore, device: str, threads: int | None, *, draws: bool) -> Performer:
-    """Return what makes each run in a process of its own.
+    """Return a performer that makes each run in a separate process.
 
     Args:
         store: holds the factors of teachers that several runs learn from.
@@ -111,7 +111,7 @@ def in_processes(store: ResultStore, device: str, threads: int | None, *, draws:
         draws: see `perform`.
 
     Raises:
-        ConfigError: there is no such device.
+        ConfigError: this machine does not have the device.
     """
     resolve_device(device)
     options = {"teachers": store.teachers, "threads": threads, "draws": draws}
@@ -123,8 +123,8 @@ def find_plans(request: Request) -> dict[tuple[str, ...], Plan]:
     """Find all data before anything runs; figures and sweeps share those of a table.
 
     Raises:
-        ConfigError: one data set is given for several.
-        DataError: one is not there.
+        ConfigError: a single data set is given for targets with different data.
+        DataError: the data of a target are not there.
     """
     wanted = {DATASETS_OF_TABLE[number]: f"Table {number}" for number in request.tables}
     if request.figures or request.sweeps:
@@ -132,8 +132,8 @@ def find_plans(request: Request) -> dict[tuple[str, ...], Plan]:
     if len(wanted) > 1 and request.data is not None and not holds_data_sets(request.data):
         names = ", ".join(" or ".join(datasets) for datasets in wanted)
         raise ConfigError(
-            f"{' and '.join(wanted.values())} are of different data: let --data be a folder that "
-            f"holds {names}, or ask for one at a time"
+            f"{' and '.join(wanted.values())} use different data: let --data be a folder that "
+            f"holds {names}, or run one at a time"
         )
     return {
         datasets: Plan(
@@ -146,7 +146,7 @@ def find_plans(request: Request) -> dict[tuple[str, ...], Plan]:
 
 
 def targets_of(request: Request, plans: Mapping[tuple[str, ...], Plan]) -> list[Target]:
-    """Return what is asked for, each with the plan of its data."""
+    """Return the requested targets, each with the plan of its data."""
     return [
         *(Target("table", number, plans[DATASETS_OF_TABLE[number]]) for number in request.tables),
         *(Target("figure", number, plans[DATASETS_OF_FIGURES]) for number in request.figures),
@@ -155,12 +155,12 @@ def targets_of(request: Request, plans: Mapping[tuple[str, ...], Plan]) -> list[
 
 
 class Runner:
-    """Finishes runs, and knows what came of them.
+    """Makes runs and collects their results.
 
     Args:
         store: of finished runs.
-        performer: makes a report.
-        say: is told of each.
+        performer: makes the report of a run.
+        say: takes messages about each run.
 
     Attributes:
         results: of all runs so far.
@@ -171,7 +171,7 @@ class Runner:
         self.results = Results()
 
     def complete(self, runs: Iterable[Run]) -> None:
-        """Make the runs that are not finished; one that fails does not hold up the others."""
+        """Make the runs that are not finished; after a failure the others go on."""
         missing: dict[str, Run] = {}
         for run in runs:
             report = self._store.load(run)
@@ -193,7 +193,7 @@ class Runner:
             self._say(f"  {outcome} in {now - before:,.0f} s; about {_duration(left)} left")
 
     def choose(self, plan: Plan, targets: Sequence[Target]) -> Plan:
-        """Return a plan with the settings of each split that did best on its validation part."""
+        """Return a plan with the best settings of each split on its validation part."""
         names = {
             name
             for target in targets
@@ -202,7 +202,7 @@ class Runner:
             for name in (run.method, teacher_name(run.method))
             if name is not None and name in GRIDS
         }
-        # A teacher first: what its students are tried with is the teacher as chosen.
+        # Teachers first: their students are then tried with the chosen teacher.
         for name in sorted(names, key=lambda name: (METHODS[name].model is not None, name)):
             for seed in plan.seeds:
                 settings: dict[str, float] = {}
@@ -235,7 +235,7 @@ class Runner:
         listed = ", ".join(f"{n} x {title}" if n > 1 else title for title, n in numbers.items())
         self._say(
             f"{len(missing)} runs, about {_duration(seconds)} on two cores: {listed}; "
-            "stop at any time, the same command goes on"
+            "you can stop at any time; the same command resumes"
         )
 
 

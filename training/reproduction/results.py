@@ -1,4 +1,4 @@
-"""What came of runs."""
+"""Results of runs: finished reports and reasons of failures."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from hashrec.training.reproduction.summary import as_text
 
 @dataclass(frozen=True)
 class Finished:
-    """A run that was judged.
+    """A finished run.
 
     Attributes:
-        run: with all its settings.
+        run: the run with all its settings.
         report: see `perform`.
     """
 
@@ -24,7 +24,7 @@ class Finished:
 
     @property
     def figures(self) -> dict[str, float]:
-        """What it was judged, by name."""
+        """The figures of the run, by name."""
         (judged,) = self.report["metrics"].values()
         (figures,) = judged.values()
         return figures
@@ -40,20 +40,20 @@ class Finished:
 
 @dataclass(frozen=True)
 class Results:
-    """What came of all runs, by their keys.
+    """The results of all runs, by their keys.
 
     Attributes:
-        finished: in the order of running.
-        failed: why, for those that did not finish.
+        finished: in the order of the runs.
+        failed: the reason of each failed run.
     """
 
     finished: dict[str, Finished] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
 
     def of(self, runs: Iterable[Run]) -> list[Finished]:
-        """Return those of some runs that finished."""
+        """Return the results of those runs that finished."""
         return [self.finished[key] for run in runs if (key := run.key()) in self.finished]
 
     def failures(self, runs: Iterable[Run]) -> dict[str, str]:
-        """Return why some runs failed, by the run in words."""
+        """Return the reason of each of these runs that failed, by the run in words."""
         return {str(run): self.failed[key] for run in runs if (key := run.key()) in self.failed}

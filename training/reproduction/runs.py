@@ -1,4 +1,4 @@
-"""A run: one method on one split, what it does, and the key under which its result is kept."""
+"""A run: one method on one split, its settings, and the key of its result."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from hashrec.training.reproduction.methods import METHODS, PROTOCOLS, Protocol
 from hashrec.training.teachers import TEACHERS, Teacher
 
 KEY_LENGTH = 16  # hexadecimal digits of the SHA-256
-_UNSAID = ("name", "n_bits", "factor_dim")  # when a run is named: they are those of its table
+_UNSAID = ("name", "n_bits", "factor_dim")  # not in the name of a run: its table implies them
 
 
 @dataclass(frozen=True)
 class Source:
-    """Data that are there, read once to know them.
+    """The data of runs, with their hash and size.
 
     Attributes:
         dataset: key of `PROTOCOLS`.
-        path: what a job reads.
-        data_hash: SHA-256 over all pairs, those of a given test part too.
-        n_interactions: of them, after filtering.
+        path: the data source of a job.
+        data_hash: SHA-256 over all pairs, including those of a given test part.
+        n_interactions: number of pairs after filtering.
     """
 
     dataset: str
@@ -36,7 +36,7 @@ class Source:
 
     @property
     def protocol(self) -> Protocol:
-        """How these data are judged."""
+        """How to split and judge these data."""
         return PROTOCOLS[self.dataset]
 
 
@@ -47,8 +47,8 @@ class Run:
     Attributes:
         source: the data.
         method: key of `METHODS`.
-        teacher: name and settings of what is judged, or of what codes are learned from; empty
-            where the model decides.
+        teacher: name and settings of the float method, or of the teacher of the codes; empty if the
+            model decides.
         model: name and settings of the hash model; empty for a float method.
         seed: of the split and of the fit.
         by_validation: judge by a tenth of the training part.
@@ -78,7 +78,7 @@ class Run:
         return load_config(None, flags)
 
     def settings(self) -> dict[str, Any]:
-        """Return all that decides the result but data, device and threads, defaults written out."""
+        """Return all settings that the result depends on, defaults included."""
         config = self.config()
         shared = config.model_dump(
             mode="json", include={"data": {"k_core"}, "split": True, "k": True, "seed": True}
@@ -94,11 +94,11 @@ class Run:
         return shared | recipe.settings()
 
     def key(self) -> str:
-        """Return what is the same for two runs if and only if one result does for both."""
+        """Return a key that is equal for two runs if and only if they have the same result."""
         return key_of(self.settings() | {"data": self.source.data_hash})
 
     def file_name(self) -> str:
-        """Return the name of the file, in the folder of all results."""
+        """Return the path of the result in the folder of all results."""
         return f"{self.source.dataset}/{self.method}-{self.seed}-{self.key()}.json"
 
     def __str__(self) -> str:
@@ -111,29 +111,29 @@ class Run:
 
 
 def key_of(settings: Mapping[str, Any]) -> str:
-    """Return a hash of settings, whatever their order."""
+    """Return a hash of settings that does not depend on their order."""
     return sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:KEY_LENGTH]
 
 
 def version_of(name: str) -> int:
-    """Return the version of a method, or of a teacher that is one."""
+    """Return the version of a method, or of a teacher that is a method too."""
     return METHODS[name].version if name in METHODS else 1
 
 
 def described(teacher: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a teacher's name and settings as a report has them, its defaults written out."""
+    """Return the name and all settings of a teacher as in a report, defaults included."""
     settings = {"name": teacher["name"], **teacher_of(teacher).model_dump()}
     return json.loads(json.dumps(settings))
 
 
 def teacher_of(settings: Mapping[str, Any]) -> Teacher:
-    """Return the teacher that a name and settings stand for, not fitted."""
+    """Make a teacher, not fitted, from its name and settings."""
     others = {name: value for name, value in settings.items() if name != "name"}
     return TEACHERS[settings["name"]](**others)
 
 
 def candidates() -> list[dict[str, Any]]:
-    """Return the teachers that `auto` chooses from, as a report shows the one chosen."""
+    """Return the teachers that `auto` chooses from, described as in a report."""
     return [
         described({"name": name, **settings})
         for name, settings in (*TEACHERS_OF_FEW_ITEMS, *TEACHERS_OF_MANY_ITEMS)

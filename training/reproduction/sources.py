@@ -1,4 +1,4 @@
-"""The data of each table: where they are, and what they are."""
+"""Find and read the data of each table."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ def find_source(
     """Find the data of a table and read them once.
 
     Args:
-        what: they are for, such as `Table 2`.
-        datasets: keys of `PROTOCOLS`, the first that is there is taken.
-        data: a file, the folder of one data set, a folder that holds such by name, or a name in
-            `home`; None takes the data set's own name.
-        home: where named data sets lie; None for the default.
+        what: name of the target, such as `Table 2`.
+        datasets: keys of `PROTOCOLS`; the first one that is there is used.
+        data: a file, the folder of a data set, a folder of named data sets, or a name in `home`;
+            None uses the name of the data set.
+        home: folder of the named data sets; None for the default.
 
     Raises:
-        DataError: they are not there; says how to get them.
+        DataError: the data are not there; says how to get them.
     """
     home = home or default_data_home()
     if data is not None and not data.exists() and (home / data).is_dir():
@@ -43,7 +43,7 @@ def find_source(
 
 
 def holds_data_sets(folder: Path) -> bool:
-    """Say whether a path is a folder of data sets by name, rather than one of them."""
+    """Tell whether a path is a folder of named data sets, not a data set itself."""
     return any((folder / name).is_dir() for name in PROTOCOLS)
 
 
@@ -52,7 +52,7 @@ def _is_empty(path: Path) -> bool:
 
 
 def _read(datasets: tuple[str, ...], path: Path, home: Path) -> Source:
-    """Read data; where they bring a test part, by the protocol that takes it, if there is one."""
+    """Read data; with a test file beside them, use the protocol with a fixed split if possible."""
     found = read(DataConfig(source=str(path), home=home), lambda _: None)
     fixed = found.test_path is not None
     dataset = next((name for name in datasets if PROTOCOLS[name].fixed_split == fixed), datasets[0])
@@ -64,5 +64,5 @@ def _read(datasets: tuple[str, ...], path: Path, home: Path) -> Source:
             raise DataError(f"{path}: {protocol.title} needs train.txt and test.txt beside it")
         test = read_interactions(found.test_path).interactions
         data_hash = key_of({"train": data_hash, "test": test.data_hash()})
-    source = str(path.resolve() if path.exists() else path)  # `synthetic` is nowhere
+    source = str(path.resolve() if path.exists() else path)  # `synthetic` has no path
     return Source(dataset, source, data_hash, len(interactions))

@@ -1,4 +1,4 @@
-"""Results of runs, one file each, written whole or not at all."""
+"""Store of results: one file for each run, written whole or not at all."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class ResultStore:
     FOLDER/teachers/KEY.npz                     factors of a teacher that several runs learn from
 
     Attributes:
-        folder: that `hashrec reproduce` writes into.
+        folder: the folder that `hashrec reproduce` writes into.
     """
 
     folder: Path
@@ -37,22 +37,22 @@ class ResultStore:
         """Make the folder.
 
         Raises:
-            OSError: nothing can be written there.
+            OSError: it cannot be written.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         with TemporaryFile(dir=self.folder):
             pass
 
     def load(self, run: Run) -> dict[str, Any] | None:
-        """Return a finished run's report; None where there is none, or its file is damaged."""
+        """Return the report of a finished run; None if its file is missing or damaged."""
         return _read(self.folder / RUNS / run.file_name())
 
     def save(self, run: Run, report: dict[str, Any]) -> None:
-        """Keep a report: on disk, and complete, when this returns."""
+        """Write a report to disk before returning."""
         path = self.folder / RUNS / run.file_name()
         path.parent.mkdir(parents=True, exist_ok=True)
         content = {"sha256": _digest(report), "report": report}
-        with durable.replacing(path) as temporary:  # and what a killed process left is removed
+        with durable.replacing(path) as temporary:  # removes files left by a killed process
             temporary.write_text(json.dumps(content, indent=1) + "\n")
 
 

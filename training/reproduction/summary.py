@@ -1,4 +1,4 @@
-"""Figures of several runs as one, and as text."""
+"""Mean and deviation of figures, and their text."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ METRICS = ("recall", "map", "ndcg")
 
 
 def mean_and_deviation(values: Sequence[float]) -> tuple[float, float | None]:
-    """Return the mean and the sample's standard deviation, None of a single value."""
+    """Return the mean and the sample standard deviation, which is None for a single value."""
     return statistics.mean(values), statistics.stdev(values) if len(values) > 1 else None
 
 
@@ -25,10 +25,10 @@ def as_text(mean: float, deviation: float | None = None) -> str:
 
 
 def write_into(page: Path, blocks: Mapping[str, str]) -> None:
-    """Replace what stands between the markers of each block of a page.
+    """Replace the text between the markers of each block of a page.
 
     Raises:
-        DataError: a marker is not there.
+        DataError: a marker is missing.
     """
     text = page.read_text()
     for name, content in blocks.items():
@@ -36,6 +36,6 @@ def write_into(page: Path, blocks: Mapping[str, str]) -> None:
         before, found, rest = text.partition(begin)
         _, found_end, after = rest.partition(end)
         if not (found and found_end):
-            raise DataError(f"{page}: has no lines {begin.strip()} and {end}")
+            raise DataError(f"{page}: the lines {begin.strip()} and {end} are missing")
         text = f"{before}{begin}{content}\n{end}{after}"
     page.write_text(text)

@@ -247,7 +247,7 @@ def test_invented_data_can_be_run_on() -> None:
 
 
 def test_one_file_is_not_taken_for_two_data_sets(data: Path) -> None:
-    with pytest.raises(ConfigError, match="Table 2 and Table 3 are of different data"):
+    with pytest.raises(ConfigError, match="Table 2 and Table 3 use different data"):
         find_plans(request(data, tables=(2, 3)))
     plans = find_plans(request(data, tables=(2,), figures=(1,)))
     assert len(plans) == 1

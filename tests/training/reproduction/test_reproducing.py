@@ -262,7 +262,7 @@ def test_pictures_and_tables_go_into_the_page(everything: Everything, tmp_path: 
     assert "| popularity | – |" in text
     assert "](reproduction-figure-2.svg)" in text
     assert (tmp_path / "reproduction-figure-2.svg").read_text().startswith("<?xml")
-    with pytest.raises(ConfigError, match="copy of the source"):
+    with pytest.raises(ConfigError, match="checkout of the source"):
         page_of_docs(tmp_path / "none.md")
 
 

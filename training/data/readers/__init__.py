@@ -1,6 +1,9 @@
-"""File formats of interactions. A new one is a file here and a line in READERS.
+"""File formats of interactions. A new format is a module here and a line in `READERS`.
 
-Formats are tried in this order: a header that names the columns says more than the rows' looks.
+Readers are asked in this order whether they recognise a file. Formats with a header come first: it
+tells more than the look of the rows.
+
+Public: `READERS`, `reader.Reader`, `reader.Table`, `head.Head`.
 """
 
 from hashrec.training.data.readers.delimited import HeaderReader, RecBoleReader
@@ -20,7 +23,7 @@ READERS: dict[str, Reader] = {
     ),
     "movielens-100k": FixedReader("MovieLens u.data", ("user", "item", "value", "timestamp"), "\t"),
     "lightgcn": ListReader(),
-    # The order of Amazon's columns changed between releases, so only the user can tell.
+    # Only the user knows the order of Amazon's columns: it changed between releases.
     "amazon-2014": FixedReader(
         "Amazon 2014 ratings", ("user", "item", "value", "timestamp"), ",", detect=False
     ),

@@ -1,4 +1,4 @@
-"""Which column of a file plays which role."""
+"""Assign the columns of a file to roles."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from hashrec.index.errors import DataError, UnknownFormatError, shorten
 from hashrec.training.data.readers.reader import ROLES
 
-# Usual names, compared without case, blanks, "_" and "-"; earlier ones win.
+# Usual names, compared without case, blanks, "_" and "-"; the first match wins.
 USUAL_NAMES = {
     "user": ("userid", "user", "uid", "customerid", "reviewerid", "visitorid", "sessionid"),
     "item": (
@@ -23,11 +23,11 @@ USUAL_NAMES = {
 
 
 def choose_columns(path: Path, names: Sequence[str], chosen: Mapping[str, str]) -> dict[str, str]:
-    """Find the columns of the roles: those the user chose, and the usual names for the others.
+    """Find the columns of the roles: the user's choice, and usual names for the other roles.
 
     Raises:
         DataError: a chosen column is not in the file.
-        UnknownFormatError: no column is known to hold the users or the items.
+        UnknownFormatError: there is no column of the users or of the items.
     """
     found = usual_columns(names) | dict(chosen)
     for role, name in chosen.items():
@@ -54,7 +54,7 @@ def usual_columns(names: Sequence[str]) -> dict[str, str]:
 
 
 def describe(columns: Mapping[str, str]) -> str:
-    """Write a choice of columns as ``--map`` would take it."""
+    """Write a choice of columns in the form of ``--map``."""
     return ",".join(f"{role}={name}" for role, name in columns.items())
 
 

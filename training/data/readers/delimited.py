@@ -26,7 +26,7 @@ SEPARATORS = {
 class HeaderReader:
     """A delimited file whose first line names the columns.
 
-    Where the user chose column numbers (``user=1,item=2``) the file has no header.
+    If the user maps column numbers (``user=1,item=2``), the file has no header.
     """
 
     kind: ClassVar[Kind] = "text"
@@ -37,7 +37,7 @@ class HeaderReader:
         return head.kind == "text" and usual_columns(self._names(head)).keys() >= {"user", "item"}
 
     def read(self, head: Head, columns: Mapping[str, str]) -> Table:
-        """Read the columns that play a role."""
+        """Read the columns that have a role."""
         separator = _separator(head.lines[0])
         names = self._names(head)
         if len(names) < 2:
@@ -77,7 +77,7 @@ class RecBoleReader:
         )
 
     def read(self, head: Head, columns: Mapping[str, str]) -> Table:
-        """Read the columns that play a role; names are given without their type."""
+        """Read the columns that have a role; column names are used without their type."""
         names = [name.split(":")[0].strip() for name in head.lines[0].split("\t")]
         found = choose_columns(head.path, names, columns)
         wanted = {role: names.index(name) for role, name in found.items()}

@@ -1,4 +1,4 @@
-"""Files without a header whose column order is known: MovieLens and Amazon."""
+"""Files without a header and with a known column order: MovieLens and Amazon."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from hashrec.training.data.readers.head import Head, Kind
 from hashrec.training.data.readers.reader import Table
 from hashrec.training.data.readers.text import read_fields, read_lines
 
-# No data set was collected before 1973; ratings and counts stay below.
+# March 1973: every timestamp is later, and ratings and counts are smaller numbers.
 EARLIEST_SECONDS = 100_000_000
 
 
 @dataclass(frozen=True)
 class FixedReader:
-    """Columns in a known order.
+    """A file without a header and with a known column order.
 
     Attributes:
-        title: the format's name, for people.
+        title: name of the format in messages.
         roles: the role of each column.
         separator: one character, or several (read as one column and split).
-        detect: whether files are recognised by their content; formats that look like another are
-            read on demand only.
+        detect: whether files are recognised by their content; a format that looks like another one
+            is read only if `--preset` names it.
     """
 
     kind: ClassVar[Kind] = "text"
@@ -51,7 +51,7 @@ class FixedReader:
         )
 
     def read(self, head: Head, columns: Mapping[str, str]) -> Table:
-        """Read the file; there is no column to choose."""
+        """Read the file; its columns cannot be mapped."""
         if columns:
             raise DataError(
                 f"{head.path}: {self.title} has no named columns ({describe(columns)}); "

@@ -1,4 +1,4 @@
-"""JSON lines: hashrec's own field names, Gorse's, and any the user maps."""
+"""JSON lines with the field names of hashrec or Gorse, or fields that the user maps."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from hashrec.training.data.readers.head import Head, Kind
 from hashrec.training.data.readers.reader import OPTIONAL_TEXTS, Table
 from hashrec.training.data.readers.text import read_lines
 
-# Python objects are made for this many lines at once, which bounds their memory.
+# Lines converted to Python objects at a time, to bound the memory.
 LINES_AT_ONCE = 100_000
-# A number is kept as it is written: as ids, 7 and 7.0 are two.
+# Numbers are kept as written: 7 and 7.0 are different ids.
 DECODER = json.JSONDecoder(parse_int=str, parse_float=str)
 
 
@@ -23,7 +23,7 @@ class JsonLinesReader:
     """One JSON object a line.
 
     The fields are ``user_id, item_id, value, timestamp, type``, Gorse's ``UserId, ItemId, Value,
-    Timestamp, FeedbackType``, or those the user maps.
+    Timestamp, FeedbackType``, or fields that the user maps.
     """
 
     kind: ClassVar[Kind] = "text"
@@ -34,7 +34,7 @@ class JsonLinesReader:
         return head.kind == "text" and head.lines[0].lstrip().startswith("{")
 
     def read(self, head: Head, columns: Mapping[str, str]) -> Table:
-        """Read the fields that play a role; numbers become strings exactly as they are written."""
+        """Read the fields that have a role; numbers become strings exactly as written."""
         names = dict.fromkeys(name for line in head.lines[:100] for name in _parse(line) or ())
         found = choose_columns(head.path, list(names), columns)
         lines = read_lines(head)

@@ -21,7 +21,7 @@ class ListReader:
     takes_columns: ClassVar[bool] = False
 
     def recognises(self, head: Head) -> bool:
-        """Tell whether the lines are lists of numbers, each of another user."""
+        """Tell whether the lines are lists of numbers, each of a different user."""
         if head.kind != "text":
             return False
         lines = [line.split() for line in head.lines[:50]]

@@ -15,7 +15,7 @@ from hashrec.training.data.readers.head import PARQUET_MAGIC, Head, Kind
 from hashrec.training.data.readers.reader import OPTIONAL_TEXTS, Table
 from hashrec.training.data.readers.text import collect
 
-ROW = "\0row"  # a name no column of a file has
+ROW = "\0row"  # no column of a file has this name
 
 
 class ParquetReader:
@@ -29,7 +29,7 @@ class ParquetReader:
         return head.magic.startswith(PARQUET_MAGIC)
 
     def read(self, head: Head, columns: Mapping[str, str]) -> Table:
-        """Read the columns that play a role."""
+        """Read the columns that have a role."""
         source = head.path
         if source.is_dir():
             source = sorted(source.glob("**/*.parquet"))

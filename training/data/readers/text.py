@@ -1,4 +1,4 @@
-"""Text files as polars frames of strings, with their line numbers."""
+"""Read text files into polars frames of strings, with line numbers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import polars as pl
 from hashrec.index.errors import DataError, shorten
 from hashrec.training.data.readers.head import Head, damaged_gzip, not_utf8
 
-# A separator that occurs in no text file makes one column of each line.
+# No text file has this separator, so each line becomes one column.
 NO_SEPARATOR = "\x1f"
 
 
@@ -62,7 +62,7 @@ def read_lines(head: Head) -> pl.DataFrame:
 
 
 def collect(head: Head, lazy: pl.LazyFrame) -> pl.DataFrame:
-    """Run a query over a file and turn what polars says about bad input into one line."""
+    """Run a query over a file; errors of polars about bad input become one-line messages."""
     try:
         return lazy.collect()
     except pl.exceptions.PolarsError as error:
@@ -73,7 +73,7 @@ def collect(head: Head, lazy: pl.LazyFrame) -> pl.DataFrame:
                 f"{head.path}: a quoted field never ends; close the quote or double it"
             ) from error
         first_line = shorten(str(error).splitlines()[0], 120)
-        raise DataError(f"{head.path}: cannot be read: {first_line}; mend the file") from error
+        raise DataError(f"{head.path}: cannot be read: {first_line}; correct the file") from error
     except OSError as error:
         if head.gzipped:
             raise damaged_gzip(head.path) from error
