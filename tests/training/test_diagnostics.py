@@ -12,9 +12,9 @@ from hashrec.index.arrays.codes import BinaryCodes
 from hashrec.index.arrays.seen import SeenItems
 from hashrec.index.ranking.bulk import rank_users
 from hashrec.index.ranking.recommender import Recommender
-from hashrec.training.judging import diagnostics
+from hashrec.training.judging import bits, diagnostics
+from hashrec.training.judging.bits import bit_use
 from hashrec.training.judging.diagnostics import (
-    bit_use,
     by_activity,
     by_popularity,
     diagnose,
@@ -75,7 +75,8 @@ def test_blocks_change_no_figure(rng: np.random.Generator, monkeypatch: pytest.M
     items = BinaryCodes(rng.integers(0, 256, (40, 3), dtype=np.uint8))
     seen, users = seen_of([[user % 40] for user in range(301)]), np.arange(301)
     whole = bit_use(codes), ties_at_k(codes, items, seen, users, 5)
-    monkeypatch.setattr(diagnostics, "_BLOCK", 24 * 7)
+    for module in (bits, diagnostics):
+        monkeypatch.setattr(module, "_BLOCK", 24 * 7)
     assert (bit_use(codes), ties_at_k(codes, items, seen, users, 5)) == whole
 
 

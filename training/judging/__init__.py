@@ -1,9 +1,9 @@
 """Evaluation: metrics of ranked lists on held-out pairs, and diagnostics of codes.
 
 `metrics` defines Recall, MAP and NDCG of one list; `evaluation` averages them for codes, teachers,
-histories and popularity; `artifacts` judges an artifact as the service ranks it; `diagnostics`
-examines how codes use their bits and whom they serve well; `validation_curve` follows a teacher
-while it learns.
+histories and popularity; `artifacts` judges an artifact as the service ranks it; `bits` and
+`diagnostics` examine how codes use their bits, where lists tie, and which users and items are
+ranked well; `validation_curve` follows a teacher while it learns.
 
 Public: `metrics.user_metrics`, `evaluation.Metrics`, `evaluation.evaluate_codes`,
 `evaluation.evaluate_scores`, `artifacts.judge`, `artifacts.examine`, `diagnostics.diagnose`.

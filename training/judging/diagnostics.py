@@ -1,7 +1,6 @@
-"""What the codes of a model do: how they use their bits, where they tie, for whom they rank well.
+"""Diagnose the codes of a model: use of bits, ties in lists, quality by activity and popularity.
 
-Every figure is defined in docs/diagnostics.md. Nothing here holds more than a block of codes, or of
-distances, beyond what it is given.
+Every figure is defined in docs/diagnostics.md. Memory is bounded: distances are computed in blocks.
 """
 
 from __future__ import annotations
@@ -16,49 +15,20 @@ from hashrec.index.arrays.codes import BinaryCodes
 from hashrec.index.arrays.ids import spread
 from hashrec.index.arrays.seen import SeenItems
 from hashrec.index.ranking.recommender import Recommender
+from hashrec.training.judging.bits import BitUse, bit_use
 from hashrec.training.judging.evaluation import Judgement
 
 GROUPS = 10
 TIED_USERS = 1_000  # whose distances to the whole catalogue are counted
-_BLOCK = 1 << 22  # signs or distances at once
-
-
-@dataclass(frozen=True, slots=True)
-class BitUse:
-    """How a set of codes uses its bits, taken as values -1 and +1.
-
-    Attributes:
-        n_codes: users or items.
-        n_distinct: different codes among them.
-        mean_imbalance: mean over the bits of |mean of the bit|; 0 is half of the codes on each
-            side.
-        worst_bit: the most imbalanced bit, from 0.
-        worst_imbalance: of that bit; 1 is a bit that says nothing.
-        constant_bits: bits with one value in every code; they have no correlation.
-        mean_correlation: mean |correlation| over the pairs of other bits.
-        max_correlation: the largest of them; 1 is a bit that repeats another or its opposite.
-        effective_rank: exp of the entropy of the covariance's eigenvalues, normalised to sum 1 (Roy
-            and Vetterli 2007); as many independent bits would spread the codes as widely. 0 where
-            all codes are the same.
-    """
-
-    n_codes: int
-    n_distinct: int
-    mean_imbalance: float
-    worst_bit: int
-    worst_imbalance: float
-    constant_bits: int
-    mean_correlation: float
-    max_correlation: float
-    effective_rank: float
+_BLOCK = 1 << 22  # distances at once
 
 
 @dataclass(frozen=True, slots=True)
 class Ties:
-    """How sharply the distance cuts a list of k, among the items a user may be shown.
+    """Ties at the distance of the last item in a list of k, among the items a user has not seen.
 
     Attributes:
-        n_users: users counted; those with nothing left to be shown are not.
+        n_users: users counted; a user who has seen every item is not.
         mean_distance: mean distance in bits of the last item in the list.
         mean_size: mean number of items at that distance, in the list or not.
         cut_share: share of users with an item at that distance that is not in the list.
@@ -108,7 +78,7 @@ class PopularityGroup:
 
 @dataclass(frozen=True, slots=True)
 class Diagnostics:
-    """Everything here about one model and its lists of k.
+    """All diagnostics of one model and its lists of k.
 
     Attributes:
         by_activity: from the least active tenth of the users to the most active.
@@ -128,12 +98,12 @@ class Diagnostics:
 
 
 def diagnose(recommender: Recommender, relevant: SeenItems, judged: Judgement) -> Diagnostics:
-    """Say what a model's codes do.
+    """Diagnose the codes of a model.
 
     Args:
         recommender: over the model.
         relevant: the held-out items of each user row.
-        judged: what `judge_codes` found with the two; its lists are not ranked again.
+        judged: result of `judge_codes` with these two; the lists are not ranked again.
     """
     model, users = recommender.artifact.model, judged.users
     sample = users[spread(len(users), TIED_USERS)]
@@ -150,34 +120,6 @@ def diagnose(recommender: Recommender, relevant: SeenItems, judged: Judgement) -
     )
 
 
-def bit_use(codes: BinaryCodes) -> BitUse:
-    """Count how codes use their bits, in one pass over blocks of them."""
-    n, n_bits = len(codes), codes.n_bits
-    totals, gram = np.zeros(n_bits), np.zeros((n_bits, n_bits))
-    size = max(1, _BLOCK // n_bits)
-    for start in range(0, n, size):
-        signs = codes[start : start + size].to_signs().astype(np.float32)
-        totals += signs.sum(axis=0)  # sums of so few signs are exact in float32
-        gram += signs.T @ signs
-    means = totals / max(1, n)
-    covariance = gram / max(1, n) - np.outer(means, means)
-    imbalance = np.abs(means)
-    worst = int(imbalance.argmax())
-    varying = imbalance < 1  # a constant bit's mean is exactly 1 or -1
-    mean_correlation, max_correlation = _correlations(covariance[np.ix_(varying, varying)])
-    return BitUse(
-        n_codes=n,
-        n_distinct=_n_distinct(codes),
-        mean_imbalance=float(imbalance.mean()),
-        worst_bit=worst,
-        worst_imbalance=float(imbalance[worst]),
-        constant_bits=int((~varying).sum()),
-        mean_correlation=mean_correlation,
-        max_correlation=max_correlation,
-        effective_rank=_effective_rank(covariance),
-    )
-
-
 def ties_at_k(
     user_codes: BinaryCodes,
     item_codes: BinaryCodes,
@@ -190,8 +132,8 @@ def ties_at_k(
     Args:
         user_codes: of all users.
         item_codes: of the whole catalogue.
-        seen: item rows of each user that no list of theirs holds.
-        users: rows of the users to count; the cost is theirs times the catalogue.
+        seen: item rows of each user, which are left out of the user's list.
+        users: rows of the users to count; the cost is their number times that of the items.
         k: length of the lists; a user with fewer items left has a list of all of them.
     """
     n_items, outside = len(item_codes), user_codes.n_bits + 1
@@ -211,7 +153,7 @@ def ties_at_k(
         last = (within >= length[:, None]).argmax(axis=1)
         cut = within[position, last] > length
         found[start : start + size] = np.column_stack([last, counts[position, last], cut])
-    found = found[found[:, 1] > 0]  # the others have nothing left to be shown
+    found = found[found[:, 1] > 0]  # the others have seen every item
     distance, tied, cut_share = found.mean(axis=0).tolist() if len(found) else (0.0,) * 3
     return Ties(len(found), distance, tied, cut_share)
 
@@ -222,8 +164,7 @@ def by_activity(
     """Average users' figures over tenths of them, the least active first.
 
     Args:
-        activity: integer, shape (n_users,), items of each in training; of equals, the earlier user
-            comes first.
+        activity: integer, shape (n_users,), items of each in training; the row breaks ties.
         figures: float64, shape (n_users, 3), Recall, MAP and NDCG of each.
     """
     return tuple(
@@ -241,12 +182,12 @@ def by_activity(
 def by_popularity(
     popularity: NDArray[np.integer], held_out: NDArray[np.integer], judged: Judgement
 ) -> tuple[PopularityGroup, ...]:
-    """Count what lists hold of tenths of the items, the least popular first.
+    """Count the places in lists of tenths of the items, the least popular first.
 
     Args:
         popularity: integer, shape (n_items,), users of each item in training.
         held_out: integer, shape (n_items,), held-out pairs with each item.
-        judged: lists that each item is in, and was found in.
+        judged: number of lists and of hits of each item.
     """
     places = max(1, int(judged.recommended.sum()))
     groups: list[PopularityGroup] = []
@@ -275,34 +216,6 @@ def gini(counts: NDArray[np.integer]) -> float:
 
 
 def _tenths(values: NDArray[np.integer]) -> Sequence[NDArray[np.int64]]:
-    """Return the positions of ten equal groups by ascending value; fewer of fewer than ten."""
+    """Return the positions of ten equal groups by ascending value; empty groups are left out."""
     order = np.argsort(values, kind="stable")
     return [group for group in np.array_split(order, GROUPS) if len(group)]
-
-
-def _n_distinct(codes: BinaryCodes) -> int:
-    if not len(codes):
-        return 0
-    width = codes.packed.shape[1]
-    whole = np.ascontiguousarray(codes.packed).view(np.dtype((np.void, width)))
-    return len(np.unique(whole))
-
-
-def _correlations(covariance: NDArray[np.float64]) -> tuple[float, float]:
-    """Return mean and largest |correlation| off the diagonal; 0 with fewer than two bits."""
-    n = len(covariance)
-    if n < 2:
-        return 0.0, 0.0
-    deviation = np.sqrt(covariance.diagonal())
-    correlation = np.abs(covariance / np.outer(deviation, deviation))
-    np.fill_diagonal(correlation, 0)
-    return float(correlation.sum() / (n * (n - 1))), float(correlation.max())
-
-
-def _effective_rank(covariance: NDArray[np.float64]) -> float:
-    eigenvalues = np.maximum(np.linalg.eigvalsh(covariance), 0)
-    if not eigenvalues.any():
-        return 0.0
-    shares = eigenvalues / eigenvalues.sum()
-    shares = shares[shares > 0]
-    return float(np.exp(-(shares * np.log(shares)).sum()))
