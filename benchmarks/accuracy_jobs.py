@@ -18,8 +18,13 @@ from typing import Any
 from benchmarks.accuracy_protocol import DATASETS, FLOAT_METHODS, HASH_METHODS, Protocol
 from hashrec.index.artifacts import durable
 from hashrec.index.errors import DataError
-from hashrec.training.commands.options import SETTING_OF_OPTION
-from hashrec.training.jobs.config import PAPER_PROTOCOL, PAPER_SETTINGS, JobConfig, load_config
+from hashrec.training.jobs.config import (
+    PAPER_PROTOCOL,
+    PAPER_SETTINGS,
+    SETTING_OF_OPTION,
+    JobConfig,
+    load_config,
+)
 from hashrec.training.jobs.report import REPORT_FILE, read_report
 from hashrec.training.reproduction.process import in_own_process
 

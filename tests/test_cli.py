@@ -72,7 +72,7 @@ def test_publish_says_that_a_model_to_compare_is_no_model_to_serve(
 
 def test_every_option_of_a_job_sets_something() -> None:
     from hashrec.training.commands.jobs import retrain, train
-    from hashrec.training.commands.options import SETTING_OF_OPTION
+    from hashrec.training.jobs.config import SETTING_OF_OPTION
 
     others = {"out", "store", "config", "preset", "columns", "as_json", "quiet", "max_drop", "once"}
     others.add("fresh")

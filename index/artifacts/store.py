@@ -78,10 +78,10 @@ class VersionInfo:
 class Store:
     """The versions in one folder. Reading takes no lock and writes nothing."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._versions = path / "versions"
-        self._pointer = path / "CURRENT"
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self._versions = self.path / "versions"
+        self._pointer = self.path / "CURRENT"
 
     def pointer(self) -> Pointer | None:
         """Return the pointer, or None before the first publication.

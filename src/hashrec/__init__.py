@@ -31,31 +31,51 @@ if TYPE_CHECKING:
         RecommendedItem,
         SimilarUser,
     )
+    from hashrec.jobs import evaluate, publish, read, retrain, train
     from hashrec.model import Model, load
+    from hashrec.training.data.catalogue import Dataset
+    from hashrec.training.data.interactions import Interactions
+    from hashrec.training.jobs.report import Report
 
 __version__ = importlib.metadata.version("hashrec")
 
 _MODULE_OF = {
+    "Dataset": "hashrec.training.data.catalogue",
     "Explanation": "hashrec.index.ranking.recommendation",
     "HashrecError": "hashrec.index.errors",
+    "Interactions": "hashrec.training.data.interactions",
     "Model": "hashrec.model",
     "Recommendation": "hashrec.index.ranking.recommendation",
     "RecommendedItem": "hashrec.index.ranking.recommendation",
+    "Report": "hashrec.training.jobs.report",
     "SimilarUser": "hashrec.index.ranking.recommendation",
     "Store": "hashrec.index.artifacts.store",
+    "evaluate": "hashrec.jobs",
     "load": "hashrec.model",
+    "publish": "hashrec.jobs",
+    "read": "hashrec.jobs",
+    "retrain": "hashrec.jobs",
+    "train": "hashrec.jobs",
 }
 
 __all__ = [
+    "Dataset",
     "Explanation",
     "HashrecError",
+    "Interactions",
     "Model",
     "Recommendation",
     "RecommendedItem",
+    "Report",
     "SimilarUser",
     "Store",
     "__version__",
+    "evaluate",
     "load",
+    "publish",
+    "read",
+    "retrain",
+    "train",
 ]
 
 
@@ -63,7 +83,13 @@ def __getattr__(name: str) -> Any:
     """Load a public name when it is first used (PEP 562)."""
     if name not in _MODULE_OF:
         raise AttributeError(f"module 'hashrec' has no attribute {name!r}")
-    value = getattr(importlib.import_module(_MODULE_OF[name]), name)
+    try:
+        module = importlib.import_module(_MODULE_OF[name])
+    except ModuleNotFoundError as error:
+        raise ImportError(
+            f"hashrec.{name} needs {error.name}: pip install 'hashrec[training]'"
+        ) from error
+    value = getattr(module, name)
     globals()[name] = value
     return value
 

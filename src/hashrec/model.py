@@ -101,7 +101,7 @@ class Model:
         Raises:
             UnknownUserError: the model has no such user.
         """
-        if (row := self._artifact.model.users.row(user_id)) is None:
+        if (row := self._artifact.model.users.row(_id(user_id))) is None:
             raise UnknownUserError(user_id)
         return row
 
@@ -111,7 +111,7 @@ class Model:
         Raises:
             UnknownItemError: the model has no such item.
         """
-        if (row := self._artifact.model.items.row(item_id)) is None:
+        if (row := self._artifact.model.items.row(_id(item_id))) is None:
             raise UnknownItemError(item_id)
         return row
 
@@ -139,7 +139,7 @@ class Model:
             ConfigError: k or an option is out of range.
             UnknownUserError: the user is unknown and `strict` is set.
         """
-        return self._recommender.recommend(user_id, k, _options(options), strict=strict)
+        return self._recommender.recommend(_id(user_id), k, _options(options), strict=strict)
 
     def recommend_history(
         self,
@@ -184,7 +184,7 @@ class Model:
         """
         columns: dict[str, list[Any]] = {name: [] for name in SCHEMA}
         overlay = ModelOverlay(Overlay(), self._artifact.model)
-        for lists in recommend_all(self._recommender, overlay, iter(user_ids), k):
+        for lists in recommend_all(self._recommender, overlay, map(_id, user_ids), k):
             for name, column in columns.items():
                 column.extend(lists.columns[name])
         return columns
@@ -216,7 +216,7 @@ class Model:
             ConfigError: k is out of range.
             UnknownItemError: the model has no such item.
         """
-        return self._recommender.similar_items(item_id, k)
+        return self._recommender.similar_items(_id(item_id), k)
 
     def similar_users(self, user_id: str, k: int = 10) -> list[SimilarUser]:
         """Return the users whose codes are nearest to a user's code.
@@ -225,7 +225,7 @@ class Model:
             ConfigError: k is out of range.
             UnknownUserError: the model has no such user.
         """
-        return self._recommender.similar_users(user_id, k)
+        return self._recommender.similar_users(_id(user_id), k)
 
     def __repr__(self) -> str:
         manifest = self.manifest
@@ -264,13 +264,28 @@ def load(path: str | Path, version: str | None = None) -> Model:
     return Model(Artifact.open(artifact))
 
 
+def _id(value: str) -> str:
+    """Return an id.
+
+    Raises:
+        ConfigError: it is not a string.
+    """
+    if not isinstance(value, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ConfigError(f"ids are strings, got {value!r}; write {str(value)!r}")
+    return value
+
+
 def _options(options: ListOptions) -> Options:
     """Turn keywords into the options of the ranking path.
 
     Raises:
-        ConfigError: a collection of ids is one string.
+        ConfigError: an option is unknown, or a collection of ids is one string.
     """
     given: dict[str, Any] = dict(options)
+    if unknown := sorted(set(given) - set(ListOptions.__annotations__)):
+        raise ConfigError(
+            f"no option {unknown[0]!r}; the options are {', '.join(ListOptions.__annotations__)}"
+        )
     for name in ("exclude", "include", "categories"):
         if name in given:
             if isinstance(given[name], str):

@@ -4,5 +4,5 @@
 journal, `reproduction` runs the experiments of the paper. `options` has the options of a job and
 the setting that each of them gives.
 
-Public: `options.JobOptions`, `options.SETTING_OF_OPTION`, `options.DATA`.
+Public: `options.JobOptions`, `options.DATA`.
 """

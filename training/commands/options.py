@@ -134,46 +134,12 @@ class JobOptions:
         Args:
             others: options of one command, such as `split`; None where one is not given.
         """
-        from hashrec.training.jobs.config import PAPER_PROTOCOL, PAPER_SETTINGS, load_config
+        from hashrec.training.jobs.config import config_of
 
         options = vars(self) | others
-        flags = {
-            setting: options[name]
-            for name, setting in SETTING_OF_OPTION.items()
-            if options.get(name) is not None
-        }
-        if self.preset == PAPER_PROTOCOL:
-            flags = PAPER_SETTINGS | flags
-        else:
-            flags["data.preset"] = self.preset
-        flags["data.columns"] = parse_columns(self.columns)
-        flags["data.types"] = parse_types(self.types)
-        return load_config(self.config, flags)
-
-
-# The setting of a job that an option of `train` or `retrain` gives; other options give none.
-SETTING_OF_OPTION = {
-    "data": "data.source",
-    "home": "data.home",
-    "k_core": "data.k_core",
-    "min_value": "data.min_value",
-    "types": "data.types",
-    "events": "data.events",
-    "negative_types": "data.negative_types",
-    "max_bad": "data.max_bad",
-    "items": "data.items",
-    "split": "split.strategy",
-    "test": "split.test",
-    "validate": "split.by_validation",
-    "teacher": "teacher.name",
-    "model": "model.name",
-    "bits": "model.n_bits",
-    "index": "index",
-    "rerank": "rerank",
-    "k": "k",
-    "seed": "seed",
-    "device": "device",
-}
+        options["columns"] = parse_columns(self.columns)
+        options["types"] = parse_types(self.types)
+        return config_of(options.pop("config"), options)
 
 
 def with_job_options(command: Callable[..., None]) -> Callable[..., None]:

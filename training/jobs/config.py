@@ -96,6 +96,54 @@ class JobConfig(Hyperparameters):
     checkpoint_seconds: NonNegativeFloat = Field(default=30.0, exclude=True)
 
 
+# The setting that each option of `train` and `retrain` gives, on the command line and in Python.
+SETTING_OF_OPTION: dict[str, str] = {
+    "data": "data.source",
+    "preset": "data.preset",
+    "columns": "data.columns",
+    "home": "data.home",
+    "k_core": "data.k_core",
+    "min_value": "data.min_value",
+    "types": "data.types",
+    "events": "data.events",
+    "negative_types": "data.negative_types",
+    "max_bad": "data.max_bad",
+    "items": "data.items",
+    "split": "split.strategy",
+    "test": "split.test",
+    "validate": "split.by_validation",
+    "teacher": "teacher.name",
+    "model": "model.name",
+    "bits": "model.n_bits",
+    "index": "index",
+    "rerank": "rerank",
+    "k": "k",
+    "seed": "seed",
+    "device": "device",
+}
+
+
+def config_of(path: Path | None, options: Mapping[str, Any]) -> JobConfig:
+    """Return the settings: options over the TOML file over the `paper` preset over defaults.
+
+    Args:
+        path: the TOML file; None for none.
+        options: by the names of `SETTING_OF_OPTION`; None where one is not given.
+
+    Raises:
+        ConfigError: an option or a setting is unknown or out of range, or the file is not TOML.
+    """
+    if unknown := sorted(set(options) - set(SETTING_OF_OPTION)):
+        raise ConfigError(
+            f"no option {unknown[0]!r}; the options are {', '.join(sorted(SETTING_OF_OPTION))}"
+        )
+    flags = {SETTING_OF_OPTION[name]: value for name, value in options.items() if value is not None}
+    if options.get("preset") == PAPER_PROTOCOL:
+        del flags["data.preset"]
+        flags = PAPER_SETTINGS | flags
+    return load_config(path, flags)
+
+
 def load_config(path: Path | None, flags: Mapping[str, Any]) -> JobConfig:
     """Read a TOML file; flags go before its settings.
 

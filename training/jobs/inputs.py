@@ -18,15 +18,18 @@ from hashrec.training.jobs.job import Job
 from hashrec.training.progress import Say
 
 
-def read(config: DataConfig, say: Say, until: int | None = None) -> Dataset:
+def read(
+    config: DataConfig, say: Say, until: int | None = None, *, loaded: Dataset | None = None
+) -> Dataset:
     """Read the data of a job, merge the events of its journal, and filter.
 
     Args:
         config: which data.
         say: takes one-line messages.
         until: position of the last journal entry to read; None reads all.
+        loaded: the data, if they are in memory already; None loads what `config` names.
     """
-    dataset = load_dataset(
+    dataset = loaded or load_dataset(
         config.source,
         data_home=config.home,
         items=config.items,

@@ -12,6 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from hashrec.index.artifacts.artifact import HELD_OUT_FILE, RUN_FOLDER, record_metrics
+from hashrec.training.data.catalogue import Dataset
 from hashrec.training.jobs.checkpoints import CHECKPOINTS_FOLDER, Checkpoints
 from hashrec.training.jobs.config import JobConfig
 from hashrec.training.jobs.fitting import choose_by_validation, fit
@@ -27,7 +28,13 @@ from hashrec.training.progress import Progress, Say
 
 
 def train(
-    config: JobConfig, run: Path, progress: Progress, say: Say, *, fresh: bool = False
+    config: JobConfig,
+    run: Path,
+    progress: Progress,
+    say: Say,
+    *,
+    fresh: bool = False,
+    dataset: Dataset | None = None,
 ) -> Report:
     """Read, split, choose, fit the teacher and the model, write the artifact, judge, report.
 
@@ -37,6 +44,7 @@ def train(
         progress: follows the training loops.
         say: takes one-line messages.
         fresh: start over, whatever is there.
+        dataset: the data, if they are in memory already; None loads what `config` names.
 
     Raises:
         HashrecError: with the reason; an artifact that was in `run` before is replaced only by a
@@ -49,7 +57,7 @@ def train(
         if fresh:
             checkpoints.clear()
         with job.stage("read"):
-            dataset = read(config.data, say)
+            dataset = read(config.data, say, loaded=dataset)
             split = split_data(job, dataset)
             checkpoints.begin(recipe.key(job, split.train))
         with job.stage("selection"):
