@@ -53,7 +53,8 @@ def count_bar(
         MofNCompleteColumn(),
         RateColumn(),
         TimeLeftColumn(),
-        console=Console(file=stream),
+        # Older releases of rich end even a disabled bar with a line, and no file means stdout.
+        console=Console(file=stream, quiet=stream is None),
         disable=stream is None,
     )
     with bars:
