@@ -36,10 +36,12 @@ def items(
 ) -> None:
     """Write the model's items with the changes made since."""
     from hashrec.index.files import exporting  # noqa: PLC0415
-    from hashrec.index.live.catalogue_state import overlay_of  # noqa: PLC0415
+    from hashrec.index.live.catalogue_state import journal_of, overlay_of  # noqa: PLC0415
 
     model = _opened(store, version).model
-    parts = exporting.item_parts(model, overlay_of(_journal(store, journal)))
+    with journal_of(store, journal) as opened:
+        overlay = overlay_of(opened)
+    parts = exporting.item_parts(model, overlay)
     _write(out, exporting.ITEMS, parts, "items", total=len(model.items), quiet=quiet)
 
 
@@ -70,10 +72,11 @@ def events(
     `hashrec train --data` reads the file.
     """
     from hashrec.index.files import exporting  # noqa: PLC0415
+    from hashrec.index.live.catalogue_state import journal_of  # noqa: PLC0415
 
-    opened = _journal(store, journal)
-    parts = iter(()) if opened is None else exporting.event_parts(opened)
-    _write(out, exporting.EVENTS, parts, "events", total=None, quiet=quiet)
+    with journal_of(store, journal) as opened:
+        parts = iter(()) if opened is None else exporting.event_parts(opened)
+        _write(out, exporting.EVENTS, parts, "events", total=None, quiet=quiet)
 
 
 @export.command()
@@ -105,12 +108,6 @@ def _opened(store: Path, version: str | None) -> Artifact:
     from hashrec.index.artifacts.store import Store  # noqa: PLC0415
 
     return Store(store).open(version)
-
-
-def _journal(store: Path, url: str | None) -> Any:
-    from hashrec.index.live.catalogue_state import journal_of  # noqa: PLC0415
-
-    return journal_of(store, url)
 
 
 def _write(

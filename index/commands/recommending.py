@@ -117,7 +117,8 @@ def batch_recommend(
     artifact = Store(store).open(version)
     learned = artifact.manifest.data.journal_position or 0
     negative = {name.strip() for name in negative_types.split(",")} - {""}
-    overlay = overlay_of(journal_of(store, journal), after=learned, negative_types=negative)
+    with journal_of(store, journal) as opened:
+        overlay = overlay_of(opened, after=learned, negative_types=negative)
     known = artifact.model.users
     user_ids: Iterable[str]
     if users is not None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Generator, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from hashrec.index.live.catalogue import items_of_rows
@@ -15,20 +16,26 @@ from hashrec.index.model.model import Model
 ENTRIES_AT_ONCE = 10_000
 
 
-def journal_of(store: Path, url: str | None) -> Journal | None:
-    """Open the journal that a service of this store writes, None where there is none.
+@contextmanager
+def journal_of(store: Path, url: str | None) -> Generator[Journal | None]:
+    """Open the journal that a service of this store writes, and close it after the block.
 
     Args:
         store: the journal lies beside its versions unless `url` names it.
         url: as HASHREC_EVENTS__URL has it.
 
+    Yields:
+        None where there is no journal.
+
     Raises:
         JournalError: it cannot be read.
     """
-    if url is not None:
-        return open_journal(url)
     path = journal_beside(store)
-    return open_journal(f"sqlite:{path}") if path.is_file() else None
+    if url is None and not path.is_file():
+        yield None
+        return
+    with closing(open_journal(url or f"sqlite:{path}")) as journal:
+        yield journal
 
 
 def overlay_of(

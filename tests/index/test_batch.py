@@ -22,7 +22,7 @@ from hashrec.index.commands.recommending import app
 from hashrec.index.errors import DataError
 from hashrec.index.files.batch import USERS_AT_ONCE
 from hashrec.index.files.user_files import read_user_ids
-from hashrec.index.live.catalogue_state import overlay_of
+from hashrec.index.live.catalogue_state import journal_of, overlay_of
 from hashrec.index.live.journal import Event, ItemChange, journal_beside, open_journal
 from hashrec.index.live.model_overlay import ModelOverlay
 from hashrec.index.model.items import ItemTable
@@ -55,9 +55,9 @@ def batch(store: Path, *options: object, form: str = ".jsonl") -> list[dict[str,
 def served(store: Path, user_ids: list[str], k: int) -> list[dict[str, Any]]:
     """What the recommender answers, one user after the other."""
     artifact = Store(store).open()
-    path = journal_beside(store)
-    journal = open_journal(f"sqlite:{path}") if path.exists() else None
-    recommender, overlay = Recommender(artifact), ModelOverlay(overlay_of(journal), artifact.model)
+    with journal_of(store, None) as journal:
+        overlay = ModelOverlay(overlay_of(journal), artifact.model)
+    recommender = Recommender(artifact)
     return [
         {
             "user_id": user_id, "rank": item.rank, "item_id": item.item_id, "score": item.score,

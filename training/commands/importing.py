@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -50,16 +51,15 @@ def events(
     """
     from hashrec.training.data.importing import import_events, journal_to_write
 
-    opened = journal_to_write(store, journal)
-    _import(
-        "events",
-        lambda advance: import_events(
-            file, opened, default_type=default_type, max_bad=max_bad, advance=advance
-        ),
-        as_json=as_json,
-        quiet=quiet,
-    )
-    opened.close()
+    with closing(journal_to_write(store, journal)) as opened:
+        _import(
+            "events",
+            lambda advance: import_events(
+                file, opened, default_type=default_type, max_bad=max_bad, advance=advance
+            ),
+            as_json=as_json,
+            quiet=quiet,
+        )
 
 
 @imports.command()
@@ -79,14 +79,13 @@ def items(
     """
     from hashrec.training.data.importing import import_items, journal_to_write
 
-    opened = journal_to_write(store, journal)
-    _import(
-        "items",
-        lambda advance: import_items(file, opened, store, max_bad=max_bad, advance=advance),
-        as_json=as_json,
-        quiet=quiet,
-    )
-    opened.close()
+    with closing(journal_to_write(store, journal)) as opened:
+        _import(
+            "items",
+            lambda advance: import_items(file, opened, store, max_bad=max_bad, advance=advance),
+            as_json=as_json,
+            quiet=quiet,
+        )
 
 
 def _import(
