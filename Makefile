@@ -14,10 +14,10 @@ HAS_GPU     := $(shell command -v nvidia-smi >/dev/null 2>&1 && nvidia-smi -L >/
 PIP         := $(VENV)/bin/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart check test docker-test bench fuzz accuracy reproduce up down lock clean
+.PHONY: help setup quickstart check test test-slow docker-test bench fuzz accuracy reproduce up down lock release-check clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
@@ -56,6 +56,9 @@ test: check ## run every check and test
 	$(VENV)/bin/coverage combine --quiet
 	$(VENV)/bin/coverage report
 
+test-slow: $(VENV)/.development ## what takes minutes: the lowest versions that pyproject.toml allows
+	$(VENV)/bin/pytest -m slow tests
+
 docker-test: $(VENV)/.development ## build the images and try the stack on a Docker engine
 	$(VENV)/bin/pytest -s -m docker tests/docker
 
@@ -78,11 +81,16 @@ accuracy: $(VENV)/.plots ## compare every method on the data sets in DATA_ROOT; 
 reproduce: $(VENV)/.plots ## run the paper's experiments on the data sets in DATA_ROOT; hours, resumable
 	$(VENV)/bin/hashrec reproduce --data $(DATA_ROOT) --write-docs
 
-lock: ## write requirements/*.txt again from pyproject.toml
-	uvx uv pip compile --universal --generate-hashes --python-version 3.11 --custom-compile-command "make lock" --no-emit-package torch --output-file requirements/serving.txt pyproject.toml
-	uvx uv pip compile --universal --generate-hashes --python-version 3.11 --custom-compile-command "make lock" --no-emit-package torch --extra training --output-file requirements/training.txt pyproject.toml
-	uvx uv pip compile --universal --generate-hashes --python-version 3.11 --custom-compile-command "make lock" --no-emit-package torch --extra training --extra otel --extra plots --group dev --output-file requirements/development.txt pyproject.toml
-	uvx uv pip compile --universal --generate-hashes --python-version 3.11 --custom-compile-command "make lock" --no-emit-package torch --extra training --extra plots --constraint requirements/development.txt --output-file requirements/plots.txt pyproject.toml
+LOCK := $(VENV)/bin/uv pip compile --quiet --config-file requirements/uv.toml --universal --generate-hashes --python-version 3.11 --custom-compile-command "make lock" --no-emit-package torch
+
+lock: $(VENV)/.development ## write requirements/*.txt again from pyproject.toml
+	$(LOCK) --output-file requirements/serving.txt pyproject.toml
+	$(LOCK) --extra training --output-file requirements/training.txt pyproject.toml
+	$(LOCK) --extra training --extra otel --extra plots --group dev --output-file requirements/development.txt pyproject.toml
+	$(LOCK) --extra training --extra plots --constraint requirements/development.txt --output-file requirements/plots.txt pyproject.toml
+
+release-check: $(VENV)/.development ## build the release of HEAD and try its wheel with every Python here
+	$(VENV)/bin/python -m release.check --torch-index $(TORCH_INDEX)
 
 up: ## start the whole stack in Docker
 	docker compose up --detach --build --wait
