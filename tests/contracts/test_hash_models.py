@@ -57,6 +57,12 @@ def fit(model, train, taught, seed=0):
     return model.fit(train, taught, seed=seed, device=DEVICE, progress=QuietProgress())
 
 
+@pytest.fixture(scope="module")
+def codes(name, train, taught):
+    """One fit of each model, for all that only look at what came out."""
+    return fit(model_of(name), train, taught)
+
+
 @pytest.mark.parametrize("n_bits", [8, 24, 64, 136])
 def test_any_multiple_of_eight_bits_gives_a_code_to_every_row(name, n_bits, train, taught):
     codes = fit(model_of(name, n_bits), train, taught)
@@ -70,8 +76,7 @@ def test_width_that_does_not_pack_is_refused(name, n_bits):
         HASH_MODELS[name](n_bits=n_bits)
 
 
-def test_items_a_user_has_are_nearer_than_items_it_has_not(name, train, taught):
-    codes = fit(model_of(name), train, taught)
+def test_items_a_user_has_are_nearer_than_items_it_has_not(codes, train):
     distance = codes.users.hamming(codes.items)
     has = train.matrix().toarray() > 0
     nearer = [
@@ -81,14 +86,13 @@ def test_items_a_user_has_are_nearer_than_items_it_has_not(name, train, taught):
     assert np.mean(nearer) > 0.9
 
 
-def test_no_two_bits_are_copies_of_each_other(name, train, taught):
-    signs = fit(model_of(name), train, taught).items.to_signs().astype(int)
+def test_no_two_bits_are_copies_of_each_other(codes):
+    signs = codes.items.to_signs().astype(int)
     agreement = np.abs(signs.T @ signs) - len(signs) * np.eye(64, dtype=int)
     assert agreement.max() < len(signs)
 
 
-def test_users_coded_by_their_history_rank_their_own_items_first(name, train, taught):
-    codes = fit(model_of(name), train, taught)
+def test_users_coded_by_their_history_rank_their_own_items_first(codes, train):
     folded_in = codes.encoder.users.encode(train.seen())
     distance = folded_in.hamming(codes.items)
     has = train.matrix().toarray() > 0
@@ -99,8 +103,7 @@ def test_users_coded_by_their_history_rank_their_own_items_first(name, train, ta
     assert np.mean(nearer) > 0.9
 
 
-def test_items_coded_by_their_users_are_nearer_to_them_than_to_others(name, train, taught):
-    codes = fit(model_of(name), train, taught)
+def test_items_coded_by_their_users_are_nearer_to_them_than_to_others(codes, train):
     users_of_items = RowLists.build(train.item_rows, train.user_rows, train.n_items)
     distance = codes.users.hamming(codes.encoder.items.encode(codes.users, users_of_items))
     has = train.matrix().toarray() > 0
@@ -111,21 +114,20 @@ def test_items_coded_by_their_users_are_nearer_to_them_than_to_others(name, trai
     assert np.mean(nearer) > 0.9
 
 
-def test_same_seed_gives_the_same_codes_bit_for_bit(name, train, taught):
-    first = fit(model_of(name), train, taught)
+def test_same_seed_gives_the_same_codes_bit_for_bit(name, codes, train, taught):
     torch.rand(7)  # whatever else draws from the global generator
-    second = fit(model_of(name), train, taught)
-    assert np.array_equal(first.users.packed, second.users.packed)
-    assert np.array_equal(first.items.packed, second.items.packed)
+    again = fit(model_of(name), train, taught)
+    assert np.array_equal(codes.users.packed, again.users.packed)
+    assert np.array_equal(codes.items.packed, again.items.packed)
     for part in ("users", "items"):
-        ours, again = getattr(first.encoder, part), getattr(second.encoder, part)
-        assert np.array_equal(ours.weights, again.weights)
-        assert np.array_equal(ours.bias, again.bias)
+        first, second = getattr(codes.encoder, part), getattr(again.encoder, part)
+        assert np.array_equal(first.weights, second.weights)
+        assert np.array_equal(first.bias, second.bias)
 
 
-def test_another_seed_gives_other_codes(name, train, taught):
-    first, second = (fit(model_of(name), train, taught, seed=seed) for seed in (0, 1))
-    assert not np.array_equal(first.items.packed, second.items.packed)
+def test_another_seed_gives_other_codes(name, codes, train, taught):
+    other = fit(model_of(name), train, taught, seed=1)
+    assert not np.array_equal(codes.items.packed, other.items.packed)
 
 
 def test_teacher_is_left_as_it_was(name, train, taught):

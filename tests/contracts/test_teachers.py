@@ -57,6 +57,12 @@ def fit(teacher, train, seed=0):
     return teacher.fit(train, seed=seed, device=DEVICE, progress=progress), progress
 
 
+@pytest.fixture(scope="module")
+def fitted(teacher, train):
+    """One fit of each teacher, and its progress, for all that only ask it for scores."""
+    return fit(teacher, train)
+
+
 def all_scores(scorer):
     return scorer.scores(np.arange(scorer.n_users))
 
@@ -67,8 +73,8 @@ def histories_of(train):
     return X
 
 
-def test_every_user_scores_every_item_with_a_finite_float32(teacher, train):
-    scorer, _ = fit(teacher, train)
+def test_every_user_scores_every_item_with_a_finite_float32(teacher, fitted, train):
+    scorer, _ = fitted
     scores = scorer.scores(np.array([3, 140, 3]))
     assert (scorer.n_users, scorer.n_items) == (train.n_users, train.n_items)
     assert scores.shape == (3, train.n_items)
@@ -85,23 +91,23 @@ def test_scores_are_the_callers_to_change(teacher, train):
     assert np.array_equal(all_scores(scorer), before)
 
 
-def test_how_many_users_are_asked_for_at_once_changes_no_score(teacher, train):
-    scorer, _ = fit(teacher, train)
+def test_how_many_users_are_asked_for_at_once_changes_no_score(teacher, fitted, train):
+    scorer, _ = fitted
     by_one = np.concatenate([scorer.scores(np.array([user])) for user in range(train.n_users)])
     np.testing.assert_allclose(by_one, all_scores(scorer), rtol=1e-4, atol=1e-5)
 
 
-def test_any_teacher_has_factors_for_models_that_learn_from_them(teacher, train):
-    scorer, progress = fit(teacher, train)
-    factors = factors_of(scorer, 90, seed=0, device=DEVICE, progress=progress)
+def test_any_teacher_has_factors_for_models_that_learn_from_them(fitted, train):
+    scorer, _ = fitted
+    factors = factors_of(scorer, 90, seed=0, device=DEVICE, progress=QuietProgress())
     assert (len(factors.users), len(factors.items)) == (train.n_users, train.n_items)
     scores = all_scores(scorer)
     error = np.linalg.norm(all_scores(factors) - scores) / np.linalg.norm(scores)
     assert error < 1e-3
 
 
-def test_known_user_folded_in_from_the_same_history_scores_the_same(teacher, train):
-    scorer, _ = fit(teacher, train)
+def test_known_user_folded_in_from_the_same_history_scores_the_same(teacher, fitted, train):
+    scorer, _ = fitted
     if not isinstance(scorer, FoldInScorer):
         assert type(teacher) in WITHOUT_FOLD_IN
         return
@@ -111,8 +117,10 @@ def test_known_user_folded_in_from_the_same_history_scores_the_same(teacher, tra
     np.testing.assert_allclose(folded, scores, rtol=1e-3, atol=1e-4 * np.abs(scores).max())
 
 
-def test_new_user_is_scored_by_what_they_have_and_leaves_the_known_as_they_are(teacher, train):
-    scorer, _ = fit(teacher, train)
+def test_new_user_is_scored_by_what_they_have_and_leaves_the_known_as_they_are(
+    teacher, fitted, train
+):
+    scorer, _ = fitted
     if not isinstance(scorer, FoldInScorer):
         assert type(teacher) in WITHOUT_FOLD_IN
         return
@@ -125,8 +133,8 @@ def test_new_user_is_scored_by_what_they_have_and_leaves_the_known_as_they_are(t
     np.testing.assert_allclose(scorer.fold_in(new[2]), folded[2:], rtol=1e-4, atol=1e-5)
 
 
-def test_weights_of_items_add_up_to_about_the_ranking_of_a_new_user(teacher, train):
-    scorer, _ = fit(teacher, train)
+def test_weights_of_items_add_up_to_about_the_ranking_of_a_new_user(teacher, fitted, train):
+    scorer, _ = fitted
     if not isinstance(scorer, LinearScorer):
         assert type(teacher) in WITHOUT_FOLD_IN
         return
@@ -143,8 +151,8 @@ def test_weights_of_items_add_up_to_about_the_ranking_of_a_new_user(teacher, tra
     assert np.isfinite(scorer.item_weights(np.array([7]))).all()
 
 
-def test_items_a_user_has_score_above_items_it_has_not(teacher, train):
-    scorer, _ = fit(teacher, train)
+def test_items_a_user_has_score_above_items_it_has_not(fitted, train):
+    scorer, _ = fitted
     scores = all_scores(scorer)
     has = train.matrix().toarray() > 0
     above = [
@@ -154,11 +162,10 @@ def test_items_a_user_has_score_above_items_it_has_not(teacher, train):
     assert np.mean(above) > 0.9
 
 
-def test_same_seed_gives_the_same_scores_bit_for_bit(teacher, train):
-    first, _ = fit(teacher, train)
+def test_same_seed_gives_the_same_scores_bit_for_bit(teacher, fitted, train):
     torch.rand(7)  # whatever else draws from the global generator
-    second, _ = fit(teacher, train)
-    assert np.array_equal(all_scores(first), all_scores(second))
+    again, _ = fit(teacher, train)
+    assert np.array_equal(all_scores(fitted[0]), all_scores(again))
 
 
 def test_user_without_an_interaction_is_no_obstacle(teacher, train):
@@ -172,8 +179,8 @@ def test_empty_data_is_refused_in_words(teacher):
         fit(teacher, interactions_of([], 3, 3))
 
 
-def test_progress_holds_a_loss_curve(teacher, train):
-    _, progress = fit(teacher, train)
+def test_progress_holds_a_loss_curve(fitted):
+    _, progress = fitted
     for curves in progress.history.values():
         assert all(np.isfinite(curves["loss"]))
 
