@@ -4,28 +4,13 @@ from __future__ import annotations
 
 import inspect
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests.commands import hashrec
 from tests.index.small_models import model_of, write
 from tests.training.small_jobs import quick_toml, small_interactions, write_csv
-
-HASHREC = (sys.executable, "-m", "hashrec")
-
-
-def hashrec(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*HASHREC, *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
-        env=os.environ | environment,
-    )
 
 
 def output(*arguments: object) -> str:
