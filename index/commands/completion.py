@@ -6,6 +6,7 @@ import ast
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 Complete = Callable[[str], list[str]]
 
@@ -35,18 +36,19 @@ def key_of(module: str, registry: str, *others: str) -> Complete:
 
 
 def keys_in_source(module: str, registry: str) -> list[str]:
-    """Read the keys of a dictionary in a module's source: importing it may load torch."""
+    """Read the keys of a registry in the source of its module: importing it may load torch."""
     spec = find_spec(module)
     if spec is None or spec.origin is None:
         return []
-    values: dict[str, ast.expr | None] = {}
+    values: dict[str, Any] = {}
     for node in ast.parse(Path(spec.origin).read_text()).body:
-        targets = node.targets if isinstance(node, ast.Assign) else []
-        if isinstance(node, ast.AnnAssign):
-            targets = [node.target]
-        if isinstance(node, ast.Assign | ast.AnnAssign):
-            values |= {target.id: node.value for target in targets if isinstance(target, ast.Name)}
-    written = values[registry]
-    assert isinstance(written, ast.Dict)
-    keys = (values.get(key.id) if isinstance(key, ast.Name) else key for key in written.keys)
-    return [ast.literal_eval(key) for key in keys if key is not None]
+        match node:
+            case (
+                ast.Assign(targets=[ast.Name(id=name)], value=value)
+                | ast.AnnAssign(target=ast.Name(id=name), value=value)
+            ):
+                values[name] = value
+            case _:
+                pass
+    keys = (values[key.id] if isinstance(key, ast.Name) else key for key in values[registry].keys)
+    return [ast.literal_eval(key) for key in keys]
