@@ -77,7 +77,7 @@ class ModelOverlay:
         """
         overlay = self.overlay
         last = 0
-        if user_id is not None:
+        if user_id is not None and overlay.knows(user_id):
             last = overlay.user_position(user_id, self.after)
             # A worker that has not read the journal yet must not share its answer with this one.
             last = last or overlay.refused_position(user_id, self.after)
@@ -86,9 +86,9 @@ class ModelOverlay:
         return last, overlay.catalogue_position
 
     def view(self, user_id: str | None = None) -> OverlayView:
-        """Return what is so at this moment, for a user or for nobody in particular."""
+        """Return the state at this moment, for a user or, with None, for anyone."""
         catalogue = self.catalogue()
-        if user_id is None:
+        if user_id is None or not self.overlay.knows(user_id):
             return self._without_events
         refused = self._known_rows(self.overlay.refused(user_id, self.after))
         events = self.events(user_id)

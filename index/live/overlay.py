@@ -92,6 +92,10 @@ class Overlay:
                 self._take_change(position, record)
             self.position = position
 
+    def knows(self, user_id: str) -> bool:
+        """Tell whether there are events of a user, of any time."""
+        return user_id in self._users
+
     def user_position(self, user_id: str, after: int = 0) -> int:
         """Return the position of a user's last event, 0 if none is above `after`."""
         items = self._users.get(user_id)

@@ -10,11 +10,9 @@ from time import perf_counter
 
 from hashrec.index.errors import HashrecError
 from hashrec.service.answers.answer import Answer
-from hashrec.service.answers.bound_request import BoundRequest
-from hashrec.service.answers.cache_tiers import CacheTiers
+from hashrec.service.answers.cache_tiers import BoundRequest, CacheTiers
 from hashrec.service.answers.cursor import Cursor
 from hashrec.service.answers.envelope import Content
-from hashrec.service.answers.inline import is_inline
 from hashrec.service.answers.rendering import render
 from hashrec.service.answers.wanted import Wanted
 from hashrec.service.errors import StaleCursorError
@@ -24,6 +22,11 @@ from hashrec.service.telemetry.spans import Spans, no_span
 from hashrec.service.versions.served_models import LoadedModel, ServedModels
 
 REMEMBERED_USERS = 4096  # of those who were asked for last
+# A request within these limits is ranked on the event loop: that takes less than a thread costs.
+INLINE_ITEMS = 200_000  # searched in about a millisecond
+INLINE_ITEMS_BY_CATEGORY = 20_000  # the first search of a category builds its index
+INLINE_IDS = 200  # of a history and of the options, each of which is looked up
+INLINE_ITEMS_ARRANGED = 50  # of a list that is diversified or explained
 
 
 class CachedRecommender:
@@ -154,15 +157,18 @@ class CachedRecommender:
 
     async def _make_here_or_in_thread(self, request: BoundRequest) -> Content:
         with self._span("rank", {"hashrec.kind": request.wanted.kind.name}):
-            if is_inline(request):
+            if _is_inline(request):
                 return self._make(request)
             return await asyncio.to_thread(self._make, request)
 
     def _make(self, request: BoundRequest) -> Content:
         """Rank, render, and observe the time of both."""
         started = perf_counter()
-        content = render(request, request.rank())
-        index_type = request.model.recommender.artifact.manifest.index_type
+        wanted, recommender = request.wanted, request.model.recommender
+        assert request.view is not None
+        ranked = wanted.kind.rank(recommender, wanted, request.view, request.bookmark)
+        content = render(request, ranked)
+        index_type = recommender.artifact.manifest.index_type
         self._metrics.searches(index_type).observe(perf_counter() - started)
         return content
 
@@ -176,6 +182,21 @@ class CachedRecommender:
                 self._metrics.experiment_requests(answer.model_version).inc()
         if answer.fallback is not None:
             self._metrics.fallbacks(answer.fallback).inc()
+
+
+def _is_inline(request: BoundRequest) -> bool:
+    wanted, options, recommender = request.wanted, request.wanted.options, request.model.recommender
+    if wanted.kind.in_thread:
+        return False
+    n_searched = recommender.n_users if wanted.kind.of_users else recommender.n_items
+    n_ids = len(wanted.positive) + len(wanted.negative)
+    n_ids += len(options.exclude) + len(options.include)
+    arranged = options.explain or options.diversity > 0
+    return (
+        n_searched <= (INLINE_ITEMS_BY_CATEGORY if options.categories else INLINE_ITEMS)
+        and n_ids <= INLINE_IDS
+        and not (arranged and wanted.k > INLINE_ITEMS_ARRANGED)
+    )
 
 
 def _without(requests: dict[str, BoundRequest], answers: dict[str, Answer]) -> list[BoundRequest]:

@@ -16,12 +16,12 @@ from hashrec.index.ranking.recommendation import (
     SimilarUser,
 )
 from hashrec.service.answers import cursor
-from hashrec.service.answers.bound_request import BoundRequest
+from hashrec.service.answers.cache_tiers import BoundRequest
 from hashrec.service.answers.envelope import Content
 
 
 def render(request: BoundRequest, ranked: Recommendation | list[SimilarUser]) -> Content:
-    """Make the content of a reply from the list that `BoundRequest.rank` returned."""
+    """Make the content of a reply from its list."""
     if isinstance(ranked, list):
         return Content("similar", None, _users_body(request, ranked))
     personal = request.wanted.kind.personal

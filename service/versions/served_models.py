@@ -40,6 +40,7 @@ class LoadedModel:
         key: 32 bytes that only those who can read the artifact know; seals cached answers.
     """
 
+    version: str
     recommender: Recommender
     key: bytes
     activated_at: datetime
@@ -61,15 +62,11 @@ class LoadedModel:
         recommender.popular()
         recommender.similar_items(model.items.id(0))
         return cls(
+            version,
             recommender,
             blake2b(artifact.manifest.model_dump_json().encode(), digest_size=32).digest(),
             datetime.now(UTC),
         )
-
-    @property
-    def version(self) -> str:
-        """The version's name."""
-        return self.recommender.version
 
 
 class ServedModels:

@@ -13,7 +13,7 @@ from hashrec.index.artifacts.store import Store
 from hashrec.index.errors import UnknownItemError, UnknownUserError
 from hashrec.index.live.journal import Journal
 from hashrec.index.ranking.recommender import Recommender
-from hashrec.service.answers import inline
+from hashrec.service.answers import cached_recommender
 from hashrec.service.answers.cache_tiers import CacheTiers
 from hashrec.service.answers.cached_recommender import CachedRecommender
 from hashrec.service.answers.caches import LocalCache
@@ -212,7 +212,7 @@ def test_a_large_catalogue_is_ranked_in_a_thread_with_the_same_answer(
         here = await rig.cached.get(Wanted(RECOMMEND, "u1", 10))
         await rig.local.close()
         rig.shared.kept.clear()
-        monkeypatch.setattr(inline, "INLINE_ITEMS", 0)
+        monkeypatch.setattr(cached_recommender, "INLINE_ITEMS", 0)
         assert (await rig.cached.get(Wanted(RECOMMEND, "u1", 10))).body == here.body
 
     run(store, test)

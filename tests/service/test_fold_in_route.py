@@ -14,7 +14,7 @@ import pytest
 from hashrec.index.arrays.ids import IdMap
 from hashrec.index.artifacts.store import Store
 from hashrec.index.ranking.recommender import Options, Recommender
-from hashrec.service.answers import cached_recommender, inline
+from hashrec.service.answers import cached_recommender
 from hashrec.service.app import create_app
 from hashrec.service.routes.schemas import MAX_HISTORY, MAX_MEMBERS
 from hashrec.service.settings import Settings
@@ -202,7 +202,7 @@ def test_a_request_of_many_ids_is_ranked_in_a_thread(
         return render(*arguments)
 
     monkeypatch.setattr(cached_recommender, "render", spy)
-    monkeypatch.setattr(inline, "INLINE_IDS", 3)
+    monkeypatch.setattr(cached_recommender, "INLINE_IDS", 3)
     with serving(settings(shared_store.path)) as client:
         client.post("/recommend", json=few)
         client.post("/recommend", json={**few, member: [*few.get(member, []), "i4"]})

@@ -192,7 +192,7 @@ def test_an_answer_that_is_in_memory_has_no_children(store: Store, collector: Co
 def test_a_ranking_in_a_thread_is_the_request_s_too(
     store: Store, collector: Collector, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("hashrec.service.answers.inline.INLINE_ITEMS", 0)
+    monkeypatch.setattr("hashrec.service.answers.cached_recommender.INLINE_ITEMS", 0)
     with serving(traced(store, collector)) as client:
         client.get("/recommend/u1")
     assert children(collector, collector.one(RECOMMEND)) == [("rank", "internal")]
