@@ -1,4 +1,11 @@
-"""The routes. A new group is a file here and a line in `ROUTERS`."""
+"""Routes: requests are validated here and handed on. A new group is a file and a line in `ROUTERS`.
+
+`fast_path` answers the most frequent request in front of FastAPI. `dependencies` gives the routes
+the parts of the service. `schemas`, `catalogue_schemas`, `version_schemas` and `event_bodies` are
+the bodies and replies of the OpenAPI document.
+
+Public: `ROUTERS`, `fast_path.FastPath`, `dependencies.Services`.
+"""
 
 from fastapi import APIRouter
 

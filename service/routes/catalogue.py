@@ -1,4 +1,4 @@
-"""The catalogue and the users: to look at, and the items to change."""
+"""The catalogue and the users: read both, change items."""
 
 from __future__ import annotations
 
@@ -49,10 +49,10 @@ CHANGES: dict[str, Any] = {
     responses={200: {"model": ItemsReply}, **documented(410, 422, 500, 503)},
     response_class=Response,
 )
-async def items(
+async def list_items(
     services: ServicesDependency, query: Annotated[CatalogueQuery, Query()]
 ) -> Response:
-    """List the catalogue, hidden items too: the most popular first, then what no model has.
+    """List the catalogue with hidden items: the most popular first.
 
     A change of the catalogue moves no item, so paging neither repeats nor skips one while the model
     is served.
@@ -77,7 +77,7 @@ async def items(
     response_class=Response,
 )
 async def get_item(services: ServicesDependency, item_id: ItemId) -> Response:
-    """Describe an item of the catalogue, hidden or not."""
+    """Return an item of the catalogue, hidden or not."""
     model, catalogue, version = await _catalogue(services)
     return _json(_described(_found(model, catalogue, item_id)), version)
 
@@ -91,7 +91,7 @@ async def get_item(services: ServicesDependency, item_id: ItemId) -> Response:
     **CHANGES,
 )
 async def put_item(services: ServicesDependency, item_id: ItemId, body: ItemBody) -> Response:
-    """Add an item, or replace all that is known of it. Every list follows at once."""
+    """Add an item, or replace all its attributes. All lists change at once."""
     change = body.replaced(item_id, time.time())
     row = services.models.get().recommender.artifact.model.items.row(item_id)
     async with services.journal_state.changing(item_id):
@@ -107,8 +107,8 @@ async def put_item(services: ServicesDependency, item_id: ItemId, body: ItemBody
     },
     **CHANGES,
 )
-async def patch_item(services: ServicesDependency, item_id: ItemId, body: ItemBody) -> Response:
-    """Replace some attributes of an item; null takes one away. Every list follows at once."""
+async def update_item(services: ServicesDependency, item_id: ItemId, body: ItemBody) -> Response:
+    """Change some attributes of an item; null removes one. All lists change at once."""
     async with services.journal_state.changing(item_id):
         model, catalogue, _ = await _catalogue(services)
         item = _found(model, catalogue, item_id)
@@ -127,7 +127,7 @@ async def patch_item(services: ServicesDependency, item_id: ItemId, body: ItemBo
     **CHANGES,
 )
 async def delete_item(services: ServicesDependency, item_id: ItemId) -> Response:
-    """Take an item out of the catalogue, and out of every list at once."""
+    """Delete an item from the catalogue; all lists change at once."""
     async with services.journal_state.changing(item_id):
         model, catalogue, _ = await _catalogue(services)
         _found(model, catalogue, item_id)
@@ -147,7 +147,7 @@ async def get_user(
     services: ServicesDependency,
     user_id: Annotated[ExternalId, Path(description="Any id; the reply says if it is known.")],
 ) -> Response:
-    """Say what is known of a user: from the model, and from events since it learned."""
+    """Return what the model and later events know of a user."""
     loaded = services.models.get()
     overlay = await services.journal_state.now(loaded.recommender)
     events, view = overlay.events(user_id), overlay.view(user_id)

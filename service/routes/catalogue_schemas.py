@@ -32,7 +32,8 @@ class ItemBody(BaseModel):
     model_config = ConfigDict(extra="allow", json_schema_extra={"examples": [_EXAMPLE]})
 
     item_id: Annotated[
-        ExternalId | None, Field(description="May be left out; the id in the path.")
+        ExternalId | None,
+        Field(description="Optional; if given, it must equal the id in the path."),
     ] = None
     title: Annotated[str | None, Field(max_length=MAX_TITLE)] = None
     categories: Annotated[
@@ -41,10 +42,10 @@ class ItemBody(BaseModel):
     ] = None
     timestamp: Annotated[
         FiniteFloat | str | None,
-        Field(description="When the item came: seconds since 1970, or ISO 8601; kept as seconds."),
+        Field(description="Time the item was added: seconds since 1970, or ISO 8601."),
     ] = None
     hidden: Annotated[
-        bool | None, Field(description="Leave the item out of every list, from now on.")
+        bool | None, Field(description="Whether to leave the item out of every list.")
     ] = None
 
     def given(self, item_id: str) -> dict[str, Any]:
@@ -186,12 +187,13 @@ class UserReply(BaseModel):
     user_id: str
     model_version: str
     known: Annotated[bool, Field(description="Whether the served model has the user.")]
-    seen: Annotated[int, Field(ge=0, description="Items that the model learned the user took.")]
-    positive: Annotated[
-        int, Field(ge=0, description="Items that the user took in events since the model learned.")
-    ]
-    negative: Annotated[int, Field(ge=0, description="Items that the user refused in them.")]
+    seen: Annotated[int, Field(ge=0, description="Number of the user's items in training.")]
+    positive: Annotated[int, Field(ge=0, description="Number of positive events since training.")]
+    negative: Annotated[int, Field(ge=0, description="Number of negative events since training.")]
     categories: Annotated[
         list[CategoryCount],
-        Field(max_length=OWN_CATEGORIES, description="Those that most of the user's items are in."),
+        Field(
+            max_length=OWN_CATEGORIES,
+            description="The most frequent categories of the user's items.",
+        ),
     ]

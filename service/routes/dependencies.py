@@ -1,4 +1,4 @@
-"""What a worker process holds while it serves, and how a route gets at it."""
+"""The parts of the service in a worker process, and how routes get them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from hashrec.service.versions.served_models import ServedModels
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """Everything the routes use."""
+    """The parts of the service that routes use."""
 
     models: ServedModels
     recommendations: CachedRecommender
@@ -35,7 +35,7 @@ class Services:
     journal_state: JournalState
 
     def away(self) -> str | None:
-        """Name what is configured and cannot be reached."""
+        """Return the configured parts that are unavailable, None if there are none."""
         cache = self.shared_cache
         name = None if cache is None or cache.available else cache.name
         if self.journal_state.available:
@@ -43,7 +43,7 @@ class Services:
         return "journal" if name is None else f"{name}, journal"
 
     def report_health(self) -> bool:
-        """Bring the gauge up to date, and tell whether the service is degraded."""
+        """Update the gauge, and return whether the service is degraded."""
         degraded = (
             self.away() is not None
             or self.models.refusal is not None
@@ -55,7 +55,7 @@ class Services:
 
 
 class State(TypedDict):
-    """State of the application's lifespan; the server hands it to every request."""
+    """State of the lifespan, which the server passes to every request."""
 
     services: Services
 
@@ -66,7 +66,7 @@ def get_services(request: Request) -> Services:
 
 
 async def refuse_repeated_options(request: Request) -> None:
-    """Check that a query gives each option once, but for those that are lists.
+    """Check that a query has each option once, except those that are lists.
 
     Raises:
         RequestValidationError: it does not. FastAPI would take the last one.
@@ -79,7 +79,7 @@ async def refuse_repeated_options(request: Request) -> None:
 
 
 class _IdConvertor(PathConvertor):
-    """Takes every character, as ids do.
+    """Accepts every character, as ids do.
 
     Starlette's own `path` ends at a line break, so that one user's path led to another's list.
     """

@@ -1,4 +1,4 @@
-"""The reference: a page and the OpenAPI document that it reads, and nothing from elsewhere."""
+"""The reference: the OpenAPI document, and a page that shows it without outside assets."""
 
 from __future__ import annotations
 

@@ -89,7 +89,7 @@ class RejectedEvent(BaseModel):
     """An event that was not kept."""
 
     index: Annotated[
-        int, Field(ge=0, description="Its place in the body from 0, blank lines counted.")
+        int, Field(ge=0, description="Position in the body from 0; blank lines count.")
     ]
     reason: str
 
@@ -109,11 +109,12 @@ class EventsReply(BaseModel):
     )
 
     accepted: Annotated[
-        int, Field(ge=0, description="Events that are kept, those included that already were.")
+        int, Field(ge=0, description="Number of events stored, including repeated ones.")
     ]
     rejected: list[RejectedEvent]
     unlisted: Annotated[
-        int | None, Field(description="Further rejected ones; left out where there are none.")
+        int | None,
+        Field(description="Number of further rejected events; absent if there are none."),
     ] = None
 
 

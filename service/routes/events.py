@@ -1,4 +1,4 @@
-"""What users did: kept durably before the reply."""
+"""Events: what users did, stored durably before the reply."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from hashrec.service.routes.event_bodies import (
 AT_ONCE = 500  # events made between two turns of the event loop, about 5 ms
 MAX_LISTED = 1000  # rejected events that a reply names
 
-_Numbered = tuple[int, Event | str]  # its place in the body; the event, or why it is none
+_Numbered = tuple[int, Event | str]  # position in the body; the event, or why it is invalid
 
 _EVENT: dict[str, Any] = EventBody.model_json_schema()
 _BODY: dict[str, Any] = {
@@ -45,7 +45,7 @@ _BODY: dict[str, Any] = {
         "application/x-ndjson": {
             "schema": {
                 "type": "string",
-                "description": f"An event a line, of at most {MAX_LINE_BYTES:,} bytes.",
+                "description": f"NDJSON: one event a line, at most {MAX_LINE_BYTES:,} bytes each.",
             }
         },
     },
@@ -58,26 +58,26 @@ router = APIRouter(tags=["events"], dependencies=[Depends(refuse_repeated_option
     "/events",
     status_code=202,
     responses={
-        202: {"model": EventsReply, "description": "They are kept, whatever happens now."},
+        202: {"model": EventsReply, "description": "The events are on disk."},
         **documented(400, 413, 422, 503),
     },
     response_class=Response,
     openapi_extra={"requestBody": _BODY},
 )
-async def post_events(request: Request, services: ServicesDependency) -> Response:
-    """Keep what users did, and show it in their next answers.
+async def send_events(request: Request, services: ServicesDependency) -> Response:
+    """Store what users did; the next answers of these users take it into account.
 
-    One event, an array, or lines of JSON (`application/x-ndjson`), which are kept as they come: up
-    to 1 MiB of JSON, up to 64 MiB of lines. Events are kept by their `event_id`, so whatever had
-    another answer than 202 can be sent again as it was. Where some events of several are refused
-    the others are kept; one alone that is refused is an invalid request.
+    The body is one event or an array, up to 1 MiB of JSON, or NDJSON (`application/x-ndjson`), one
+    event a line, up to 64 MiB and stored while it is received. An event is stored once by its
+    `event_id`, so after any reply but 202 the same body can be sent again. Invalid
+    events of several are listed in the reply and the others stored; a single one is a 422.
     """
     report = _Report(services)
     try:
         numbered = _of_lines(request) if is_ndjson(request.headers) else _of_json(request)
         async for batch in numbered:
             await report.keep(batch)
-            await asyncio.sleep(0)  # a batch without any event waits for nothing
+            await asyncio.sleep(0)  # a batch without a valid event awaits nothing else
     except ClientDisconnect:
         raise HTTPException(400, "the body ended too early") from None
     reply = {"accepted": report.accepted, "rejected": report.rejected}
@@ -87,7 +87,7 @@ async def post_events(request: Request, services: ServicesDependency) -> Respons
 
 
 class _Report:
-    """Keeps events, and counts what became of them."""
+    """Stores events and counts the outcomes."""
 
     def __init__(self, services: Services) -> None:
         self._events = services.events
@@ -96,7 +96,7 @@ class _Report:
         self.rejected: list[dict[str, int | str]] = []
 
     async def keep(self, batch: list[_Numbered]) -> None:
-        """Keep what is an event.
+        """Store the valid events of a batch.
 
         Raises:
             EventsUnavailableError: the journal cannot be written.

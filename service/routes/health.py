@@ -1,4 +1,4 @@
-"""Whether the process lives, and whether it should get requests."""
+"""Liveness and readiness of the process."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ router = APIRouter(tags=["operation"])
 
 @router.head("/livez", include_in_schema=False)
 @router.get("/livez", responses={200: {"model": HealthReply}}, response_class=Response)
-async def livez() -> Response:
-    """Answer whenever the process can."""
+async def get_liveness() -> Response:
+    """Return 200 while the process runs."""
     return JSONResponse({"status": "alive"})
 
 
@@ -29,14 +29,15 @@ async def livez() -> Response:
     responses={200: {"model": HealthReply}, **documented(422, 503)},
     response_class=Response,
 )
-async def readyz(
+async def get_readiness(
     request: Request,
     services: ServicesDependency,
     verbose: Annotated[
-        str | None, Query(description="Say what is served, what is away and what was refused.")
+        str | None,
+        Query(description="Show the served version, unavailable parts and refused versions."),
     ] = None,
 ) -> Response:
-    """Answer 200 once a verified model is in memory, until the process is asked to end."""
+    """Return 200 while a verified model is in memory and the process does not shut down."""
     degraded = services.report_health()
     details = {} if verbose is None else _details(services)
     if services.draining.begun or services.models.current is None:

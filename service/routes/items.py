@@ -1,4 +1,4 @@
-"""Items like an item."""
+"""Similar items."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ router = APIRouter(tags=["items"], dependencies=[Depends(refuse_repeated_options
     responses=list_responses(SimilarReply, 404),
     response_class=Response,
 )
-async def similar_items(
+async def get_similar_items(
     request: Request,
     services: ServicesDependency,
     item_id: Annotated[ExternalId, Path(description="An item of the model.")],

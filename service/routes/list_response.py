@@ -1,4 +1,4 @@
-"""The response that holds a list: bytes that are ready, and headers that tell about them."""
+"""The response with a list: its bytes and headers, or 304."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hashrec.service.routes.schemas import ListReply, SimilarUsersReply
 
 
 class ListResponse(Response):
-    """Sends an answer's bytes, or 304 where the client has them and got them."""
+    """Sends the bytes of an answer, or 304 if the client has them."""
 
     def __init__(self, request: Request, answer: Answer, services: Services) -> None:
         conditions = request.scope["headers"] if request.method == "GET" else ()
@@ -27,9 +27,9 @@ class ListResponse(Response):
 def list_responses(
     reply: type[ListReply] | type[SimilarUsersReply], *errors: int
 ) -> dict[int | str, dict[str, Any]]:
-    """Return the OpenAPI entries of a route that answers with a list."""
+    """Return the OpenAPI entries of a route that returns a list."""
     return {
         200: {"model": reply, "description": "The list."},
-        304: {"description": "The client has the list already: its `If-None-Match` names it."},
+        304: {"description": "Not modified: `If-None-Match` names this list."},
         **documented(*errors, 422, 500, 503),
     }

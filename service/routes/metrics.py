@@ -14,7 +14,7 @@ router = APIRouter(tags=["operation"])
 
 
 @router.get("/metrics", response_class=PlainTextResponse)
-async def metrics(services: ServicesDependency) -> Response:
+async def get_metrics(services: ServicesDependency) -> Response:
     """Return the metrics of all worker processes together."""
     services.report_health()
     content = await asyncio.to_thread(services.metrics.exposition)

@@ -1,4 +1,4 @@
-"""The published versions, and which of them is served."""
+"""The published versions: list, activate, roll back, compare."""
 
 from __future__ import annotations
 
@@ -71,11 +71,11 @@ async def list_models(services: ServicesDependency) -> Response:
 
 
 @router.post("/models/{version}/activate", responses=CHANGED, response_class=Response)
-async def activate(
+async def activate_model(
     services: ServicesDependency,
     version: Annotated[str, Path(description="A published version.")],
 ) -> Response:
-    """Serve a published version, after it was verified again.
+    """Verify a published version again and serve it.
 
     The answers of the process that replies come from it at once, those of other workers and
     machines within their poll interval. No request fails meanwhile.
@@ -84,8 +84,8 @@ async def activate(
 
 
 @router.post("/models/rollback", responses=CHANGED, response_class=Response)
-async def rollback(services: ServicesDependency) -> Response:
-    """Serve the version that was served before this one, after it was verified again."""
+async def rollback_model(services: ServicesDependency) -> Response:
+    """Verify the previously served version again and serve it."""
     return await _change(services, services.models.store.rollback, "before this one")
 
 
@@ -97,12 +97,12 @@ async def rollback(services: ServicesDependency) -> Response:
     },
     response_class=Response,
 )
-async def compare_versions(
+async def compare_models(
     services: ServicesDependency,
-    version: Annotated[str, Path(description="The published version that is tried.")],
+    version: Annotated[str, Path(description="The published version to compare.")],
     wanted: CompareRequest,
 ) -> Response:
-    """Compare a version's lists with those of the served one, before it is activated.
+    """Compare the lists of a version with those of the served one.
 
     The users are drawn from those whose lists this process was asked for most recently; before
     anybody asked, from all whom the served version knows. Both versions rank as they learned,

@@ -1,4 +1,4 @@
-"""The most popular items, which a user nobody knows gets, and the latest ones."""
+"""The most popular items, and the latest items."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ router = APIRouter(tags=["items"], dependencies=[Depends(refuse_repeated_options
 
 
 @router.get("/popular", responses=list_responses(PopularReply, 414), response_class=Response)
-async def popular(
+async def get_popular_items(
     request: Request, services: ServicesDependency, query: Annotated[PopularQuery, Query()]
 ) -> Response:
     """List the items with the most users."""
@@ -24,10 +24,10 @@ async def popular(
 
 
 @router.get("/latest", responses=list_responses(LatestReply, 414), response_class=Response)
-async def latest(
+async def get_latest_items(
     request: Request, services: ServicesDependency, query: Annotated[LatestQuery, Query()]
 ) -> Response:
-    """List the items that came last, by their timestamps; popular ones follow if these are few.
+    """List the newest items by their timestamps; popular items follow if there are too few.
 
     Items that no model has yet are among them.
     """

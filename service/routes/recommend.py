@@ -1,4 +1,4 @@
-"""A user's recommendations, for one user or for many."""
+"""Recommendations for a user, a history, or many users."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ router = APIRouter(tags=["recommendations"], dependencies=[Depends(refuse_repeat
     responses=list_responses(RecommendReply, 404, 410, 414),
     response_class=Response,
 )
-async def recommend(
+async def get_recommendations(
     request: Request,
     services: ServicesDependency,
     user_id: Annotated[ExternalId, Path(description="Any id; an unknown one gets popular items.")],
     query: Annotated[RecommendQuery, Query()],
 ) -> Response:
-    """Recommend items to a user: the ones whose codes are nearest to the user's code."""
+    """Recommend the items whose codes are nearest to the user's code."""
     answer = await services.recommendations.get(query.wanted(user_id), strict=query.strict)
     return ListResponse(request, answer, services)
 
@@ -51,10 +51,10 @@ async def recommend(
     },
     response_class=Response,
 )
-async def recommend_history(
+async def recommend_for_history(
     request: Request, services: ServicesDependency, history: FoldInRequest
 ) -> Response:
-    """Recommend items to someone new, or anonymous, by what they took and refused so far.
+    """Recommend items to a new or anonymous user by fold-in of a history.
 
     The history gets a code like that of a user, in microseconds and without training. Where no
     positive item of it is known, the list is of popular items.
@@ -72,7 +72,7 @@ async def recommend_history(
     response_class=Response,
 )
 async def recommend_batch(services: ServicesDependency, batch: BatchRequest) -> Response:
-    """Recommend items to up to 1,000 users, all from one model."""
+    """Recommend items to up to 1,000 users, all with the same model."""
     model = services.models.get()
     checked = [_check(user_id, position) for position, user_id in enumerate(batch.user_ids)]
     wanted = [

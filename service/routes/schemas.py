@@ -114,7 +114,7 @@ class FilterQuery(ItemsQuery):
         list[ExternalId],
         Field(
             max_length=MAX_INCLUDED,
-            description="Only these item ids; repeat for several. None given allows all.",
+            description="Only these item ids; repeat for several. By default all are allowed.",
         ),
     ] = []
     category: Annotated[
@@ -123,7 +123,7 @@ class FilterQuery(ItemsQuery):
     ] = []
     category_mode: Annotated[
         Literal["any", "all"],
-        Field(description="Of several categories, an item needs any one or all."),
+        Field(description="Whether an item needs any or all of several categories."),
     ] = "any"
 
 
@@ -131,10 +131,10 @@ class RecommendOptions(FilterQuery):
     """Options of a list for someone."""
 
     exclude_seen: Annotated[
-        bool, Field(description="Leave out what the user has interacted with.")
+        bool, Field(description="Leave out items that the user has interacted with.")
     ] = True
     strict: Annotated[
-        bool, Field(description="Answer 404 for an unknown user instead of popular items.")
+        bool, Field(description="Return 404 for an unknown user, instead of popular items.")
     ] = False
 
     diversity: Annotated[
@@ -211,7 +211,7 @@ class FoldInRequest(RecommendOptions):
     exclude_seen: Annotated[bool, Field(description="Leave out the positive items.")] = True
     strict: Annotated[
         bool,
-        Field(description="Answer 404 where no positive item is known instead of popular items."),
+        Field(description="Return 404 if no positive item is known, instead of popular items."),
     ] = False
     cursor: Cursor = None
 
@@ -233,7 +233,7 @@ class PopularQuery(FilterQuery):
     """Options of the popular items."""
 
     user_id: Annotated[
-        ExternalId | None, Field(description="Leave out what this user has interacted with.")
+        ExternalId | None, Field(description="Leave out items that this user has interacted with.")
     ] = None
 
     def wanted(self) -> Wanted:
@@ -312,18 +312,22 @@ class OwnItemReply(BaseModel):
 
     item_id: str
     agreeing_bits: Annotated[
-        int, Field(ge=0, description="In which its code and the explained item's agree.")
+        int,
+        Field(
+            ge=0,
+            description="Number of bits in which its code and that of the explained item agree.",
+        ),
     ]
-    title: Annotated[str | None, Field(description="Left out where it is unknown.")] = None
+    title: Annotated[str | None, Field(description="Absent if it is unknown.")] = None
 
 
 class ExplanationReply(BaseModel):
     """Why an item is in a list."""
 
     agreeing_bits: Annotated[
-        int, Field(ge=0, description="In which the user's code and the item's agree.")
+        int, Field(ge=0, description="Number of bits in which the codes of user and item agree.")
     ]
-    bits: Annotated[int, Field(ge=8, description="Of a code.")]
+    bits: Annotated[int, Field(ge=8, description="Bits of a code.")]
     because: Annotated[
         list[OwnItemReply],
         Field(
@@ -356,11 +360,11 @@ class ItemReply(BaseModel):
     ]
     source: Source
     title: Annotated[
-        str | None, Field(description="Left out where it is unknown, or `fields` leaves it out.")
+        str | None, Field(description="Absent if it is unknown or not among `fields`.")
     ] = None
     explanation: Annotated[
         ExplanationReply | None,
-        Field(description="With `explain`; left out where the user has no code."),
+        Field(description="Only with `explain`; absent if the user has no code."),
     ] = None
 
 
@@ -390,7 +394,7 @@ class ListReply(BaseModel):
 
     model_version: Annotated[str, Field(description="The model that ranked the list.")]
     recommendation_id: Annotated[
-        str, Field(description="Names this list: the same list has the same id.")
+        str, Field(description="Id of this list; equal lists have equal ids.")
     ]
     source: Source
     items: list[ItemReply]
@@ -402,7 +406,7 @@ class PagedReply(ListReply):
 
     next_cursor: Annotated[
         str | None,
-        Field(description="Give it as `cursor` for the next page; null where there is none."),
+        Field(description="Send it as `cursor` for the next page; null on the last page."),
     ]
 
 
@@ -469,7 +473,7 @@ class SimilarUsersReply(BaseModel):
     user_id: str
     model_version: Annotated[str, Field(description="The model whose codes these are.")]
     recommendation_id: Annotated[
-        str, Field(description="Names this list: the same list has the same id.")
+        str, Field(description="Id of this list; equal lists have equal ids.")
     ]
     users: list[SimilarUserReply]
     count: Annotated[int, Field(ge=0, description="Number of users, at most `k`.")]
@@ -478,19 +482,19 @@ class SimilarUsersReply(BaseModel):
 class PopularReply(ListReply):
     """The most popular items."""
 
-    user_id: Annotated[str | None, Field(description="Left out where none was given.")] = None
+    user_id: Annotated[str | None, Field(description="Absent if none was given.")] = None
 
 
 class LatestReply(ListReply):
     """The newest items."""
 
-    user_id: Annotated[str | None, Field(description="Left out where none was given.")] = None
+    user_id: Annotated[str | None, Field(description="Absent if none was given.")] = None
 
 
 class FieldProblem(BaseModel):
     """One thing that is wrong with a request."""
 
-    location: Annotated[str, Field(description="Where, such as `query.k`.")]
+    location: Annotated[str, Field(description="Place of the error, such as `query.k`.")]
     message: str
 
 
@@ -523,8 +527,10 @@ class Problem(BaseModel):
     title: str
     status: Annotated[int, Field(ge=400, le=599)]
     detail: Annotated[str, Field(description="What is wrong, and what to do.")]
-    instance: Annotated[str | None, Field(description="The path asked for.")] = None
-    request_id: Annotated[str | None, Field(description="Quote it when you report this.")] = None
+    instance: Annotated[str | None, Field(description="The requested path.")] = None
+    request_id: Annotated[
+        str | None, Field(description="Id of the request, for reports and logs.")
+    ] = None
     errors: Annotated[
         list[FieldProblem] | None, Field(description="Each invalid part of the request.")
     ] = None

@@ -1,4 +1,4 @@
-"""Users like a user."""
+"""Similar users."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ router = APIRouter(tags=["users"], dependencies=[Depends(refuse_repeated_options
     responses=list_responses(SimilarUsersReply, 404),
     response_class=Response,
 )
-async def similar_users(
+async def get_similar_users(
     request: Request,
     services: ServicesDependency,
     user_id: Annotated[
-        ExternalId, Path(description="A user of the model, or one with events since.")
+        ExternalId, Path(description="A user of the model, or one with later events.")
     ],
     query: Annotated[SimilarUsersQuery, Query()],
 ) -> Response:

@@ -25,7 +25,9 @@ class ServedReply(BaseModel):
     ]
     previous: Annotated[
         list[str],
-        Field(description="Those served before it, latest first; rollback returns to the first."),
+        Field(
+            description="Versions served before it, latest first; rollback returns to the first."
+        ),
     ]
     loaded: Annotated[
         str | None,
@@ -38,17 +40,15 @@ class VersionReply(BaseModel):
 
     version: str
     is_current: bool
-    is_previous: Annotated[bool, Field(description="Rollback returns to it.")]
+    is_previous: Annotated[bool, Field(description="Whether rollback returns to it.")]
     created_at: datetime
-    model: Annotated[str, Field(description="What learned it.")]
+    model: Annotated[str, Field(description="Name of the hash model.")]
     n_bits: Annotated[int, Field(description="Bits of a code.")]
     n_users: int
     n_items: int
-    bytes_per_item: Annotated[int, Field(description="Bytes by which an item is ranked.")]
-    n_bytes: Annotated[int, Field(description="Bytes of its files.")]
-    metrics: Annotated[
-        dict[str, float], Field(description="Measured offline, when it was trained.")
-    ]
+    bytes_per_item: Annotated[int, Field(description="Bytes an item takes for ranking.")]
+    n_bytes: Annotated[int, Field(description="Size of its files in bytes.")]
+    metrics: Annotated[dict[str, float], Field(description="Metrics measured in training.")]
 
 
 class ModelsReply(ServedReply):
@@ -100,24 +100,25 @@ class CompareReply(BaseModel):
     baseline: Annotated[str, Field(description="The served version.")]
     sample: Annotated[
         Literal["recent", "random"],
-        Field(description="Users asked for recently, or any whom the served version knows."),
+        Field(description="Recent users, or random users of the served version."),
     ]
     n_users: int
     k: int
     overlap: Annotated[
-        float, Field(ge=0, le=1, description="Share of a list's items that the other has, too.")
+        float,
+        Field(ge=0, le=1, description="Share of the items of a list that are in the other list."),
     ]
     changed_users: Annotated[
-        float, Field(ge=0, le=1, description="Share of the users whose list is another one.")
+        float, Field(ge=0, le=1, description="Share of the users whose list differs.")
     ]
     rank_shift: Annotated[
-        float | None, Field(description="Places by which an item in both lists moved, on average.")
+        float | None, Field(description="Mean change of rank of the items in both lists.")
     ]
     kendall_tau: Annotated[
         float | None, Field(description="Agreement on the order of items in both lists, -1 to 1.")
     ]
     coverage: Annotated[
-        tuple[float, float], Field(description="Share of the catalogue that the lists name.")
+        tuple[float, float], Field(description="Share of the catalogue that is in a list.")
     ]
     personal_users: Annotated[
         tuple[float, float], Field(description="Share of the users with a list of their own.")

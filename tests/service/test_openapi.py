@@ -59,3 +59,34 @@ def test_the_reference_page_fetches_nothing_from_elsewhere(client: httpx.Client)
     assert page.headers["content-type"].startswith("text/html")
     assert "//" not in page.text
     assert "openapi.json" in page.text
+
+
+def test_operation_ids_are_the_method_names_of_generated_clients(client: httpx.Client) -> None:
+    paths = client.get("/openapi.json").json()["paths"]
+    assert {
+        operation["operationId"]: f"{method.upper()} {path}"
+        for path, operations_of_path in paths.items()
+        for method, operation in operations_of_path.items()
+    } == {
+        "get_recommendations": "GET /recommend/{user_id}",
+        "recommend_for_history": "POST /recommend",
+        "recommend_batch": "POST /recommend/batch",
+        "get_similar_items": "GET /items/{item_id}/similar",
+        "get_similar_users": "GET /users/{user_id}/similar",
+        "get_popular_items": "GET /popular",
+        "get_latest_items": "GET /latest",
+        "list_items": "GET /items",
+        "get_item": "GET /items/{item_id}",
+        "put_item": "PUT /items/{item_id}",
+        "update_item": "PATCH /items/{item_id}",
+        "delete_item": "DELETE /items/{item_id}",
+        "get_user": "GET /users/{user_id}",
+        "send_events": "POST /events",
+        "list_models": "GET /models",
+        "activate_model": "POST /models/{version}/activate",
+        "compare_models": "POST /models/{version}/compare",
+        "rollback_model": "POST /models/rollback",
+        "get_liveness": "GET /livez",
+        "get_readiness": "GET /readyz",
+        "get_metrics": "GET /metrics",
+    }

@@ -1,6 +1,8 @@
 """Durable, ordered records of events and catalogue changes, behind one protocol.
 
 A new kind is a file here and a line in `JOURNALS`.
+
+Public: `open_journal`, `journal.Journal`, `records.Event`, `records.ItemChange`, `JOURNALS`.
 """
 
 from pathlib import Path

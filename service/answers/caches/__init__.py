@@ -1,6 +1,8 @@
 """Caches behind one protocol. A new one is a file here and a line in `CACHES`.
 
 The contract tests run over `CACHES`; `service/app.py` makes the caches that serve.
+
+Public: `CACHES`, `Cache`, `LocalCache`, `RedisCache`.
 """
 
 from hashrec.service.answers.caches.cache import Cache
