@@ -4,6 +4,13 @@ from __future__ import annotations
 
 import inspect
 import json
+<<<<<<< ours
+=======
+import os
+import re
+import subprocess
+import sys
+>>>>>>> theirs
 from pathlib import Path
 
 import pytest
@@ -157,6 +164,14 @@ def test_data_list_and_validate(place: Workplace) -> None:
     report = json.loads(output("data", "validate", place.data, "--json"))
     assert report["interactions"] == len(small_interactions())
     assert "interactions" in output("data", "validate", place.data)
+
+
+def test_data_validate_takes_a_name_and_its_table_is_rounded() -> None:
+    exact = json.loads(output("data", "validate", "synthetic", "--json"))
+    assert (exact["users"], exact["items"]) == (1_000, 600)
+    table = output("data", "validate", "synthetic")
+    assert exact["density"] == 40_000 / 600_000
+    assert re.search(r"^density +0\.0666667 *$", table, re.MULTILINE)
 
 
 def test_the_paper_preset_sets_its_protocol_and_flags_go_before_it(place: Workplace) -> None:

@@ -36,8 +36,4 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
 def _cell(value: Any) -> str:
     if value is None:
         return "-"
-    if isinstance(value, float):
-        return f"{value:.4f}"
-    if isinstance(value, tuple):
-        return ", ".join(map(_cell, value))  # pyright: ignore[reportUnknownArgumentType]
-    return str(value)
+    return f"{value:.4f}" if isinstance(value, float) else str(value)

@@ -34,7 +34,7 @@ def journal_of(store: Path, url: str | None) -> Generator[Journal | None]:
     if url is None and not path.is_file():
         yield None
         return
-    with closing(open_journal(url or f"sqlite:{path}")) as journal:
+    with closing(open_journal(f"sqlite:{path}" if url is None else url)) as journal:
         yield journal
 
 

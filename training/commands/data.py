@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -92,7 +92,19 @@ def validate(
     if as_json:
         print_json(report)
     else:
-        print_table(("", source), [(name.replace("_", " "), report[name]) for name in report])
+        print_table(
+            ("", source),
+            [(name.replace("_", " "), _shown(value)) for name, value in report.items()],
+        )
+
+
+def _shown(value: Any) -> str:
+    """Round to six digits, which also suit the density of very sparse data."""
+    if value is None:
+        return "-"
+    if isinstance(value, tuple):
+        return ", ".join(map(_shown, value))
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 @data.command()

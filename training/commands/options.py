@@ -146,7 +146,7 @@ def with_job_options(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command the options of `JobOptions`: they follow its first own option in the help.
 
     Args:
-        command: its first parameter takes the `JobOptions`, the others are options of its own.
+        command: its first parameter takes the `JobOptions`, the others are its further options.
     """
     shared = inspect.signature(JobOptions, eval_str=True).parameters
     _, first, *others = inspect.signature(command, eval_str=True).parameters.values()
