@@ -4,13 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
-<<<<<<< ours
-=======
-import os
 import re
-import subprocess
-import sys
->>>>>>> theirs
 from pathlib import Path
 
 import pytest
