@@ -221,8 +221,16 @@ def test_a_key_is_added_and_revoked_without_a_restart(
         (f"-:read:{'0' * 64}", "has a name"),
         (f"shop:write:{'0' * 64}", "has a scope that is not read or admin"),
         pytest.param(f"shop:read:{READ}", "has a hash that is not 64", id="a key"),
-        (f"{READ_ENTRY.entry()} shop:admin:{'0' * 64}", "entry 2 repeats the name or the key"),
-        (f"{READ_ENTRY.entry()} {READ_ENTRY.entry().replace('shop', 'other')}", "entry 2 repeats"),
+        pytest.param(
+            f"{READ_ENTRY.entry()} shop:admin:{'0' * 64}",
+            "entry 2 repeats the name or the key",
+            id="same name",
+        ),
+        pytest.param(
+            f"{READ_ENTRY.entry()} {READ_ENTRY.entry().replace('shop', 'other')}",
+            "entry 2 repeats",
+            id="same key",
+        ),
         (" ", "there is no entry"),
     ],
 )
