@@ -26,7 +26,7 @@ from hashrec.service.http.methods import ROUTED, Methods
 from hashrec.service.http.problems import add_error_handlers
 from hashrec.service.live.event_log import EventLog
 from hashrec.service.live.journal_state import JournalState
-from hashrec.service.routes import ROUTERS
+from hashrec.service.routes import ROUTERS, events
 from hashrec.service.routes.dependencies import Services, State
 from hashrec.service.routes.fast_path import FastPath
 from hashrec.service.settings import CorsSettings, Settings, multiprocess_metrics_folder
@@ -58,6 +58,12 @@ class _Application(FastAPI):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, or the lifespan."""
         await self._front(scope, receive, send)
+
+    def openapi(self) -> dict[str, Any]:
+        """Return the OpenAPI document, with the schemas of bodies that routes read by hand."""
+        if self.openapi_schema is None:
+            super().openapi()["components"]["schemas"].update(events.SCHEMAS)
+        return super().openapi()
 
 
 def create_app(settings: Settings, *, fast_path: bool = True) -> FastAPI:

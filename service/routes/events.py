@@ -37,7 +37,9 @@ MAX_LISTED = 1000  # rejected events that a reply names
 
 _Numbered = tuple[int, Event | str]  # position in the body; the event, or why it is invalid
 
-_EVENT: dict[str, Any] = EventBody.model_json_schema()
+# The body is read by hand, so FastAPI does not know its schema. Client generators need it by name.
+SCHEMAS: dict[str, Any] = {"EventBody": EventBody.model_json_schema()}
+_EVENT = {"$ref": "#/components/schemas/EventBody"}
 _BODY: dict[str, Any] = {
     "required": True,
     "content": {

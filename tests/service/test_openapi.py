@@ -90,3 +90,17 @@ def test_operation_ids_are_the_method_names_of_generated_clients(client: httpx.C
         "get_readiness": "GET /readyz",
         "get_metrics": "GET /metrics",
     }
+
+
+def test_events_are_described_by_name_in_both_media_types(client: httpx.Client) -> None:
+    document = client.get("/openapi.json").json()
+    content = document["paths"]["/events"]["post"]["requestBody"]["content"]
+    assert list(content) == ["application/json", "application/x-ndjson"]
+    one, several = content["application/json"]["schema"]["anyOf"]
+    assert one == several["items"] == {"$ref": "#/components/schemas/EventBody"}
+    assert set(document["components"]["schemas"]["EventBody"]["required"]) == {
+        "user_id",
+        "item_id",
+        "type",
+    }
+    assert content["application/x-ndjson"]["schema"]["type"] == "string"
