@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import inspect
 import json
+import os
+import pty
 import re
+import select
 from pathlib import Path
 
 import pytest
 
-from tests.commands import hashrec
+from tests.commands import Command, hashrec
 from tests.index.small_models import model_of, write
 from tests.training.small_jobs import quick_toml, small_interactions, write_csv
 
@@ -247,5 +250,25 @@ def test_progress_is_on_stderr_and_plain_where_colour_is_unwanted(
     )  # fmt: skip
     assert done.returncode == 0
     assert done.stdout == ""
-    assert "GCN-CF" in done.stderr
+    stages = re.findall(r"^(\w+): [\d.]+ s$", done.stderr, re.MULTILINE)
+    assert {"read", "teacher", "model", "write"} <= {*stages}
+    assert len(stages) == len({*stages}), "one line a stage"
     assert "\x1b[" not in done.stderr
+
+
+def test_on_a_terminal_every_loop_has_a_bar(place: Workplace, tmp_path: Path) -> None:
+    terminal, standard_error = pty.openpty()
+    options = ("--data", place.data, "--config", place.toml, "--split", "none")
+    command = Command(
+        "train", *options, "--out", tmp_path / "run", stderr=Path(os.ttyname(standard_error)),
+        TERM="xterm", NO_COLOR="1",
+    )  # fmt: skip
+    shown = b""
+    while command.poll() is None:
+        if select.select([terminal], [], [], 0.1)[0]:
+            shown += os.read(terminal, 65536)
+    assert command.wait(1) == 0
+    assert b"GCN-CF" in shown
+    assert not re.search(rb"\x1b\[[\d;]*3\dm", shown), "no colours"
+    os.close(terminal)
+    os.close(standard_error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -141,8 +142,10 @@ def expand(
         max_bad=max_bad or 0,
     )
     narrator_for(quiet)(dataset.description)
+    progress, start = progress_for(quiet), time.monotonic()
     expanded = expand_interactions(
-        dataset.interactions, users, items, interactions, seed=seed, progress=progress_for(quiet)
+        dataset.interactions, users, items, interactions, seed=seed, progress=progress
     )
+    progress.end_stage("expanding", time.monotonic() - start)
     write_parquet(expanded, out)
     print(out)
