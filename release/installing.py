@@ -57,12 +57,12 @@ def environment(python: Path, folder: Path, wheel: str, torch: Torch) -> Path:
         The environment's interpreter.
     """
     subprocess.run([python, "-m", "venv", folder], check=True)
-    index = ("--extra-index-url", torch.index) if torch.index else ()
-    subprocess.run(
-        [
-            folder / "bin" / "python", "-m", "pip", "--disable-pip-version-check", "install",
-            "--quiet", "--retries", "1", "--only-binary", ":all:", *index, wheel, torch.requirement,
-        ],
-        check=True,
+    installed = folder / "bin" / "python"
+    install = (
+        installed, "-m", "pip", "--disable-pip-version-check", "install", "--quiet",
+        "--only-binary", ":all:",
     )  # fmt: skip
-    return folder / "bin" / "python"
+    index = ("--retries", "0", "--extra-index-url", torch.index) if torch.index else ()
+    subprocess.run([*install, *index, torch.requirement], check=True)
+    subprocess.run([*install, wheel], check=True)
+    return installed
