@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import faiss
 import structlog
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -138,6 +139,11 @@ def create_app(settings: Settings, *, fast_path: bool = True) -> FastAPI:
             guarded = {} if name in OPEN_ROUTERS else GUARDED
             app.include_router(router, prefix=prefix, include_in_schema=not prefix, **guarded)
     return app
+
+
+def _operation_id(route: APIRoute) -> str:
+    """Return the id of an operation, by which client generators name its method."""
+    return route.name
 
 
 def from_environment() -> FastAPI:
