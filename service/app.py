@@ -125,9 +125,7 @@ def create_app(settings: Settings, *, fast_path: bool = True) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        generate_unique_id_function=lambda route: (
-            route.name
-        ),  # client generators name methods by it
+        generate_unique_id_function=_operation_id,
     )
     app.add_middleware(BodyLimit, max_bytes=MAX_BODY_BYTES, max_streamed_bytes=MAX_STREAMED_BYTES)
     app.add_middleware(Gate, access=access)  # outside BodyLimit: a refused body is not read
