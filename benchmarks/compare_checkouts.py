@@ -17,6 +17,7 @@ import argparse
 import json
 import re
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -124,6 +125,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     account = Account(tuple(options.expect))
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # servers end, too
     with tempfile.TemporaryDirectory(prefix="hashrec-compare-") as temporary:
         work = (options.work or Path(temporary)).absolute()
         sides = tuple(
