@@ -24,7 +24,7 @@ from hashrec.index.artifacts.store import Store
 from hashrec.index.live.journal import Event, SqliteJournal, journal_beside, open_journal
 from hashrec.service.app import MAX_BODY_BYTES, MAX_STREAMED_BYTES
 from hashrec.service.live.event_log import EventLog
-from hashrec.service.routes.events import AT_ONCE, post_events
+from hashrec.service.routes.events import AT_ONCE, send_events
 from hashrec.service.telemetry.metrics import Metrics
 from tests.service.serving import RedisServer, logged, metric, serving, settings
 
@@ -327,7 +327,7 @@ def test_bodies_without_any_event_let_other_requests_in_between(events_store: St
         await log.open()
         services: Any = SimpleNamespace(events=log, metrics=Metrics())
         scope = {"type": "http", "method": "POST", "headers": headers}
-        request = asyncio.create_task(post_events(Request(scope, receive), services))
+        request = asyncio.create_task(send_events(Request(scope, receive), services))
         turns = 0
         while not request.done():
             turns += 1
