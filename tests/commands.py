@@ -2,8 +2,8 @@
 
 A new interpreter spends seconds of a processor on torch, polars and the web stack. Here one process
 imports them once, and every command is forked from it, with its own arguments, environment, folder,
-output and signals. What an interpreter does from its start is tested where that is the point:
-`test_readme.py` and `test_transcripts.py` type every command, and `test_serve_command.py` serves.
+output and signals. What an interpreter does from its start is tested where that is the point, in
+`test_command_line.py`, and where the transcripts of the README are typed in a shell.
 """
 
 from __future__ import annotations
@@ -106,10 +106,11 @@ def _run(
     outputs: tuple[Path, Path],
     environment: dict[str, str],
 ) -> None:
-    for stream, path in zip((sys.stdout, sys.stderr), outputs, strict=True):
-        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-        os.dup2(file, stream.fileno())
+    for number, path in enumerate((Path(os.devnull), *outputs)):
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC)
+        os.dup2(file, number)
         os.close(file)
+    sys.stdin = os.fdopen(0)  # what multiprocessing left there has another number
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(folder)

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,6 +28,7 @@ from hashrec.training.jobs.training import train
 from hashrec.training.judging.evaluation import evaluate_histories
 from hashrec.training.judging.metrics import user_metrics
 from hashrec.training.progress import QuietProgress
+from tests.commands import Command
 from tests.ports import free_port
 from tests.test_readme import wait_for
 from tests.training.small_jobs import quick_config
@@ -42,22 +40,14 @@ K = 100
 def serving(store: Path) -> Iterator[httpx.Client]:
     """Serve a store in a process of its own; gives a client of it."""
     url = f"http://127.0.0.1:{(port := free_port())}"
-    command = [
-        sys.executable,
-        "-m",
-        "hashrec",
-        "serve",
-        "--store",
-        store,
-        "--port",
-        str(port),
-    ]
-    with subprocess.Popen(command, text=True) as server, httpx.Client(base_url=url) as client:
+    server = Command("serve", "--store", store, "--port", port, HASHREC_DRAIN_S="0")
+    with httpx.Client(base_url=url) as client:
         try:
             wait_for(f"{url}/readyz", server)
             yield client
         finally:
-            server.send_signal(signal.SIGTERM)
+            server.terminate()
+            assert server.wait(100) == 0
 
 
 def test_ndcg_counted_from_http_answers_is_the_figure_in_the_report(tmp_path: Path) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import threading
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +15,7 @@ import pytest
 
 from hashrec.index.artifacts.store import Store
 from hashrec.index.live.journal import open_journal
+from tests.commands import Command
 from tests.ports import free_port
 from tests.service.serving import RedisServer, wait_until
 
@@ -27,20 +26,10 @@ DURABLE = ("--appendonly", "yes", "--appendfsync", "always")
 def serve(store: Store, journal: str, workers: int = 1) -> Generator[tuple[httpx.URL, int]]:
     """Run `hashrec serve` until it is ready, and kill whatever is left of it at the end."""
     port = free_port()
-    process = subprocess.Popen(
-        [
-            *(
-                sys.executable,
-                "-m",
-                "hashrec",
-                "serve",
-                "--store",
-                str(store.path),
-            ),
-            *("--port", str(port), "--workers", str(workers)),
-        ],
-        stderr=subprocess.DEVNULL,
-        env={**os.environ, "HASHREC_EVENTS__URL": journal, "HASHREC_DRAIN_S": "0"},
+    process = Command(
+        *("serve", "--store", store.path, "--port", port, "--workers", workers),
+        HASHREC_EVENTS__URL=journal,
+        HASHREC_DRAIN_S="0",
     )
     url = httpx.URL(f"http://127.0.0.1:{port}")
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Generator
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -20,21 +19,19 @@ ROUNDS = 100
 Pair = tuple[httpx.Client, httpx.Client]
 
 
-@pytest.fixture(scope="module")
-def large_artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("large") / "artifact"
-    write(folder, model_of(20, 300, 64, seed=6, seen_share=0.05))
-    return folder
-
-
-@pytest.fixture(params=["without Redis", "with Redis"])
-def pair(request: pytest.FixtureRequest, tmp_path: Path, large_artifact: Path) -> Generator[Pair]:
-    store = Store(tmp_path / "store")
-    store.publish(large_artifact)
+@pytest.fixture(scope="module", params=["without Redis", "with Redis"])
+def pair(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Generator[Pair]:
+    """One pair for all tests here, each of which is about users of its own."""
+    folder = tmp_path_factory.mktemp("pair")
+    write(folder / "artifact", model_of(20, 300, 64, seed=6, seen_share=0.05))
+    store = Store(folder / "store")
+    store.publish(folder / "artifact")
     with ExitStack() as started:
         environment = {}
         if request.param == "with Redis":
-            redis = RedisServer(tmp_path).start()
+            redis = RedisServer(folder).start()
             started.callback(redis.kill)
             environment["HASHREC_REDIS__URL"] = redis.url
         yield started.enter_context(worker_pair(store.path, **environment))

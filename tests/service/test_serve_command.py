@@ -19,16 +19,15 @@ import pytest
 
 from hashrec.index.artifacts.store import Store
 from hashrec.service.server import listen
+from tests.commands import Command, hashrec
 from tests.ports import free_port
 from tests.service.serving import metric, samples, wait_until
-
-SERVE = (sys.executable, "-m", "hashrec", "serve")
 
 
 class Server:
     """A running `hashrec serve`."""
 
-    def __init__(self, process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    def __init__(self, process: Command | subprocess.Popen[bytes], port: int, log: Path) -> None:
         self.process = process
         self.url = f"http://127.0.0.1:{port}"
         self._log = log
@@ -52,12 +51,12 @@ def serve(store: Store, tmp_path: Path) -> Callable[..., object]:
     def run(*options: str, **environment: str) -> Generator[Server]:
         port = free_port()
         log = tmp_path / "log"
-        with log.open("wb") as stderr:
-            process = subprocess.Popen(
-                [*SERVE, "--store", str(store.path), "--port", str(port), *options],
-                stderr=stderr,
-                env={**os.environ, "HASHREC_POLL_INTERVAL_S": "0.05", **environment},
-            )
+        quick = {"HASHREC_POLL_INTERVAL_S": "0.05", "HASHREC_DRAIN_S": "0"}
+        process = Command(
+            *("serve", "--store", store.path, "--port", port, *options),
+            stderr=log,
+            **(quick | environment),
+        )
         server = Server(process, port, log)
         try:
             wait_until(server.is_ready)
@@ -71,14 +70,7 @@ def serve(store: Store, tmp_path: Path) -> Callable[..., object]:
 
 def refused(*options: str, **environment: str) -> str:
     """Run a command that must fail, and return its one line."""
-    done = subprocess.run(
-        [*SERVE, *options],
-        capture_output=True,
-        text=True,
-        env={**os.environ, **environment},
-        timeout=60,
-        check=False,
-    )
+    done = hashrec("serve", *options, **environment)
     assert done.returncode == 1
     lines = [line for line in done.stderr.splitlines() if not line.startswith("{")]
     assert len(lines) == 1, done.stderr

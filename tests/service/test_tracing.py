@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import signal
 import socket
 import subprocess
 import sys
@@ -22,6 +21,7 @@ from hashrec.index.ranking.recommender import Recommender
 from hashrec.service.doctor import CHECKS
 from hashrec.service.doctor.finding import Deployment, Finding
 from hashrec.service.settings import Settings
+from tests.commands import Command
 from tests.ports import free_port
 from tests.service.collector import Collector, Span
 from tests.service.serving import RedisServer, logged, serving, settings, wait_until
@@ -461,29 +461,17 @@ def serve(store: Store, folder: Path, **environment: str) -> Generator[str]:
     """Run `hashrec serve`, and give its URL; it must end well on SIGTERM."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
-    command = [
-        "-m",
-        "hashrec",
-        "serve",
-        "--store",
-        str(store.path),
-        "--port",
-        str(port),
-    ]
-    with (
-        (folder / "log").open("wb") as log,
-        subprocess.Popen(
-            [sys.executable, *command],
-            stderr=log,
-            env={**os.environ, "HASHREC_DRAIN_S": "0", **environment},
-        ) as process,
-    ):
-        try:
-            wait_until(lambda: is_ready(url))
-            yield url
-        finally:
-            process.send_signal(signal.SIGTERM)
-            assert process.wait(60) == 0
+    process = Command(
+        *("serve", "--store", store.path, "--port", port),
+        stderr=folder / "log",
+        **({"HASHREC_DRAIN_S": "0"} | environment),
+    )
+    try:
+        wait_until(lambda: is_ready(url))
+        yield url
+    finally:
+        process.terminate()
+        assert process.wait(60) == 0
 
 
 def is_ready(url: str) -> bool:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
 
+from tests.commands import Command
 from tests.ports import free_port
-from tests.service.serving import wait_until
+from tests.service.serving import logged, wait_until
 from tests.service.test_serve_command import worker_pids
 
 
@@ -25,19 +24,15 @@ def worker_of(reply: httpx.Response) -> str:
 @contextmanager
 def worker_pair(store: Path, **environment: str) -> Generator[tuple[httpx.Client, httpx.Client]]:
     """Serve a store, and give a client of each worker: its one connection stays with it."""
-    port = free_port()
-    process = subprocess.Popen(
-        [
-            *(sys.executable, "-m", "hashrec", "serve", "--store", str(store)),
-            *("--port", str(port), "--workers", "2"),
-        ],
-        stderr=subprocess.DEVNULL,
-        env={
-            **os.environ,
-            "HASHREC_POLL_INTERVAL_S": "0.05",
-            "HASHREC_KEEP_ALIVE_S": "100",
-            **environment,
-        },
+    port, log = free_port(), store.parent / "log"
+    log.touch()
+    process = Command(
+        *("serve", "--store", store, "--port", port, "--workers", 2),
+        stderr=log,
+        HASHREC_POLL_INTERVAL_S="0.05",
+        HASHREC_KEEP_ALIVE_S="100",
+        HASHREC_DRAIN_S="0",
+        **environment,
     )
     clients: list[httpx.Client] = []
 
@@ -52,7 +47,9 @@ def worker_pair(store: Path, **environment: str) -> Generator[tuple[httpx.Client
         return [reply.status_code for reply in replies] == [200, 200]
 
     try:
-        wait_until(connect, 100)
+        # Not before both are up: a worker that is stopped while it starts takes longer to.
+        wait_until(lambda: len(logged(log.read_text(), "model served")) == 2, 100)
+        wait_until(connect)
         yield clients[0], clients[1]
     finally:
         for client in clients:
