@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shlex
 import signal
@@ -16,8 +15,9 @@ from urllib.request import urlopen
 
 import pytest
 
+from tests.commands import Command, hashrec
 from tests.ports import free_port
-from tests.training.small_jobs import small_interactions, write_csv
+from tests.training.small_jobs import small_interactions, write_catalogue, write_csv
 
 pytestmark = pytest.mark.timeout(400)  # they train; a busy machine takes its time
 
@@ -34,7 +34,7 @@ def commands(section: str) -> list[list[str]]:
     return [shlex.split(line, comments=True)[1:] for line in lines]
 
 
-def wait_for(url: str, server: subprocess.Popen[str], seconds: float = 300) -> bytes:
+def wait_for(url: str, server: subprocess.Popen[str] | Command, seconds: float = 300) -> bytes:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and server.poll() is None:
         try:
@@ -47,42 +47,45 @@ def wait_for(url: str, server: subprocess.Popen[str], seconds: float = 300) -> b
 
 def test_the_way_with_your_own_data_works_as_written(tmp_path: Path) -> None:
     write_csv(tmp_path / "clicks.csv", small_interactions())
-    environment = os.environ | {"PYTHONPATH": str(README.parent)}
     for command in (*commands("With your own data"), *commands("Every night")):
         if command[0] == "serve":
-            serve_once(command, tmp_path, environment)
+            serve_once(command, tmp_path)
             continue
-        done = subprocess.run(
-            [*HASHREC, *command], cwd=tmp_path, env=environment, check=False,
-            capture_output=True, text=True, timeout=300,
-        )  # fmt: skip
+        done = hashrec(*command, folder=tmp_path)
         assert done.returncode == 0, (command, done.stderr)
 
 
-def serve_once(command: list[str], folder: Path, environment: dict[str, str]) -> None:
+def serve_once(command: list[str], folder: Path) -> None:
     """Serve as written, on a free port, with or without a server at the Redis it names."""
     port = free_port()
-    server = subprocess.Popen(
-        [*HASHREC, *command, "--port", str(port)], cwd=folder, env=environment, text=True
-    )
+    server = Command(*command, "--port", port, folder=folder)
     try:
         wait_for(f"http://127.0.0.1:{port}/readyz", server)
         answer = json.loads(wait_for(f"http://127.0.0.1:{port}/recommend/1", server))
         assert answer["source"] == "personal"
         assert answer["count"] == 10
     finally:
-        server.send_signal(signal.SIGTERM)
+        server.terminate()
         assert server.wait(100) == 0
 
 
 def test_quickstart_prints_a_first_answer_with_titles_and_serves_until_interrupted(
     tmp_path: Path,
 ) -> None:
+    write_catalogue(tmp_path)
+    prints_a_first_answer(tmp_path, "--data", "clicks.csv", "--items", "items.csv")
+
+
+@pytest.mark.slow
+def test_quickstart_needs_no_data(tmp_path: Path) -> None:
+    prints_a_first_answer(tmp_path)
+
+
+def prints_a_first_answer(folder: Path, *data: str) -> None:
     port = free_port()
     with subprocess.Popen(
-        [*HASHREC, "quickstart", "--port", str(port), "--quiet"],
-        cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": str(README.parent)},
+        [*HASHREC, "quickstart", *data, "--port", str(port), "--quiet"],
+        cwd=folder,
         stdout=subprocess.PIPE,
         text=True,
     ) as quickstart:
@@ -100,13 +103,12 @@ def test_quickstart_prints_a_first_answer_with_titles_and_serves_until_interrupt
 
 
 def test_quickstart_ended_by_a_supervisor_ends_its_server(tmp_path: Path) -> None:
-    port = free_port()
+    write_csv(tmp_path / "clicks.csv", small_interactions())
     (tmp_path / "run").mkdir()
+    port = free_port()
+    made = ("--data", "clicks.csv", "--port", str(port), "--store", "store", "--quiet")
     with subprocess.Popen(
-        [*HASHREC, "quickstart", "--port", str(port), "--store", "store", "--quiet"],
-        cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": str(README.parent)},
-        stdout=subprocess.DEVNULL,
+        [*HASHREC, "quickstart", *made], cwd=tmp_path, stdout=subprocess.DEVNULL
     ) as quickstart:
         wait_for(f"http://127.0.0.1:{port}/readyz", quickstart)
         quickstart.send_signal(signal.SIGTERM)
@@ -120,11 +122,7 @@ def test_quickstart_checks_the_port_before_it_trains(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        done = subprocess.run(
-            [*HASHREC, "quickstart", "--port", str(taken.getsockname()[1])],
-            cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(README.parent)},
-            capture_output=True, text=True, timeout=60, check=False,
-        )  # fmt: skip
+        done = hashrec("quickstart", "--port", taken.getsockname()[1], folder=tmp_path)
     assert done.returncode == 1
     assert "choose another with --port" in done.stderr
     assert not (tmp_path / ".hashrec").exists()

@@ -18,9 +18,8 @@ from urllib.request import urlopen
 import pytest
 
 import hashrec
-from hashrec.training.data.synthetic import synthetic_catalogue
 from tests.ports import free_port
-from tests.training.small_jobs import write_csv
+from tests.training.small_jobs import write_catalogue
 
 pytestmark = pytest.mark.timeout(400)  # they train; a busy machine takes its time
 
@@ -137,13 +136,7 @@ class Terminal:
 
 @pytest.fixture
 def terminal(tmp_path: Path) -> Terminal:
-    made = synthetic_catalogue(n_users=120, n_items=80, n_interactions=2_400, seed=3)
-    write_csv(tmp_path / "clicks.csv", made.interactions)
-    rows = (
-        f"{item_id},{item['title']},{'|'.join(item['categories'])}\n"
-        for item_id, item in made.attributes.by_id.items()
-    )
-    (tmp_path / "items.csv").write_text("item_id,title,categories\n" + "".join(rows))
+    write_catalogue(tmp_path)
     return Terminal(tmp_path)
 
 

@@ -49,3 +49,14 @@ def write_csv(path: Path, interactions: Interactions) -> Path:
     lines = (f"{user},{item}\n" for user, item in zip(users, items, strict=True))
     path.write_text("user_id,item_id\n" + "".join(lines))
     return path
+
+
+def write_catalogue(folder: Path) -> None:
+    """Write small interactions as `clicks.csv`, and what their items are as `items.csv`."""
+    made = synthetic_catalogue(n_users=120, n_items=80, n_interactions=2_400, seed=3)
+    write_csv(folder / "clicks.csv", made.interactions)
+    rows = (
+        f"{item_id},{item['title']},{'|'.join(item['categories'])}\n"
+        for item_id, item in made.attributes.by_id.items()
+    )
+    (folder / "items.csv").write_text("item_id,title,categories\n" + "".join(rows))
