@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from small_models import model_of, write
 from hashrec.index.artifacts.artifact import Artifact
 from hashrec.index.artifacts.store import Store
 from hashrec.index.errors import ArtifactError
+from hashrec.index.model.items import ItemTable
 from hashrec.index.model.model import Model
 
 NEVER = 10**9
@@ -44,9 +46,11 @@ while True:
 
 @pytest.fixture(scope="session")
 def two_days(small_model: Model, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Two artifacts of the files that every model has: each file is some calls, each tried."""
+    bare = replace(small_model, encoder=None, item_table=ItemTable.build([{}] * 40))
     folder = tmp_path_factory.mktemp("two_days")
     for day in (0, 1):
-        write(folder / f"day{day}", small_model, day=day)
+        write(folder / f"day{day}", bare, day=day)
     return folder / "day0", folder / "day1"
 
 
