@@ -14,7 +14,7 @@ HAS_GPU     := $(shell command -v nvidia-smi >/dev/null 2>&1 && nvidia-smi -L >/
 PIP         := $(VENV)/bin/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart check test test-slow docker-test bench fuzz accuracy reproduce up down lock release-check clean
+.PHONY: help setup quickstart check test test-slow coverage docker-test bench fuzz accuracy reproduce up down lock release-check clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -51,6 +51,9 @@ check: $(VENV)/.development ## format, lint, types and import walls
 	$(VENV)/bin/lint-imports
 
 test: check ## run every check and test
+	$(VENV)/bin/pytest -n 2 tests
+
+coverage: $(VENV)/.development ## run the tests of `make test` and report the branches that they reach
 	$(VENV)/bin/coverage erase
 	$(VENV)/bin/coverage run -m pytest -n 2 tests
 	$(VENV)/bin/coverage combine --quiet

@@ -83,6 +83,7 @@ def test_the_page_of_python_runs_block_by_block(
     assert len(store.versions()) == 2
 
 
+@pytest.mark.slow
 def test_the_notebook_runs_and_prints_what_it_shows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
