@@ -38,11 +38,13 @@ class EmptyDataError(DataError):
 class UnknownFormatError(DataError):
     """A file's format was not recognised."""
 
-    def __init__(self, path: Path | str, seen: str) -> None:
-        super().__init__(
-            f"{path}: format not recognised ({seen}); name the columns with "
-            "--map user=COLUMN,item=COLUMN or the format with --preset"
-        )
+    def __init__(
+        self,
+        path: Path | str,
+        seen: str,
+        naming: str = "--map user=COLUMN,item=COLUMN or the format with --preset",
+    ) -> None:
+        super().__init__(f"{path}: format not recognised ({seen}); name the columns with {naming}")
 
 
 class TooManyBadRowsError(DataError):

@@ -87,8 +87,8 @@ def completed(*words: str) -> set[str]:
 
 def test_names_are_completed_from_the_registries() -> None:
     from hashrec.index.backends import INDEX_TYPES
+    from hashrec.index.reading.readers import READERS
     from hashrec.training.data.catalogue import DATASETS
-    from hashrec.training.data.readers import READERS
     from hashrec.training.models import HASH_MODELS
     from hashrec.training.reproduction.methods import SWEEPS
     from hashrec.training.teachers import TEACHERS

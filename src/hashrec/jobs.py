@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Collection, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, Literal, TypedDict, Unpack
 
@@ -12,6 +12,7 @@ from hashrec.index.artifacts.artifact import artifact_of_run
 from hashrec.index.artifacts.manifest import Manifest
 from hashrec.index.artifacts.store import Store
 from hashrec.index.errors import ConfigError
+from hashrec.index.reading.options import FormatOptions
 from hashrec.training.data.catalogue import Dataset, load_dataset
 from hashrec.training.jobs.config import config_of
 from hashrec.training.jobs.outputs import load_held_out
@@ -28,7 +29,12 @@ class ReadOptions(TypedDict, total=False):
     Attributes:
         items: file of titles, categories and other attributes of the items.
         preset: name of the file's format, in place of detection.
-        columns: role -> column name, such as `{"user": "buyer", "item": "sku"}`.
+        columns: role -> column name, such as `{"user": "buyer", "item": "sku"}`; `-` for none.
+        separator: of the fields, one character. Default: detected.
+        decimal: decimal mark of numbers, `.` or `,`. Default: detected.
+        encoding: of the text, for example `latin-1`. Default: UTF-8 or UTF-16, detected.
+        quoting: whether quotes enclose fields. Default: they do.
+        time_format: of the timestamps, a unit such as `seconds`, or a pattern such as `%d.%m.%Y`.
         min_value: least value of a positive interaction. Default: all are positive.
         types: types of positive interactions. Default: all but dislike, skip and hide.
         max_bad: number of unreadable rows to skip in a file. Default 0.
@@ -38,6 +44,11 @@ class ReadOptions(TypedDict, total=False):
     items: str | Path | None
     preset: str | None
     columns: Mapping[str, str] | None
+    separator: str | None
+    decimal: Literal[".", ","] | None
+    encoding: str | None
+    quoting: bool | None
+    time_format: str | None
     min_value: float | None
     types: Collection[str] | None
     max_bad: int
@@ -86,12 +97,15 @@ def read(source: str | Path, **options: Unpack[ReadOptions]) -> Dataset:
         raise ConfigError(
             f"no option {unknown[0]!r}; the options are {', '.join(ReadOptions.__annotations__)}"
         )
-    given: dict[str, Any] = dict(options)
+    given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
     home, items = (given.pop(name, None) for name in ("home", "items"))
+    names = {field.name for field in fields(FormatOptions)}
+    formats = {name: given.pop(name) for name in names & given.keys()}
     return load_dataset(
         str(source),
         data_home=None if home is None else Path(home),
         items=None if items is None else Path(items),
+        options=FormatOptions(**formats),
         **given,
     )
 

@@ -22,10 +22,11 @@ from urllib.request import urlopen
 
 import typer
 
+from hashrec.index.commands.file_options import with_options
 from hashrec.index.commands.options import DEFAULT_STORE, QuietOption, StoreOption
 from hashrec.index.commands.printing import print_table, say
 from hashrec.index.errors import HashrecError
-from hashrec.training.commands.options import DATA, ItemsOption
+from hashrec.training.commands.options import DATA, DataOptions, ItemsOption
 
 READY_SECONDS = 60
 
@@ -33,7 +34,10 @@ app = typer.Typer()
 
 
 @app.command()
+@with_options
 def quickstart(
+    options: DataOptions,
+    *,
     data: Annotated[str, DATA] = "synthetic",
     items: ItemsOption = None,
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to serve on.")] = 8000,
@@ -46,7 +50,7 @@ def quickstart(
     """
     require_free_port(port)
     run = store / ".quickstart"
-    flags = ["--quiet"] if quiet else []
+    flags = options.flags() + ["--quiet"] * quiet
     if items is not None:
         flags += ["--items", str(items)]
     hashrec("train", "--data", data, "--split", "none", "--out", str(run), *flags)

@@ -104,8 +104,9 @@ def test_split_none_keeps_every_user_and_holds_nothing_out(tmp_path: Path, data:
 
 def test_a_given_test_file_is_what_is_held_out(tmp_path: Path) -> None:
     train_file, test_file = tmp_path / "train.txt", tmp_path / "test.txt"
-    train_file.write_text("".join(f"{u} {u % 5} {5 + u % 7} {12 + u % 3}\n" for u in range(40)))
-    test_file.write_text("".join(f"{u} {(u + 1) % 5}\n" for u in range(40)))
+    lines = [f"{u} {u % 5} {5 + u % 7} {12 + u % 3}\n" for u in range(40)]
+    train_file.write_text("".join([*lines, "40 1 2\n"]))  # of one length they could be columns
+    test_file.write_text("".join(f"{u} {(u + 1) % 5}\n" for u in range(40)) + "40\n")
     report = run_job(tmp_path / "run", train_file, split__strategy="given", k=5)
     assert report.data["n_held_out"] == 40
 

@@ -11,18 +11,13 @@ from typing import Annotated, Any
 import typer
 
 from hashrec.index.commands.completion import key_of
+from hashrec.index.commands.file_options import with_options
 from hashrec.index.commands.options import JsonOption, QuietOption
 from hashrec.index.commands.printing import print_json, print_table
 from hashrec.training.commands.options import (
     DataArgument,
+    DataOptions,
     HomeOption,
-    MapOption,
-    MaxBadOption,
-    MinValueOption,
-    PresetOption,
-    TypesOption,
-    parse_columns,
-    parse_types,
 )
 from hashrec.training.commands.reporting import narrator_for, progress_for
 
@@ -68,40 +63,35 @@ def fetch(
 
 
 @data.command()
-def validate(
-    source: DataArgument,
-    home: HomeOption = None,
-    preset: PresetOption = None,
-    columns: MapOption = None,
-    min_value: MinValueOption = None,
-    types: TypesOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Read data as training would, and print counts and bad rows."""
+@with_options
+def validate(options: DataOptions, source: DataArgument, as_json: JsonOption = False) -> None:
+    """Read data as training would; print columns, counts and bad rows."""
     from hashrec.training.data.validation import validate as validate_file
 
-    report = asdict(
-        validate_file(
-            source,
-            data_home=home,
-            preset=preset,
-            columns=parse_columns(columns),
-            min_value=min_value,
-            types=parse_types(types),
-        )
-    )
+    report = asdict(validate_file(source, **options.reading()))
     if as_json:
         print_json(report)
-    else:
-        print_table(
-            ("", source),
-            [(name.replace("_", " "), _shown(value)) for name, value in report.items()],
-        )
+        return
+    nested = {name: report.pop(name) for name in ("columns", "types", "hints")}
+    rows = [(name.replace("_", " "), _shown(value)) for name, value in report.items()]
+    for column in nested["columns"]:
+        said = [f"{column['role']}: {column['why']}", column["read_as"]]
+        if column["n_missing"]:
+            said.append(f"{column['n_missing']} missing")
+        if column["n_unreadable"]:
+            said.append(f"{column['n_unreadable']} unreadable, {column['example']}")
+        said.append(column["note"])
+        rows.append((f"column {column['name']}", "; ".join(filter(None, said))))
+    rows += [(f"type {name}", f"{count} rows") for name, count in nested["types"].items()]
+    rows += [("hint", hint) for hint in nested["hints"]]
+    print_table(("", source), rows)
 
 
 def _shown(value: Any) -> str:
     """Round to six digits, which also suit the density of very sparse data."""
     if value is None:
+        return "-"
+    if isinstance(value, tuple) and not value:
         return "-"
     if isinstance(value, tuple):
         return ", ".join(map(_shown, value))
@@ -109,19 +99,15 @@ def _shown(value: Any) -> str:
 
 
 @data.command()
+@with_options
 def expand(
+    options: DataOptions,
     source: DataArgument,
     users: Annotated[int, typer.Option(min=1, help="Users of the result.")],
     items: Annotated[int, typer.Option(min=1, help="Items of the result.")],
     interactions: Annotated[int, typer.Option(min=1, help="Interactions of the result.")],
     out: Annotated[Path, typer.Option(help="Parquet file to write.")],
     seed: Annotated[int, typer.Option(min=0, help="Seed of the draws.")] = 0,
-    preset: PresetOption = None,
-    columns: MapOption = None,
-    min_value: MinValueOption = None,
-    types: TypesOption = None,
-    max_bad: MaxBadOption = None,
-    home: HomeOption = None,
     quiet: QuietOption = False,
 ) -> None:
     """Write a larger data set with the structure of a given one.
@@ -132,15 +118,7 @@ def expand(
     from hashrec.training.data.fractal import expand as expand_interactions
     from hashrec.training.data.writing import write_parquet
 
-    dataset = load_dataset(
-        source,
-        data_home=home,
-        preset=preset,
-        columns=parse_columns(columns),
-        min_value=min_value,
-        types=parse_types(types),
-        max_bad=max_bad or 0,
-    )
+    dataset = load_dataset(source, **options.reading(), max_bad=options.max_bad or 0)
     narrator_for(quiet)(dataset.description)
     progress, start = progress_for(quiet), time.monotonic()
     expanded = expand_interactions(

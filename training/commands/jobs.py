@@ -9,13 +9,13 @@ from typing import Annotated
 import typer
 
 from hashrec.index.commands.completion import one_of
+from hashrec.index.commands.file_options import with_options
 from hashrec.index.commands.options import DEFAULT_STORE, JsonOption, QuietOption, StoreOption
 from hashrec.index.commands.printing import print_json, print_table, say
 from hashrec.training.commands.options import (
     FreshOption,
     JobOptions,
     parse_types,
-    with_job_options,
 )
 from hashrec.training.commands.reporting import narrator_for, print_metrics, progress_for
 
@@ -23,7 +23,7 @@ app = typer.Typer()
 
 
 @app.command()
-@with_job_options
+@with_options
 def train(
     job: JobOptions,
     *,
@@ -97,7 +97,7 @@ def evaluate(
 
 
 @app.command()
-@with_job_options
+@with_options
 def retrain(
     job: JobOptions,
     *,

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from hashrec.index.commands.completion import key_of, one_of
-from hashrec.index.errors import ConfigError
+from hashrec.index.commands.file_options import FileOptions, parse_columns
 
 if TYPE_CHECKING:
     from hashrec.training.jobs.config import JobConfig
@@ -33,30 +30,6 @@ HomeOption = Annotated[
         help="Folder of the fetched data sets. [~/.cache/hashrec]",
     ),
 ]
-PresetOption = Annotated[
-    str | None,
-    typer.Option(
-        help="Format of the file, if it is not to be detected; or `paper`, the protocol of the "
-        "paper: 20-core, half of each user's items held out.",
-        autocompletion=key_of("hashrec.training.data.readers", "READERS", "paper"),
-    ),
-]
-MapOption = Annotated[
-    str | None, typer.Option("--map", help="Columns by role, for example user=uid,item=sku.")
-]
-MinValueOption = Annotated[
-    float | None, typer.Option(help="Least value of a positive interaction. [all are positive]")
-]
-TypesOption = Annotated[
-    str | None,
-    typer.Option(
-        help="Types of positive interactions, for example click,buy. "
-        "[all but dislike, skip and hide]"
-    ),
-]
-MaxBadOption = Annotated[
-    int | None, typer.Option(min=0, help="Number of unreadable rows to skip in a file. [0]")
-]
 ItemsOption = Annotated[
     Path | None, typer.Option(help="File of titles, categories and other attributes of items.")
 ]
@@ -73,7 +46,33 @@ FreshOption = Annotated[
 
 
 @dataclass(frozen=True, kw_only=True)
-class JobOptions:
+class DataOptions(FileOptions):
+    """The options of every command that reads interactions; None where an option is not given."""
+
+    min_value: Annotated[
+        float | None, typer.Option(help="Least value of a positive interaction. [all are positive]")
+    ] = None
+    types: Annotated[
+        str | None,
+        typer.Option(
+            help="Types of positive interactions, for example click,buy. "
+            "[all but dislike, skip and hide]"
+        ),
+    ] = None
+    home: HomeOption = None
+
+    def reading(self) -> dict[str, Any]:
+        """Return the keywords of `load_dataset` and `validate` that say how the file is read."""
+        return {
+            "data_home": self.home,
+            "options": self.format_options(),
+            "min_value": self.min_value,
+            "types": parse_types(self.types),
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobOptions(DataOptions):
     """The options of every command that runs a job; None where an option is not given."""
 
     data: Annotated[str | None, DATA] = None
@@ -97,7 +96,14 @@ class JobOptions:
     bits: Annotated[int | None, typer.Option(help="Width of the codes, a multiple of 8. [192]")] = (
         None
     )
-    preset: PresetOption = None
+    preset: Annotated[
+        str | None,
+        typer.Option(
+            help="Format of the file, if it is not to be detected; or `paper`, the protocol of the "
+            "paper: 20-core, half of each user's items held out.",
+            autocompletion=key_of("hashrec.index.reading.readers", "READERS", "paper"),
+        ),
+    ] = None
     k_core: Annotated[
         int | None,
         typer.Option(
@@ -121,12 +127,7 @@ class JobOptions:
             autocompletion=one_of("off", "auto"),
         ),
     ] = None
-    columns: MapOption = None
-    min_value: MinValueOption = None
-    types: TypesOption = None
-    max_bad: MaxBadOption = None
     items: ItemsOption = None
-    home: HomeOption = None
 
     def config_with(self, **others: Any) -> JobConfig:
         """Return the settings: options over the TOML file over the `paper` preset over defaults.
@@ -140,40 +141,6 @@ class JobOptions:
         options["columns"] = parse_columns(self.columns)
         options["types"] = parse_types(self.types)
         return config_of(options.pop("config"), options)
-
-
-def with_job_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options of `JobOptions`: they follow its first own option in the help.
-
-    Args:
-        command: its first parameter takes the `JobOptions`, the others are its further options.
-    """
-    shared = inspect.signature(JobOptions, eval_str=True).parameters
-    _, first, *others = inspect.signature(command, eval_str=True).parameters.values()
-
-    @wraps(command)
-    def run(**options: Any) -> None:
-        command(JobOptions(**{name: options.pop(name) for name in shared}), **options)
-
-    options = [first, *shared.values(), *others]  # Typer reads the signature
-    run.__signature__ = inspect.Signature(  # pyright: ignore[reportAttributeAccessIssue]
-        [option.replace(kind=inspect.Parameter.KEYWORD_ONLY) for option in options]
-    )
-    return run
-
-
-def parse_columns(text: str | None) -> dict[str, str] | None:
-    """Parse `user=uid,item=sku`.
-
-    Raises:
-        ConfigError: the text is not of that form.
-    """
-    if text is None:
-        return None
-    pairs = [part.partition("=") for part in text.split(",")]
-    if not all(role and column for role, _, column in pairs):
-        raise ConfigError(f"--map {text!r} is not of the form user=COLUMN,item=COLUMN")
-    return {role.strip(): column.strip() for role, _, column in pairs}
 
 
 def parse_types(text: str | None) -> tuple[str, ...] | None:

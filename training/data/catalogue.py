@@ -6,11 +6,14 @@ import shutil
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 from hashrec.index.errors import ConfigError, DataError
+from hashrec.index.reading.containers import STANDARD_INPUT
+from hashrec.index.reading.options import FormatOptions
+from hashrec.index.reading.rows import DETECT
 from hashrec.training.data.download import Progress, download
 from hashrec.training.data.interactions import Interactions
 from hashrec.training.data.items import (
@@ -133,10 +136,10 @@ def load_dataset(
     *,
     data_home: Path | None = None,
     items: Path | None = None,
-    preset: str | None = None,
-    columns: Mapping[str, str] | None = None,
+    options: FormatOptions = DETECT,
     min_value: float | None = None,
     types: Collection[str] | None = None,
+    needed: Collection[str] = (),
     max_bad: int = 0,
 ) -> Dataset:
     """Load a data set by its name, or from a file or a folder.
@@ -147,10 +150,10 @@ def load_dataset(
         name_or_path: a name in `DATASETS`, a file, or a folder with a data file.
         data_home: folder of the named sets, one folder each; None for the default.
         items: file of the items' attributes; the file beside a MovieLens file is found without it.
-        preset: see `read_interactions`, as for the next four.
-        columns: role -> column.
+        options: see `read_interactions`, as for the next four.
         min_value: least value of a positive.
         types: types of positives.
+        needed: roles that every row has to have.
         max_bad: bad rows allowed in each file.
 
     Raises:
@@ -169,7 +172,7 @@ def load_dataset(
         return Dataset(name_or_path, made.interactions, attributes, description)
     path = find_data_file(name_or_path, data_home or default_data_home())
     reading = read_interactions(
-        path, preset=preset, columns=columns, min_value=min_value, types=types, max_bad=max_bad
+        path, options, min_value=min_value, types=types, needed=needed, max_bad=max_bad
     )
     items = items or find_item_attributes(path)
     attributes, description = NO_ATTRIBUTES, reading.summary()
@@ -193,6 +196,8 @@ def find_data_file(name_or_path: str, data_home: Path) -> Path:
         DataError: there is no such file; says how to download a data set with that name.
     """
     path = Path(name_or_path)
+    if name_or_path == STANDARD_INPUT:
+        return path
     if not path.exists() and "/" not in name_or_path and (data_home / name_or_path).is_dir():
         path = data_home / name_or_path
     if path.is_dir():

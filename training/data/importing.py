@@ -25,9 +25,8 @@ from hashrec.index.live.journal import (
     journal_beside,
     open_journal,
 )
+from hashrec.index.reading.rows import ANY_NUMBER, EXAMPLES, GoodRows, read_rows
 from hashrec.training.data.items import read_items
-from hashrec.training.data.rows import EXAMPLES, GoodRows, read_rows
-from hashrec.training.data.validation import ANY_NUMBER
 
 RECORDS_AT_ONCE = 5_000  # in one commit
 DEFAULT_TYPE = "click"

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import csv
-import gzip
 import io
 import json
 import math
-import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -19,7 +17,7 @@ from typing import Any, NoReturn
 import polars as pl
 
 from hashrec.index.errors import DataError, UnknownFormatError, shorten
-from hashrec.training.data.readers.head import GZIP_MAGIC, PARQUET_MAGIC, damaged_gzip
+from hashrec.index.reading.containers import Part, opened, parts_of
 
 # Usual names, compared without case, blanks, "_" and "-"; the first match wins.
 FIELD_NAMES = {
@@ -56,34 +54,27 @@ def read_item_rows(path: Path) -> Iterator[ItemRow]:
     Raises:
         DataError: the file is missing, damaged, or has no column of item ids.
     """
-    name = path.name.lower().removesuffix(".gz")
-    content = _content(path)
-    if content.startswith(PARQUET_MAGIC):
-        return _parquet(path, content)
-    text = _decoded(content)
-    if name == "u.item":
+    (part,) = parts_of(path).files
+    with opened(part, _encoding(path)) as head:
+        if head.kind == "binary":
+            return iter(list(_parquet(path, head.file.read_bytes())))
+        text = head.file.read_text(encoding="utf-8-sig")
+    if head.name == "u.item":
         return _u_item(path, text)
-    if name.endswith(".dat"):
+    if head.name.endswith(".dat"):
         return _movies_dat(text)
     return _json_lines(path, text) if text.lstrip().startswith("{") else _csv(path, text)
 
 
-def _content(path: Path) -> bytes:
+def _encoding(path: Path) -> str | None:
+    """Return latin-1, as MovieLens wrote before 2013, for a text that is not UTF-8."""
     try:
-        content = path.read_bytes()
-        return gzip.decompress(content) if content.startswith(GZIP_MAGIC) else content
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise damaged_gzip(path) from error
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
-
-
-def _decoded(content: bytes) -> str:
-    """Decode UTF-8, or latin-1 as MovieLens wrote it before 2013."""
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return content.decode("latin-1")
+        with opened(Part(path)):
+            return None
+    except DataError as error:
+        if "not UTF-8" in str(error):
+            return "latin-1"
+        raise
 
 
 def _lines(text: str) -> Iterator[tuple[int, str]]:
@@ -107,7 +98,7 @@ def _u_item(path: Path, text: str) -> Iterator[ItemRow]:
     genre_path = path.with_name("u.genre")
     genres: list[str] = []
     if genre_path.is_file():
-        genre_lines = _lines(_decoded(_content(genre_path)))
+        genre_lines = _lines(genre_path.read_text(encoding="latin-1"))
         genres = [line.rsplit("|", 1)[0] for _, line in genre_lines]
     for number, line in _lines(text):
         fields = line.split("|")

@@ -13,8 +13,8 @@ import polars as pl
 
 from hashrec.index.arrays.ids import MAX_ID_BYTES, IdMap
 from hashrec.index.errors import DataError, EmptyDataError, TooManyBadRowsError
+from hashrec.index.reading.times import to_times
 from hashrec.training.data.item_rows import ItemRow, read_item_rows
-from hashrec.training.data.timestamps import to_seconds
 
 NO_GENRE = ("(no genres listed)", "unknown")
 NO_TIME = "0001-01-01T00:00:00Z"  # what Gorse writes without a time
@@ -234,10 +234,11 @@ def _convert_timestamps(rows: Sequence[dict[str, Any]], problems: dict[int, str]
         return None
     written = [rows[position]["timestamp"] for position in positions]
     texts = [str(time) if _is_scalar(time) else None for time in written]
-    seconds, unit = to_seconds(pl.Series(texts, dtype=pl.String))
+    times = to_times(pl.Series(texts, dtype=pl.String))
+    seconds, unit = times.seconds, times.unit
     for position, time in zip(positions, seconds.to_list(), strict=True):
         if time is None:
-            problems[position] = "timestamp is neither a number nor ISO 8601"
+            problems[position] = "timestamp is no known time"
         rows[position]["timestamp"] = time
     return unit
 

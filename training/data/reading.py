@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from hashrec.index.arrays.ids import IdMap
 from hashrec.index.errors import DataError, EmptyDataError
 from hashrec.index.live.overlay import NEGATIVE_TYPES
+from hashrec.index.reading.options import FormatOptions
+from hashrec.index.reading.rows import DETECT, ColumnReport, GoodRows, read_rows
 from hashrec.training.data.interactions import Interactions
-from hashrec.training.data.rows import read_rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,8 +34,11 @@ class ReadResult:
         n_below: rows left out because their value is below `min_value`.
         n_other_types: rows left out because their type is negative or was not asked for.
         n_duplicates: rows merged into another row of the same user and item.
-        timestamp_unit: "seconds", "milliseconds", "microseconds", "nanoseconds", "ISO 8601" or
-            "datetimes"; None without timestamps.
+        timestamp_unit: how timestamps are written; None without timestamps.
+        columns: what each column in use was taken for, and its gaps.
+        ignored: columns that are not in use.
+        skipped: what was left out of a folder; empty for nothing.
+        types: type -> number of rows, the most frequent first; empty without a type column.
     """
 
     interactions: Interactions
@@ -47,6 +51,10 @@ class ReadResult:
     n_other_types: int
     n_duplicates: int
     timestamp_unit: str | None
+    columns: tuple[ColumnReport, ...] = ()
+    ignored: tuple[str, ...] = ()
+    skipped: str = ""
+    types: Mapping[str, int] = field(default_factory=dict)
 
     @cached_property
     def data_hash(self) -> str:
@@ -62,8 +70,13 @@ class ReadResult:
             f"{data.n_users:,} users x {data.n_items:,} items",
             f"{len(data):,} interactions",
         ]
-        if self.timestamp_unit:
+        if data.timestamps is not None:
             parts.append(f"timestamps in {self.timestamp_unit}")
+        elif self.timestamp_unit:
+            parts.append("timestamps not used, because not every row has one")
+        parts += filter(None, (column.summary() for column in self.columns))
+        if self.skipped:
+            parts.append(f"skipped {self.skipped}")
         for count, what in (
             (self.n_duplicates, "duplicates merged"),
             (self.n_below, "below the least value"),
@@ -77,28 +90,29 @@ class ReadResult:
 
 def read_interactions(
     path: Path | str,
+    options: FormatOptions = DETECT,
     *,
-    preset: str | None = None,
-    columns: Mapping[str, str] | None = None,
     min_value: float | None = None,
     types: Collection[str] | None = None,
+    needed: Collection[str] = (),
     max_bad: int = 0,
 ) -> ReadResult:
     """Read user-item interactions from a file of any known format.
 
-    A row is bad if it has no user or item id, an id over 512 bytes or with control characters, a
-    value that is not a finite number, a timestamp that cannot be read, or too many fields. Two rows
-    of the same user and item become one with the later timestamp and the larger value.
+    A row is bad if it has no user or item id, an id over 512 bytes or with control characters, too
+    many fields, or no readable value or timestamp where one is needed. Two rows of the same user
+    and item become one with the later timestamp and the larger value.
 
     If the file has a type column, rows of the types dislike, skip and hide are not positives. They
     also take back earlier rows of the same user and item: the last row counts.
 
     Args:
-        path: a file, gzipped or not, or a folder of Parquet files.
-        preset: a name in `READERS`, in place of detection.
-        columns: role, one of `ROLES` -> column name.
-        min_value: keep rows with at least this value.
+        path: a file in any container, a folder of parts of one table, or `-` for standard input.
+        options: what detection cannot see.
+        min_value: keep rows with at least this value; every row needs one then.
         types: keep rows of these types, in place of all but the negative ones.
+        needed: `timestamp` if every row has to have one. Without it, the timestamps of a file in
+            which some rows have none are not used.
         max_bad: bad rows to leave out before the read fails. The default is 0: dropped rows hide a
             broken export until the recommendations are odd.
 
@@ -107,34 +121,67 @@ def read_interactions(
         TooManyBadRowsError: it has more bad rows than `max_bad`.
     """
     path = Path(path)
-    rows = read_rows(path, preset=preset, columns=columns, max_bad=max_bad)
+    needed = {*needed, *(["value"] if min_value is not None else [])}
+    rows = read_rows(path, options, needed=needed, max_bad=max_bad)
     good = rows.frame
-    if min_value is not None and "value" not in good.columns:
-        raise DataError(f"{path}: no value column to compare with; name it, or drop --min-value")
     if types is not None and "type" not in good.columns:
         raise DataError(f"{path}: no type column to compare with; name it, or drop --types")
     above = good if min_value is None else good.filter(pl.col("value") >= min_value)
     positive = _of_types(above, types)
     if not positive.height:
         reason = (
-            "every row is bad" if not good.height
+            f"every row is bad: {'; '.join(rows.bad_examples)}" if not good.height
             else f"no value reaches {min_value}" if not above.height
             else "no row has a positive type"
         )  # fmt: skip
         raise EmptyDataError(str(path), f"{reason}; check the columns and the options")
     interactions = _merged(positive)
-    return ReadResult(
-        interactions=interactions,
-        path=path,
-        description=rows.description,
-        n_rows=rows.n_rows,
-        n_bad=rows.n_bad,
-        bad_examples=rows.bad_examples,
-        n_below=good.height - above.height,
-        n_other_types=above.height - positive.height,
-        n_duplicates=positive.height - len(interactions),
-        timestamp_unit=rows.timestamp_unit,
+    return _accounted(
+        ReadResult(
+            interactions=interactions,
+            path=path,
+            description=rows.description,
+            n_rows=rows.n_rows,
+            n_bad=rows.n_bad,
+            bad_examples=rows.bad_examples,
+            n_below=good.height - above.height,
+            n_other_types=above.height - positive.height,
+            n_duplicates=positive.height - len(interactions),
+            timestamp_unit=rows.timestamp_unit,
+            columns=rows.columns,
+            ignored=rows.ignored,
+            skipped=rows.skipped,
+            types=_counts_of_types(rows),
+        )
     )
+
+
+def _accounted(reading: ReadResult) -> ReadResult:
+    """Check that every row of the file is counted once.
+
+    Raises:
+        DataError: rows were lost.
+    """
+    counted = (
+        reading.n_bad
+        + reading.n_below
+        + reading.n_other_types
+        + reading.n_duplicates
+        + len(reading.interactions)
+    )
+    if counted != reading.n_rows:
+        raise DataError(
+            f"{reading.path}: {reading.n_rows:,} rows were read and {counted:,} are accounted for; "
+            "please report this"
+        )
+    return reading
+
+
+def _counts_of_types(rows: GoodRows) -> dict[str, int]:
+    if "type" not in rows.frame.columns:
+        return {}
+    counts = rows.frame.get_column("type").fill_null("(none)").value_counts(sort=True)
+    return dict(counts.iter_rows())
 
 
 def _of_types(frame: pl.DataFrame, types: Collection[str] | None) -> pl.DataFrame:
@@ -192,7 +239,12 @@ def _merged(frame: pl.DataFrame) -> Interactions:
 
 
 def _array(frame: pl.DataFrame, name: str, dtype: type[np.generic]) -> NDArray[Any] | None:
-    return frame.get_column(name).to_numpy().astype(dtype) if name in frame.columns else None
+    if name not in frame.columns:
+        return None
+    column = frame.get_column(name)
+    if name == "timestamp" and column.null_count():
+        return None  # of times that only some rows have, none can be compared
+    return None if column.null_count() == len(column) else column.to_numpy().astype(dtype)
 
 
 def _numbered(ids: pl.Series) -> tuple[NDArray[np.int32], IdMap]:

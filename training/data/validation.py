@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 
+from hashrec.index.reading.options import FormatOptions
+from hashrec.index.reading.rows import ANY_NUMBER, DETECT, ColumnReport
 from hashrec.training.data.catalogue import (
     default_data_home,
     find_data_file,
@@ -18,8 +20,7 @@ from hashrec.training.data.catalogue import (
 from hashrec.training.data.interactions import Interactions
 from hashrec.training.data.reading import ReadResult, read_interactions
 
-# More than the rows of any file: a report counts all bad rows.
-ANY_NUMBER = 2**62
+MOST_GRADES = 21  # of ratings; counts have more different values
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,11 @@ class ValidationReport:
         first_timestamp: ISO 8601, UTC; None without timestamps.
         last_timestamp: ISO 8601, UTC; None without timestamps.
         data_hash: SHA-256 over the pairs.
+        columns: what each column in use was taken for, why, and its gaps.
+        ignored_columns: columns that are not in use.
+        skipped: what was left out of a folder; empty for nothing.
+        types: type -> number of rows; empty without a type column.
+        hints: what is probably not meant, and the option that changes it.
     """
 
     path: str
@@ -71,14 +77,18 @@ class ValidationReport:
     first_timestamp: str | None
     last_timestamp: str | None
     data_hash: str
+    columns: tuple[ColumnReport, ...] = ()
+    ignored_columns: tuple[str, ...] = ()
+    skipped: str = ""
+    types: Mapping[str, int] = field(default_factory=dict)
+    hints: tuple[str, ...] = ()
 
 
 def validate(
     name_or_path: Path | str,
+    options: FormatOptions = DETECT,
     *,
     data_home: Path | None = None,
-    preset: str | None = None,
-    columns: Mapping[str, str] | None = None,
     min_value: float | None = None,
     types: Collection[str] | None = None,
 ) -> ValidationReport:
@@ -87,10 +97,9 @@ def validate(
     Bad rows are reported, however many there are.
 
     Args:
-        name_or_path: see `load_dataset`, as for `data_home`.
+        name_or_path: see `load_dataset`, as for the others.
+        options: what detection cannot see.
         data_home: where named data sets lie.
-        preset: see `read_interactions`, as for the next three.
-        columns: role -> column.
         min_value: least value of a positive.
         types: types of positives.
 
@@ -104,13 +113,12 @@ def validate(
     path = find_data_file(name, data_home or default_data_home())
     reading = read_interactions(
         path,
-        preset=preset,
-        columns=columns,
+        options,
         min_value=min_value,
         types=types,
         max_bad=ANY_NUMBER,
     )
-    return _report(str(path), reading)
+    return _report(str(path), reading, min_value)
 
 
 def _synthetic_reading(interactions: Interactions, description: str) -> ReadResult:
@@ -128,7 +136,7 @@ def _synthetic_reading(interactions: Interactions, description: str) -> ReadResu
     )
 
 
-def _report(path: str, reading: ReadResult) -> ValidationReport:
+def _report(path: str, reading: ReadResult, min_value: float | None = None) -> ValidationReport:
     data = reading.interactions
     per_user = np.bincount(data.user_rows, minlength=data.n_users)
     per_item = data.popularity()
@@ -152,12 +160,39 @@ def _report(path: str, reading: ReadResult) -> ValidationReport:
         median_users_per_item=float(np.median(per_item)),
         value_range=None
         if data.values is None
-        else (float(data.values.min()), float(data.values.max())),
+        else (float(np.nanmin(data.values)), float(np.nanmax(data.values))),
         timestamp_unit=reading.timestamp_unit,
         first_timestamp=None if times is None else _iso(int(times.min())),
         last_timestamp=None if times is None else _iso(int(times.max())),
         data_hash=reading.data_hash,
+        columns=reading.columns,
+        ignored_columns=reading.ignored,
+        skipped=reading.skipped,
+        types=reading.types,
+        hints=_hints(data, min_value),
     )
+
+
+def _hints(data: Interactions, min_value: float | None) -> tuple[str, ...]:
+    """Return what is probably not meant, and the option that changes it."""
+    hints: list[str] = []
+    values = data.values
+    if values is not None and min_value is None:
+        numbers = values[np.isfinite(values)]
+        if n_negative := int((numbers < 0).sum()):
+            hints.append(
+                f"{n_negative:,} values are negative (-1 means 'seen, not rated' in some data) and "
+                "count as positive interactions; --min-value 0 leaves them out"
+            )
+        rated = numbers[numbers >= 0]
+        is_rating = len(rated) > 0 and len(np.unique(rated)) <= MOST_GRADES and rated.max() <= 10
+        middle = float(rated.max() + rated.min()) / 2 if len(rated) else 0.0
+        if is_rating and (n_low := int((rated < middle).sum())):
+            hints.append(
+                f"{n_low:,} ratings below {middle:g} count as positive interactions; "
+                f"--min-value {middle:g} leaves them out"
+            )
+    return tuple(hints)
 
 
 def _iso(seconds: int) -> str:

@@ -12,6 +12,7 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, SecretStr
 from hashrec.index.backends import DEFAULT_INDEX
 from hashrec.index.errors import ConfigError
 from hashrec.index.live.overlay import NEGATIVE_TYPES
+from hashrec.index.reading.options import FormatOptions
 from hashrec.training.numerics.hyperparameters import Hyperparameters
 
 # All ratings are positives; users and items with fewer than 20 are dropped, repeatedly; half of
@@ -27,7 +28,12 @@ class DataConfig(Hyperparameters):
         source: a named data set or a path.
         home: folder of the fetched data sets; None for `~/.cache/hashrec`.
         preset: name of the file's format, in place of detection.
-        columns: role -> column name.
+        columns: role -> column name, or `-` for no column.
+        separator: of the fields of a text.
+        decimal: mark between the digits of a number.
+        encoding: of a text.
+        quoting: whether quotes enclose fields.
+        time_format: of the timestamps, a unit or a pattern of strftime.
         items: file of titles, categories and other attributes of the items, in place of the one
             found beside the data.
         min_value: least value that counts as a positive.
@@ -42,6 +48,11 @@ class DataConfig(Hyperparameters):
     home: Path | None = None
     preset: str | None = None
     columns: dict[str, str] = Field(default_factory=dict)
+    separator: str | None = None
+    decimal: Literal[".", ","] | None = None
+    encoding: str | None = None
+    quoting: bool = True
+    time_format: str | None = None
     items: Path | None = None
     min_value: float | None = None
     types: tuple[str, ...] | None = None
@@ -49,6 +60,18 @@ class DataConfig(Hyperparameters):
     negative_types: tuple[str, ...] = tuple(sorted(NEGATIVE_TYPES))
     max_bad: NonNegativeInt = 0
     k_core: NonNegativeInt = 0
+
+    def format_options(self) -> FormatOptions:
+        """Return what the user says about the format of the file."""
+        return FormatOptions(
+            preset=self.preset,
+            columns=self.columns,
+            separator=self.separator,
+            decimal=self.decimal,
+            encoding=self.encoding,
+            quoting=self.quoting,
+            time_format=self.time_format,
+        )
 
 
 class SplitConfig(Hyperparameters):
@@ -101,6 +124,11 @@ SETTING_OF_OPTION: dict[str, str] = {
     "data": "data.source",
     "preset": "data.preset",
     "columns": "data.columns",
+    "separator": "data.separator",
+    "decimal": "data.decimal",
+    "encoding": "data.encoding",
+    "quoting": "data.quoting",
+    "time_format": "data.time_format",
     "home": "data.home",
     "k_core": "data.k_core",
     "min_value": "data.min_value",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from contextlib import closing
 from dataclasses import replace
 
@@ -19,7 +20,12 @@ from hashrec.training.progress import Say
 
 
 def read(
-    config: DataConfig, say: Say, until: int | None = None, *, loaded: Dataset | None = None
+    config: DataConfig,
+    say: Say,
+    until: int | None = None,
+    *,
+    loaded: Dataset | None = None,
+    needed: Collection[str] = (),
 ) -> Dataset:
     """Read the data of a job, merge the events of its journal, and filter.
 
@@ -28,15 +34,16 @@ def read(
         say: takes one-line messages.
         until: position of the last journal entry to read; None reads all.
         loaded: the data, if they are in memory already; None loads what `config` names.
+        needed: roles that every row has to have, such as `timestamp` for a split by time.
     """
     dataset = loaded or load_dataset(
         config.source,
         data_home=config.home,
         items=config.items,
-        preset=config.preset,
-        columns=config.columns,
+        options=config.format_options(),
         min_value=config.min_value,
         types=config.types,
+        needed=needed,
         max_bad=config.max_bad,
     )
     say(dataset.description)
@@ -98,8 +105,7 @@ def _given_test(job: Job, dataset: Dataset) -> Interactions | None:
         raise ConfigError("--split given needs --test FILE")
     reading = read_interactions(
         path,
-        preset=data.preset,
-        columns=data.columns,
+        data.format_options(),
         min_value=data.min_value,
         types=data.types,
         max_bad=data.max_bad,

@@ -3,6 +3,8 @@ from __future__ import annotations
 import pytest
 
 from hashrec.index.errors import DataError
+from hashrec.index.reading.options import FormatOptions
+from hashrec.index.reading.rows import ColumnReport
 from hashrec.training.data.catalogue import list_datasets
 from hashrec.training.data.synthetic import synthetic_catalogue
 from hashrec.training.data.validation import ValidationReport, validate
@@ -12,7 +14,7 @@ def test_report_counts_what_is_in_a_file(tmp_path):
     path = tmp_path / "sales.csv"
     path.write_bytes(
         b"user_id,item_id,rating,timestamp\n"
-        b"u,i,5,86400000000\nu,j,3,172800000000\nu,i,4,259200000000\nv,i,1,345600000000\n,i,1,1\n"
+        b"u,i,5,1086400000000\nu,j,3,1172800000000\nu,i,4,1259200000000\nv,i,1,1345600000000\n,i,1,1\n"
     )
     report = validate(path)
     assert report == ValidationReport(
@@ -34,28 +36,51 @@ def test_report_counts_what_is_in_a_file(tmp_path):
         median_users_per_item=1.5,
         value_range=(1.0, 5.0),
         timestamp_unit="milliseconds",
-        first_timestamp="1975-06-24T00:00:00Z",
-        last_timestamp="1980-12-14T00:00:00Z",
+        first_timestamp="2007-03-02T01:46:40Z",
+        last_timestamp="2012-08-22T01:46:40Z",
         data_hash=report.data_hash,
-    )
+        columns=(
+            ColumnReport("user", "user_id", "a usual name"),
+            ColumnReport("item", "item_id", "a usual name"),
+            ColumnReport("value", "rating", "a usual name"),
+            ColumnReport("timestamp", "timestamp", "a usual name", "milliseconds", 0, 1,
+                         "line 6: '1'"),
+        ),
+        hints=(
+            "1 ratings below 3 count as positive interactions; --min-value 3 leaves them out",
+        ),
+    )  # fmt: skip
     assert validate(path, min_value=4).below_min_value == 2
 
 
 def test_report_of_bare_pairs_has_no_values_and_no_times(tmp_path):
     path = tmp_path / "pairs.tsv"
     path.write_bytes(b"who\twhat\nu\ti\n")
-    report = validate(path, columns={"user": "who", "item": "what"})
+    report = validate(path, FormatOptions(columns={"user": "who", "item": "what"}))
     assert report.value_range is None
     assert report.timestamp_unit is None
     assert report.first_timestamp is None
 
 
-def test_time_beyond_the_calendar_is_reported_not_raised(tmp_path):
-    path = tmp_path / "a.csv"
-    path.write_bytes(b"user_id,item_id,timestamp\nu,i,-99999999999\nu,j,0\nu,k,0\n")
+def test_columns_that_are_not_in_use_and_types_are_listed(tmp_path):
+    path = tmp_path / "log.csv"
+    path.write_bytes(
+        b"event_time,event_type,product_id,price,user_id\n"
+        b"2019-10-01 00:00:00 UTC,view,i,8.5,u\n2019-10-01 00:00:01 UTC,view,j,NULL,u\n"
+        b"2019-10-01 00:00:02 UTC,cart,i,8.5,v\n"
+    )
     report = validate(path)
-    assert report.first_timestamp == "-99999999999 seconds, which is not a date"
-    assert report.last_timestamp == "1970-01-01T00:00:00Z"
+    assert report.ignored_columns == ("price",)
+    assert report.types == {"view": 2, "cart": 1}
+    assert report.first_timestamp == "2019-10-01T00:00:00Z"
+
+
+def test_values_below_zero_are_pointed_out(tmp_path):
+    path = tmp_path / "anime.csv"
+    path.write_bytes(b"user_id,anime_id,rating\nu,1,-1\nu,2,9\nv,3,-1\nv,1,\n")
+    report = validate(path)
+    assert report.hints[0].startswith("2 values are negative (-1 means 'seen, not rated'")
+    assert report.value_range == (-1.0, 9.0)
 
 
 def test_file_that_cannot_be_read_fails(tmp_path):

@@ -110,11 +110,11 @@ def test_every_other_column_is_an_attribute(tmp_path):
 
 def test_timestamps_are_read_in_the_unit_that_all_of_them_have(tmp_path):
     path = tmp_path / "items.csv"
-    path.write_text("item_id,timestamp,hidden\na,1795478400000,no\nb,,1\nc,1000,\n")
+    path.write_text("item_id,timestamp,hidden\na,1795478400000,no\nb,,1\nc,1000000000,\n")
     reading = read_items(path)
-    assert reading.timestamp_unit == "milliseconds"
+    assert reading.timestamp_unit == "milliseconds and seconds"
     assert reading.attributes.by_id == {
-        "a": {"timestamp": 1_795_478_400}, "b": {"hidden": True}, "c": {"timestamp": 1},
+        "a": {"timestamp": 1_795_478_400}, "b": {"hidden": True}, "c": {"timestamp": 1_000_000_000},
     }  # fmt: skip
 
 
@@ -135,7 +135,7 @@ BAD_ROWS = {
     "title is not text": '{"item_id": "a", "title": ["x"]}',
     "categories are not a list of names": '{"item_id": "a", "categories": {"x": 1}}',
     "hidden is neither true nor false": '{"item_id": "a", "hidden": "perhaps"}',
-    "timestamp is neither a number nor ISO 8601": '{"item_id": "a", "timestamp": "yesterday"}',
+    "timestamp is no known time": '{"item_id": "a", "timestamp": "yesterday"}',
     "not a JSON object": '{"item_id": "a", "price": NaN}',
 }
 
@@ -143,12 +143,12 @@ BAD_ROWS = {
 @pytest.mark.parametrize("problem", BAD_ROWS)
 def test_a_bad_row_is_refused_with_its_line_or_left_out_where_that_is_allowed(problem, tmp_path):
     path = tmp_path / "items.jsonl"
-    good = '{"item_id": "g", "title": "Good", "timestamp": 1000}\n'
+    good = '{"item_id": "g", "title": "Good", "timestamp": 1000000000}\n'
     path.write_text(f"{good}\n{BAD_ROWS[problem]}\n")
     with pytest.raises(TooManyBadRowsError, match=f"1 bad rows, 0 allowed \\(line 3: {problem}"):
         read_items(path)
     reading = read_items(path, max_bad=1)
-    assert reading.attributes.by_id == {"g": {"title": "Good", "timestamp": 1000}}
+    assert reading.attributes.by_id == {"g": {"title": "Good", "timestamp": 1000000000}}
     assert "1 bad rows left out" in reading.summary()
 
 
@@ -168,7 +168,7 @@ def test_titles_may_hold_the_separator(tmp_path):
         ("items.csv", b"item_id,title\n1,a,b\n", "line 2: more than 2 fields"),
         ("items.csv", b'item_id,title\n1,"a\n', "close the quote"),
         ("items.csv", b"item_id,title\n", "no rows"),
-        ("items.csv", b"", "no item_id column"),
+        ("items.csv", b"", "the file is empty"),
         ("items.parquet", b"PAR1 nothing", "damaged Parquet"),
         ("items.csv.gz", b"\x1f\x8b nothing", "gzip data is damaged"),
     ],
@@ -188,7 +188,7 @@ def test_columns_without_an_item_id_are_listed(tmp_path):
 
 
 def test_missing_file_is_refused(tmp_path):
-    with pytest.raises(DataError, match="cannot be read"):
+    with pytest.raises(DataError, match="no such file"):
         read_items(tmp_path / "items.csv")
 
 

@@ -8,6 +8,7 @@ import zipfile
 import pytest
 
 from hashrec.index.errors import ConfigError, DataError
+from hashrec.index.reading.options import FormatOptions
 from hashrec.training.data.catalogue import (
     DATASETS,
     NamedDataset,
@@ -119,15 +120,16 @@ def test_options_reach_the_reader(tmp_path):
         str(path),
         data_home=tmp_path,
         items=tmp_path / "titles.csv",
-        columns={"user": "uid", "value": "stars"},
+        options=FormatOptions(columns={"user": "uid", "value": "stars"}),
         min_value=3,
         max_bad=1,
     )
     assert dataset.interactions.users.ids([0]) == ["u"]
     assert (dataset.reading.n_bad, dataset.reading.n_below) == (1, 1)
     assert dataset.attributes.by_row(dataset.interactions.items) == [{"title": "Lamp"}]
+    options = FormatOptions(preset="lightgcn", columns={"user": "uid"})
     with pytest.raises(DataError):
-        load_dataset(str(path), data_home=tmp_path, preset="lightgcn", columns={"user": "uid"})
+        load_dataset(str(path), data_home=tmp_path, options=options)
 
 
 def test_test_file_beside_training_lists_is_found(tmp_path):

@@ -12,8 +12,9 @@ import polars as pl
 import pytest
 
 from hashrec.index.errors import ConfigError, DataError
+from hashrec.index.reading.options import FormatOptions
+from hashrec.index.reading.readers import READERS
 from hashrec.training.data.interactions import Interactions
-from hashrec.training.data.readers import READERS
 from hashrec.training.data.reading import read_interactions
 
 # user, item, value, seconds; the ids keep their leading zeros
@@ -88,7 +89,7 @@ def expected(name: str) -> list[tuple[str, str, float | None, int | None]]:
 @pytest.mark.parametrize("name", sorted(READERS))
 def test_format_reads_every_row_as_it_is(name: str, tmp_path: Path) -> None:
     path = written(tmp_path, *SAMPLES[name])
-    result = read_interactions(path, preset=name)
+    result = read_interactions(path, FormatOptions(preset=name))
     assert rows_of(result.interactions) == expected(name)
     assert (result.n_rows, result.n_bad, result.n_duplicates) == (5, 0, 0)
     assert result.timestamp_unit == (None if name == "lightgcn" else "seconds")
@@ -96,7 +97,7 @@ def test_format_reads_every_row_as_it_is(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", sorted(READERS.keys() - ON_DEMAND))
 def test_format_is_detected_from_its_content(name: str, tmp_path: Path) -> None:
-    by_preset = read_interactions(written(tmp_path, *SAMPLES[name]), preset=name)
+    by_preset = read_interactions(written(tmp_path, *SAMPLES[name]), FormatOptions(preset=name))
     detected = read_interactions(written(tmp_path, "some-name", SAMPLES[name][1]))
     assert detected.description == by_preset.description
     assert rows_of(detected.interactions) == expected(name)
@@ -107,14 +108,18 @@ def test_format_reads_gzipped_whatever_the_name(name: str, tmp_path: Path) -> No
     file_name, content = SAMPLES[name]
     for gzipped_name in (file_name, file_name + ".gz"):
         path = written(tmp_path, gzipped_name, gzip.compress(content))
-        assert rows_of(read_interactions(path, preset=name).interactions) == expected(name)
+        assert rows_of(
+            read_interactions(path, FormatOptions(preset=name)).interactions
+        ) == expected(name)
 
 
 @pytest.mark.parametrize("name", TEXTS)
 def test_windows_line_ends_change_nothing(name: str, tmp_path: Path) -> None:
     file_name, content = SAMPLES[name]
     path = written(tmp_path, file_name, content.replace(b"\n", b"\r\n"))
-    assert rows_of(read_interactions(path, preset=name).interactions) == expected(name)
+    assert rows_of(read_interactions(path, FormatOptions(preset=name)).interactions) == expected(
+        name
+    )
 
 
 @pytest.mark.parametrize("name", TEXTS)
@@ -123,7 +128,7 @@ def test_byte_order_mark_blank_lines_and_a_missing_last_newline_change_nothing(
 ) -> None:
     file_name, content = SAMPLES[name]
     content = b"\xef\xbb\xbf" + content.replace(b"\n", b"\n\n").removesuffix(b"\n\n")
-    result = read_interactions(written(tmp_path, file_name, content), preset=name)
+    result = read_interactions(written(tmp_path, file_name, content), FormatOptions(preset=name))
     assert rows_of(result.interactions) == expected(name)
     assert result.n_bad == 0
 
@@ -137,7 +142,9 @@ def test_rows_are_numbered_in_order_of_first_appearance(tmp_path: Path) -> None:
 
 def test_columns_of_any_name_can_be_mapped(tmp_path: Path) -> None:
     path = written(tmp_path, "sales.tsv", b"day\tuid\tsku\n2024-01-01\tanna\tbook\n")
-    result = read_interactions(path, columns={"user": "uid", "item": "sku", "timestamp": "day"})
+    result = read_interactions(
+        path, FormatOptions(columns={"user": "uid", "item": "sku", "timestamp": "day"})
+    )
     second = int(datetime(2024, 1, 1, tzinfo=UTC).timestamp())
     assert rows_of(result.interactions) == [("anna", "book", None, second)]
     assert result.description == "TSV: user=uid,item=sku,timestamp=day"
@@ -145,7 +152,7 @@ def test_columns_of_any_name_can_be_mapped(tmp_path: Path) -> None:
 
 def test_columns_without_a_header_can_be_mapped_by_number(tmp_path: Path) -> None:
     path = written(tmp_path, "pairs.csv", b"book,5,anna\npen,3,ben\n")
-    result = read_interactions(path, columns={"user": "3", "item": "1"})
+    result = read_interactions(path, FormatOptions(columns={"user": "3", "item": "1"}))
     assert rows_of(result.interactions) == [
         ("anna", "book", None, None),
         ("ben", "pen", None, None),
@@ -159,22 +166,22 @@ def test_mapping_applies_to_json_and_parquet_and_recbole(tmp_path: Path) -> None
     written(tmp_path, "a.jsonl", b'{"who": "u", "what": "i", "user_id": "other"}\n')
     written(tmp_path, "a.inter", b"who:token\twhat:token\tuser_id:token\nu\ti\tother\n")
     for name in ("a.parquet", "a.jsonl", "a.inter"):
-        data = read_interactions(tmp_path / name, columns=columns).interactions
+        data = read_interactions(tmp_path / name, FormatOptions(columns=columns)).interactions
         assert rows_of(data) == [("u", "i", None, None)]
 
 
 def test_mapping_to_a_column_that_is_not_there_lists_those_that_are(tmp_path: Path) -> None:
     path = written(tmp_path, *SAMPLES["csv"])
     with pytest.raises(DataError, match="no column 'uid' for user; it has userId, movieId"):
-        read_interactions(path, columns={"user": "uid"})
+        read_interactions(path, FormatOptions(columns={"user": "uid"}))
 
 
 def test_unknown_roles_and_presets_are_refused_by_name(tmp_path: Path) -> None:
     path = written(tmp_path, *SAMPLES["csv"])
     with pytest.raises(ConfigError, match="'usr'"):
-        read_interactions(path, columns={"usr": "uid"})
+        read_interactions(path, FormatOptions(columns={"usr": "uid"}))
     with pytest.raises(ConfigError, match=r"'movielens'; there are .*movielens-dat"):
-        read_interactions(path, preset="movielens")
+        read_interactions(path, FormatOptions(preset="movielens"))
 
 
 def test_gorse_feedback_is_json_lines(tmp_path: Path) -> None:
@@ -303,8 +310,8 @@ def test_column_without_any_entry_counts_as_absent(tmp_path: Path) -> None:
 def test_summary_tells_format_sizes_and_unit(tmp_path: Path) -> None:
     path = written(tmp_path, *SAMPLES["movielens-dat"])
     assert read_interactions(path).summary() == (
-        f"{path}: MovieLens ratings.dat: user, item, value, timestamp; 5 rows; 3 users x 3 items; "
-        "5 interactions; timestamps in seconds"
+        f"{path}: MovieLens ratings.dat: user=1,item=2,value=3,timestamp=4; 5 rows; "
+        "3 users x 3 items; 5 interactions; timestamps in seconds"
     )
 
 

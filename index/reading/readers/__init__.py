@@ -1,21 +1,21 @@
-"""File formats of interactions. A new format is a module here and a line in `READERS`.
+"""File formats. A new format is a module here and a line in `READERS`.
 
 Readers are asked in this order whether they recognise a file. Formats with a header come first: it
 tells more than the look of the rows.
 
-Public: `READERS`, `reader.Reader`, `reader.Table`, `head.Head`.
+Public: `READERS`, `reader.Reader`, `reader.Table`.
 """
 
-from hashrec.training.data.readers.delimited import HeaderReader, RecBoleReader
-from hashrec.training.data.readers.fixed import FixedReader
-from hashrec.training.data.readers.jsonl import JsonLinesReader
-from hashrec.training.data.readers.lists import ListReader
-from hashrec.training.data.readers.parquet import ParquetReader
-from hashrec.training.data.readers.reader import Reader
+from hashrec.index.reading.readers.delimited import HeaderReader, RecBoleReader
+from hashrec.index.reading.readers.fixed import FixedReader
+from hashrec.index.reading.readers.jsonl import JsonReader
+from hashrec.index.reading.readers.lists import ListReader
+from hashrec.index.reading.readers.parquet import ParquetReader
+from hashrec.index.reading.readers.reader import Reader
 
 READERS: dict[str, Reader] = {
     "parquet": ParquetReader(),
-    "jsonl": JsonLinesReader(),
+    "jsonl": JsonReader(),
     "recbole": RecBoleReader(),
     "csv": HeaderReader(),
     "movielens-dat": FixedReader(

@@ -1,0 +1,366 @@
+"""Read the rows of a file: unpack, detect the format, choose columns, check every row."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from hashrec.index.arrays.ids import MAX_ID_BYTES
+from hashrec.index.errors import (
+    ConfigError,
+    DataError,
+    EmptyDataError,
+    TooManyBadRowsError,
+    UnknownFormatError,
+    shorten,
+)
+from hashrec.index.reading.columns import INTERACTIONS, Columns, Vocabulary, choose_columns
+from hashrec.index.reading.containers import Part, opened, parts_of
+from hashrec.index.reading.head import Head
+from hashrec.index.reading.numbers import to_numbers
+from hashrec.index.reading.options import FormatOptions
+from hashrec.index.reading.readers import READERS
+from hashrec.index.reading.readers.delimited import separator_of
+from hashrec.index.reading.readers.reader import Reader, Table
+from hashrec.index.reading.times import to_times
+
+EXAMPLES = 5  # bad rows that a message shows
+DETECT = FormatOptions()
+ANY_NUMBER = 2**62  # of bad rows: more than any file has
+IDS = ("user", "item")  # roles whose entries have to be ids
+
+
+@dataclass(frozen=True)
+class ColumnReport:
+    """A column in use.
+
+    Attributes:
+        role: of the column.
+        name: in the file.
+        why: the column has this role.
+        read_as: what its entries were taken for, such as "ISO 8601"; empty for text.
+        n_missing: entries that are empty or a word such as NULL.
+        n_unreadable: entries that are neither missing nor readable, left out as missing ones.
+        example: the first unreadable entry with its line; empty without one.
+        note: what the user should know, such as why all entries are refused; empty for nothing.
+    """
+
+    role: str
+    name: str
+    why: str
+    read_as: str = ""
+    n_missing: int = 0
+    n_unreadable: int = 0
+    example: str = ""
+    note: str = ""
+
+    def summary(self) -> str:
+        """Describe the gaps of the column; empty without any."""
+        parts: list[str] = []
+        if self.n_missing:
+            parts.append(f"{self.n_missing:,} without {self.name}")
+        if self.n_unreadable:
+            parts.append(f"{self.n_unreadable:,} {self.name} unreadable ({self.example})")
+        return ", ".join([*parts, *filter(None, [self.note])])
+
+
+@dataclass(frozen=True, eq=False)
+class GoodRows:
+    """The good rows of a file, in its order.
+
+    Attributes:
+        frame: `line` and, by role, the columns that the file has: ids and other texts (String),
+            `value` (Float64), `timestamp` (Int64, seconds); null where a row has no entry.
+        description: format and columns in use, one line.
+        row_name: unit of `line`: "line", "row" or "element".
+        n_rows: rows of the file; those of the frame and the bad ones.
+        n_bad: rows that cannot be used.
+        bad_examples: the first few of them, such as "line 7: no user id".
+        columns: the columns in use.
+        ignored: columns without a role.
+        skipped: what was left out of a folder; empty for nothing.
+    """
+
+    frame: pl.DataFrame
+    description: str
+    row_name: str
+    n_rows: int
+    n_bad: int
+    bad_examples: tuple[str, ...]
+    columns: tuple[ColumnReport, ...]
+    ignored: tuple[str, ...]
+    skipped: str = ""
+
+    @property
+    def timestamp_unit(self) -> str | None:
+        """How timestamps are written; None without a column of them."""
+        return next((each.read_as for each in self.columns if each.role == "timestamp"), None)
+
+
+def read_rows(
+    path: Path | str,
+    options: FormatOptions = DETECT,
+    *,
+    needed: Collection[str] = (),
+    max_bad: int = 0,
+    vocabulary: Vocabulary = INTERACTIONS,
+) -> GoodRows:
+    """Read the rows of a file or a folder and check each of them.
+
+    A row is bad if it has no id, an id over 512 bytes or with control characters, too many fields,
+    or no readable entry for a role that is needed.
+
+    Args:
+        path: a file, a folder of parts of one table, or `-` for standard input.
+        options: what detection cannot see.
+        needed: optional roles, `value` or `timestamp`, without which a row is of no use; in other
+            rows they may be missing.
+        max_bad: bad rows to leave out before the read fails.
+        vocabulary: the roles.
+
+    Raises:
+        DataError: the file is missing, damaged, not of a known format, or has no row, or it has no
+            column for a needed role.
+        TooManyBadRowsError: it has more bad rows than `max_bad`.
+        ConfigError: an option does not exist or does not suit the file.
+    """
+    path = Path(path)
+    parts = parts_of(path)
+    read = [_read_part(part, options, vocabulary) for part in parts.files]
+    table, columns = read[0].table, read[0].columns
+    for part, other in zip(parts.files, read, strict=True):
+        if dict(other.columns.columns) != dict(columns.columns):
+            raise DataError(
+                f"{part.path}: other columns ({other.columns.described()}) than "
+                f"{parts.files[0].path.name} ({columns.described()}); name one file"
+            )
+    frame = pl.concat(_alike([each.frame for each in read]), how="diagonal")
+    if not frame.height:
+        raise EmptyDataError(str(path), "no rows; give a file with interactions")
+    frame, reports = _typed(frame, columns, options, table.row_name)
+    for role in needed:
+        if role not in columns.columns:
+            raise DataError(f"{path}: no {role} column, which is needed; name it with "
+                            f"{vocabulary.option} {role}=COLUMN")  # fmt: skip
+    names = [part.path.name if len(parts.files) > 1 else "" for part in parts.files]
+    good, examples = _checked(frame, reports, needed, table.row_name, names)
+    n_bad = frame.height - good.height
+    if n_bad > max_bad:
+        raise TooManyBadRowsError(path, n_bad, max_bad, list(examples))
+    title = ", ".join(filter(None, [read[0].container, table.title]))
+    if len(read) > 1:
+        title += f", {len(read):,} files"
+    return GoodRows(
+        good,
+        f"{title}: {columns.described()}",
+        table.row_name,
+        frame.height,
+        n_bad,
+        examples,
+        tuple(reports[role] for role in columns.columns),
+        columns.ignored,
+        parts.skipped,
+    )
+
+
+def open_table(head: Head, options: FormatOptions, vocabulary: Vocabulary) -> Table:
+    """Detect the format of a file, and find its columns.
+
+    Raises:
+        DataError: no format fits.
+        ConfigError: there is no such preset, or the format has no names of columns to choose from.
+    """
+    reader = _reader(head, options, vocabulary)
+    if options.columns and not reader.takes_columns:
+        table = reader.open(head, options)
+        raise DataError(
+            f"{head.path}: {table.title}, has no named columns; leave {vocabulary.option} out, or "
+            "name the format with --preset csv"
+        )
+    return reader.open(head, options)
+
+
+@dataclass(frozen=True, eq=False)
+class _Read:
+    table: Table
+    columns: Columns
+    frame: pl.DataFrame
+    container: str
+
+
+def _read_part(part: Part, options: FormatOptions, vocabulary: Vocabulary) -> _Read:
+    with opened(part, options.encoding) as head:
+        table = open_table(head, options, vocabulary)
+        names = [*table.names, *(name for name in head.constants if name not in table.names)]
+        columns = choose_columns(part.path, names, vocabulary, options.columns, table.roles)
+        wanted = {role: name for role, name in columns.columns.items() if name in table.names}
+        frame = table.read(wanted)
+        constants = {
+            role: pl.lit(head.constants[name], pl.String)
+            for role, name in columns.columns.items()
+            if role not in wanted
+        }
+        frame = frame.with_columns(**constants)
+        if table.roles is None and len(names) > 1:
+            frame = _without_header_again(frame, columns)
+        return _Read(table, columns, frame, head.container)
+
+
+def _without_header_again(frame: pl.DataFrame, columns: Columns) -> pl.DataFrame:
+    """Mark rows that repeat the header, as joined files have them, as bad."""
+    repeats = pl.lit(True)
+    for role in IDS:
+        if role in columns.columns and frame.schema[role] == pl.String:
+            repeats = repeats & (pl.col(role) == columns.columns[role])
+    found = pl.when(repeats).then(pl.lit("repeats the header"))
+    problem = [pl.col("problem")] if "problem" in frame.columns else []
+    return frame.with_columns(problem=pl.coalesce(*problem, found))
+
+
+def _reader(head: Head, options: FormatOptions, vocabulary: Vocabulary) -> Reader:
+    if options.preset is not None:
+        if options.preset not in READERS:
+            raise ConfigError(f"no preset {options.preset!r}; there are {', '.join(READERS)}")
+        if READERS[options.preset].kind != head.kind:
+            raise DataError(
+                f"{head.path}: a {head.kind} file, which preset {options.preset!r} cannot read; "
+                "leave --preset out"
+            )
+        return READERS[options.preset]
+    for reader in READERS.values():
+        if reader.recognises(head, vocabulary) and (reader.takes_columns or not options.columns):
+            return reader
+    if head.kind == "binary":
+        raise DataError(
+            f"{head.path}: a binary file of an unknown format; give text (CSV, JSONL, ...) or "
+            "Parquet"
+        )
+    if options.columns or options.separator:
+        return READERS["csv"]
+    begins = f"it begins {shorten(head.lines[0])!r}"
+    separator = separator_of(head, None)
+    n_columns = len(head.lines[0].split(separator))
+    if n_columns == 1:
+        raise UnknownFormatError(head.path, f"one column, {begins}")
+    if all(
+        field.strip() and field.strip()[0].isdigit() for field in head.lines[0].split(separator)
+    ):
+        named = ",".join(
+            f"{role}={number}" for role, number in zip(vocabulary.required, (1, 2), strict=False)
+        )
+        raise UnknownFormatError(
+            head.path,
+            f"{n_columns} columns without a header, {begins}",
+            f"{vocabulary.option} by their numbers, for example {vocabulary.option} {named}, or "
+            "the format with --preset",
+        )
+    raise UnknownFormatError(head.path, begins)
+
+
+def _alike(frames: list[pl.DataFrame]) -> list[pl.DataFrame]:
+    """Number the parts, and give the columns of all of them one type."""
+    numbered = [
+        frame.with_columns(pl.col("line").cast(pl.UInt32), part=pl.lit(number, pl.UInt32))
+        for number, frame in enumerate(frames)
+    ]
+    types: dict[str, set[pl.DataType]] = {}
+    for frame in numbered:
+        for name, dtype in frame.schema.items():
+            types.setdefault(name, set()).add(dtype)
+    casts: dict[str, type[pl.DataType]] = {}
+    for name, found in types.items():
+        if len(found) > 1:
+            casts[name] = (
+                pl.Int64 if all(dtype.is_integer() for dtype in found)
+                else pl.Float64 if all(dtype.is_numeric() for dtype in found)
+                else pl.String
+            )  # fmt: skip
+    return [
+        frame.with_columns(
+            pl.col(name).cast(casts[name]) for name in casts if name in frame.columns
+        )
+        for frame in numbered
+    ]
+
+
+def _typed(
+    frame: pl.DataFrame, columns: Columns, options: FormatOptions, row_name: str
+) -> tuple[pl.DataFrame, dict[str, ColumnReport]]:
+    """Convert values to numbers and timestamps to seconds; null where that is not possible."""
+    reports: dict[str, ColumnReport] = {}
+    for role, name in columns.columns.items():
+        written = frame.get_column(role)
+        why = columns.reasons[role]
+        if role == "value":
+            numbers = to_numbers(written, options.decimal)
+            converted, missing, read_as = numbers.column, numbers.missing, numbers.assumed
+            note = (
+                ""
+                if options.decimal or converted.null_count() <= missing.sum()
+                else ("name a decimal comma with --decimal ," if _has_commas(written) else "")
+            )
+        elif role == "timestamp":
+            times = to_times(written, options.time_format)
+            converted, missing, read_as, note = (
+                times.seconds, times.missing, times.unit, times.refused,
+            )  # fmt: skip
+        else:
+            reports[role] = ColumnReport(role, name, why)
+            continue
+        unreadable = converted.is_null() & ~missing
+        example = ""
+        if n_unreadable := int(unreadable.sum()):
+            line, entry = next(frame.select("line", role).filter(unreadable).head(1).iter_rows())
+            example = f"{row_name} {line}: {shorten(str(entry), 40)!r}"
+        frame = frame.with_columns(converted.alias(role))
+        reports[role] = ColumnReport(
+            role, name, why, read_as, int(missing.sum()), n_unreadable, example, note
+        )
+    return frame, reports
+
+
+def _has_commas(column: pl.Series) -> bool:
+    return column.dtype == pl.String and bool(column.str.contains(",", literal=True).any())
+
+
+def _checked(
+    frame: pl.DataFrame,
+    reports: Mapping[str, ColumnReport],
+    needed: Collection[str],
+    row_name: str,
+    files: list[str],
+) -> tuple[pl.DataFrame, tuple[str, ...]]:
+    """Return the good rows, and a line of text for each of the first bad ones."""
+    problems = [pl.col("problem")] if "problem" in frame.columns else []
+    for role in IDS:
+        if role not in reports:
+            continue
+        text = pl.col(role)
+        missing = text.is_null() | (text.str.strip_chars() == "")
+        problems += [
+            pl.when(missing).then(pl.lit(f"no {role} id")),
+            pl.when(text.str.len_bytes() > MAX_ID_BYTES).then(
+                pl.lit(f"{role} id over {MAX_ID_BYTES} bytes")
+            ),
+            pl.when(text.str.contains(r"[\x00-\x1f\x7f]")).then(
+                pl.lit(f"control character in the {role} id (a quote that is not closed?)")
+            ),
+        ]
+    for role in needed:
+        report = reports[role]
+        what = {"value": "value is not a number", "timestamp": "timestamp is no known time"}
+        problem = f"{what.get(role, f'no {role}')} (column {report.name!r})"
+        problems.append(pl.when(pl.col(role).is_null()).then(pl.lit(problem)))
+    frame = frame.with_columns(problem=pl.coalesce(problems))
+    good = frame.filter(pl.col("problem").is_null())
+    if good.height == frame.height:
+        return good, ()
+    bad = frame.filter(pl.col("problem").is_not_null()).head(EXAMPLES)
+    where = [f"{name} {row_name}".lstrip() for name in files]
+    return good, tuple(
+        f"{where[row['part']]} {row['line']}: {row['problem']}"
+        for row in bad.select("part", "line", "problem").to_dicts()
+    )
