@@ -193,15 +193,18 @@ def _of_types(frame: pl.DataFrame, types: Collection[str] | None) -> pl.DataFram
     is_negative = pl.col("type").str.to_lowercase().is_in(list(NEGATIVE_TYPES)).fill_null(False)
     if not frame.select(is_negative.any()).item():
         return frame
-    order = [name for name in ("timestamp", "line") if name in frame.columns]
+    # without times, rows of different files of a folder have no order
+    has_times = "timestamp" in frame.columns
+    keys = ["user", "item", *(["part"] * (not has_times))]
+    order = [*(["timestamp"] * has_times), "part", "line"]
     taken_back = (
         frame.with_columns(is_negative=is_negative)
         .sort(order)
-        .group_by("user", "item")
+        .group_by(keys)
         .agg(pl.col("is_negative").last())
         .filter("is_negative")
     )
-    return frame.filter(~is_negative).join(taken_back, on=["user", "item"], how="anti")
+    return frame.filter(~is_negative).join(taken_back, on=keys, how="anti")
 
 
 def _merged(frame: pl.DataFrame) -> Interactions:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, cast
 
 import polars as pl
 
-from hashrec.index.errors import DataError, UnknownFormatError, shorten
+from hashrec.index.errors import DataError, shorten
 from hashrec.index.reading.columns import Vocabulary
 from hashrec.index.reading.head import Head, Kind
 from hashrec.index.reading.options import FormatOptions
@@ -51,11 +51,11 @@ class JsonReader:
             )
         first = parse(head.lines[0])
         if first is None:
-            hint = " (Python, not JSON?)" if head.lines[0].lstrip().startswith("{'") else ""
-            raise UnknownFormatError(
-                head.path, f"line {head.n_before + 1} begins a JSON object and is none{hint}: "
-                f"{shorten(head.lines[0])!r}", "one JSON object a line; correct the file",
-            )  # fmt: skip
+            hint = " (Python notation?)" if head.lines[0].lstrip().startswith("{'") else ""
+            raise DataError(
+                f"{head.path}: line {head.n_before + 1} is not JSON{hint}: "
+                f"{shorten(head.lines[0])!r}; write one JSON object a line"
+            )
         names = dict.fromkeys(
             name for line in head.lines[:NAMED_LINES] for name in parse(line) or ()
         )
