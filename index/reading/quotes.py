@@ -76,8 +76,8 @@ def mend(
 
     A line is read in the first of these ways that gives it `n_fields` fields: with its quotes, a
     quote inside a field being text; together with the lines after it, as a quoted field that spans
-    them; with all quotes as text. A field that spans lines which look like rows themselves may be
-    two stray quotes: all these lines are bad then.
+    them; both with backslashes as escapes; with all quotes as text. A field that spans lines which
+    look like rows themselves may be two stray quotes: all these lines are bad then.
 
     Args:
         source: the text, in UTF-8.
@@ -160,48 +160,36 @@ class _Lines:
 
 
 def _read_record(text: _Lines, separator: str, n_fields: int, wanted: Collection[int]) -> _Reading:
-    ahead = text.ahead()
-    first = next(ahead)
-    reading = _one_line(first, separator, n_fields)
-    if reading is None:
-        reading = _several_lines(first, ahead, separator, n_fields, wanted)
-    if reading is None:
-        reading = _with_quotes_as_text(first, separator, n_fields, wanted)
+    first = next(text.ahead())
+    for backslash in (False, True):
+        fields = split(first, separator, backslash=backslash)
+        if fields is None:
+            reading = _several_lines(text, separator, n_fields, wanted, backslash=backslash)
+        else:
+            reading = _Reading(fields) if len(fields) == n_fields else None
+        if reading is not None:
+            break
+    else:
+        reading = _incomplete(first, separator, n_fields, wanted)
     text.take(reading.n_lines)
     return reading
 
 
-def _one_line(line: str, separator: str, n_fields: int) -> _Reading | None:
-    """Read a line with its quotes; None if no quote closes a field, or it has too many fields."""
-    readings = [
-        fields
-        for backslash in ((True, False) if '\\"' in line else (False,))
-        if (fields := split(line, separator, backslash=backslash)) and len(fields) <= n_fields
-    ]
-    best = max(readings, key=len, default=None)
-    return None if best is None else _Reading(best)
-
-
 def _several_lines(
-    first: str, ahead: Iterator[str], separator: str, n_fields: int, wanted: Collection[int]
+    text: _Lines, separator: str, n_fields: int, wanted: Collection[int], *, backslash: bool
 ) -> _Reading | None:
     """Read a record that spans lines; None if no quote closes its field."""
-    if split(first, separator) is not None:
-        return None
-    lines = [first]
-    for line in islice(ahead, LONGEST_FIELD_LINES):
+    lines: list[str] = []
+    for line in islice(text.ahead(), LONGEST_FIELD_LINES):
         lines.append(line)
         if '"' not in line:
             continue
-        joined = LINE_BREAK.join(lines)
-        fields = split(joined, separator, backslash='\\"' in joined, strict=True)
-        if fields:
+        fields = split(LINE_BREAK.join(lines), separator, backslash=backslash, strict=True)
+        if fields is not None:
             break
-        if fields is not None:  # a single quote inside the field: the first one opened nothing
-            return None
     else:
         return None
-    if len(fields) > n_fields:
+    if len(fields) != n_fields:
         return None
     if any(_looks_like_row(line, separator, n_fields, wanted) for line in lines[1:]):
         problem = (
@@ -219,16 +207,18 @@ def _looks_like_row(line: str, separator: str, n_fields: int, wanted: Collection
     )
 
 
-def _with_quotes_as_text(
-    line: str, separator: str, n_fields: int, wanted: Collection[int]
-) -> _Reading:
-    fields = line.split(separator)
-    if len(fields) > n_fields or any(
-        fields[position].startswith('"') for position in wanted if position < len(fields)
+def _incomplete(line: str, separator: str, n_fields: int, wanted: Collection[int]) -> _Reading:
+    """Read a line with its quotes and too few fields, or with its quotes as text."""
+    fields = split(line, separator)
+    if fields is not None and len(fields) < n_fields:
+        return _Reading(fields)
+    plain = line.split(separator)
+    if len(plain) > n_fields or any(
+        plain[position].startswith('"') for position in wanted if position < len(plain)
     ):
-        return _Reading([], problem="a quote opens a field and none closes it; "
-                        "--no-quoting reads quotes as text")  # fmt: skip
-    return _Reading(fields)
+        problem = "a quote opens a field and none closes it; --no-quoting reads quotes as text"
+        return _Reading([], problem=problem)
+    return _Reading(plain)
 
 
 def split(

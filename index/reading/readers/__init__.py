@@ -11,6 +11,7 @@ from hashrec.index.reading.readers.fixed import FixedReader
 from hashrec.index.reading.readers.jsonl import JsonReader
 from hashrec.index.reading.readers.lists import ListReader
 from hashrec.index.reading.readers.parquet import ParquetReader
+from hashrec.index.reading.readers.published import JesterReader, MindReader, NetflixReader
 from hashrec.index.reading.readers.reader import Reader
 
 READERS: dict[str, Reader] = {
@@ -30,4 +31,7 @@ READERS: dict[str, Reader] = {
     "amazon-2018": FixedReader(
         "Amazon 2018 ratings", ("item", "user", "value", "timestamp"), ",", detect=False
     ),
+    "netflix-prize": NetflixReader(),
+    "jester": JesterReader(),
+    "mind": MindReader(),
 }

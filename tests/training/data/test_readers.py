@@ -62,9 +62,20 @@ SAMPLES = {
     "lightgcn": ("train.txt", b"007 10 011\n8 10 0 \n12\n09 011\n"),
     "amazon-2014": ("ratings_Books.csv", joined(",")),
     "amazon-2018": ("Books.csv", joined(",", order="iuvt")),
+    "netflix-prize": (
+        "combined_data_1.txt",
+        "".join(f"{item}:\n{user},{value},{time}\n" for user, item, value, time in ROWS).encode(),
+    ),
+    # users 1 to 3, items 1 to 3; the first number counts the user's ratings
+    "jester": ("jester.csv", b"2,5.0,99,3.0\n2,4.0,1.0,99\n1,99,99,2.5\n"),
+    "mind": (
+        "behaviors.tsv",
+        "".join(f"{i}\t{u}\t{t}\t\t{item}-1\n" for i, (u, item, _, t) in enumerate(ROWS)).encode(),
+    ),
 }
+WITHOUT_TIMES = {"lightgcn", "jester"}
 TEXTS = sorted(name for name, reader in READERS.items() if reader.kind == "text")
-ON_DEMAND = {"amazon-2014", "amazon-2018"}
+ON_DEMAND = {"amazon-2014", "amazon-2018", "netflix-prize", "jester", "mind"}
 
 
 def written(folder: Path, name: str, content: bytes) -> Path:
@@ -83,6 +94,11 @@ def rows_of(data: Interactions) -> list[tuple[str, str, float | None, int | None
 def expected(name: str) -> list[tuple[str, str, float | None, int | None]]:
     if name == "lightgcn":
         return [(user, item, None, None) for user, item, _, _ in ROWS]
+    if name == "mind":
+        return [(user, item, None, time) for user, item, _, time in ROWS]
+    if name == "jester":
+        pairs = (("1", "1"), ("1", "3"), ("2", "1"), ("2", "2"), ("3", "3"))
+        return [(*pair, row[2], None) for pair, row in zip(pairs, ROWS, strict=True)]
     return list(ROWS)
 
 
@@ -92,7 +108,7 @@ def test_format_reads_every_row_as_it_is(name: str, tmp_path: Path) -> None:
     result = read_interactions(path, FormatOptions(preset=name))
     assert rows_of(result.interactions) == expected(name)
     assert (result.n_rows, result.n_bad, result.n_duplicates) == (5, 0, 0)
-    assert result.timestamp_unit == (None if name == "lightgcn" else "seconds")
+    assert result.timestamp_unit == (None if name in WITHOUT_TIMES else "seconds")
 
 
 @pytest.mark.parametrize("name", sorted(READERS.keys() - ON_DEMAND))
@@ -337,3 +353,21 @@ def test_data_hash_depends_on_the_pairs_alone(tmp_path: Path) -> None:
 def test_public_data_have_their_published_sizes(shared_data, name, n_users, n_items, n_pairs):
     data = read_interactions(shared_data(name)).interactions
     assert (data.n_users, data.n_items, len(data)) == (n_users, n_items, n_pairs)
+
+
+def test_what_mind_showed_is_an_impression_and_a_history_counts_once(tmp_path: Path) -> None:
+    content = b"1\tU1\t978300760\tN1 N2\tN3-1 N4-0\n2\tU1\t978300761\tN1 N2\tN5-0\n"
+    result = read_interactions(written(tmp_path, "b.tsv", content), FormatOptions(preset="mind"))
+    assert result.types == {"click": 3, "impression": 2}
+    assert result.n_rows == 5
+
+
+def test_broken_lines_of_published_layouts_are_bad_rows(tmp_path: Path) -> None:
+    path = written(tmp_path, "n.txt", b"9,5,2005-09-06\n1:\n8,3\n7,3,2005-09-06\n")
+    result = read_interactions(path, FormatOptions(preset="netflix-prize"), max_bad=2)
+    assert result.bad_examples == (
+        "line 1: no line ITEM: before it", "line 3: not user,rating,date",
+    )  # fmt: skip
+    path = written(tmp_path, "b.tsv", b"1\tU1\t5\tN1\n2\tU1\t978300760\t\tN3-1\n")
+    result = read_interactions(path, FormatOptions(preset="mind"), max_bad=1)
+    assert result.bad_examples == ("line 1: not 5 fields separated by tabs",)
