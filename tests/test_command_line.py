@@ -102,7 +102,7 @@ def test_names_are_completed_from_the_registries() -> None:
     assert completed("data", "expand", "synth") == {"synthetic"}
     assert completed("train", "--preset", "") == {*READERS, "paper"}
     assert completed("reproduce", "--sweep", "") == {*SWEEPS}
-    assert completed("train", "--split", "t") == {"temporal"}
+    assert completed("train", "--split", "t") == {"temporal", "time"}
     assert completed("re") == {"recommend", "reproduce", "retrain"}
 
 

@@ -15,6 +15,7 @@ from hashrec.index.arrays.seen import RowLists, SeenItems
 from hashrec.index.arrays.strings import StringArray, ascending
 from hashrec.index.model.encoder import Encoder, ItemEncoder, UserEncoder
 from hashrec.index.model.items import ItemTable
+from hashrec.index.model.recent import RecentCounts
 from hashrec.index.model.refiner import UserRefiner
 from hashrec.index.model.reranker import Reranker
 
@@ -31,6 +32,8 @@ class Model:
         refiner: improves the codes of new users by a teacher's ranking; None leaves them as they
             are encoded.
         reranker: re-orders the nearest items of the users; None leaves Hamming order.
+        recent: interactions by item and day; None where the data have no times, and in artifacts
+            of older releases.
     """
 
     user_codes: BinaryCodes
@@ -43,6 +46,7 @@ class Model:
     encoder: Encoder | None = None
     refiner: UserRefiner | None = None
     reranker: Reranker | None = None
+    recent: RecentCounts | None = None
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return every array by name, as an artifact stores them."""
@@ -60,6 +64,7 @@ class Model:
             **({} if self.encoder is None else _encoder_arrays(self.encoder)),
             **({} if self.refiner is None else _refiner_arrays(self.refiner)),
             **({} if self.reranker is None else _reranker_arrays(self.reranker)),
+            **({} if self.recent is None else _recent_arrays(self.recent)),
         }
 
     @classmethod
@@ -133,6 +138,11 @@ class Model:
                 depth=int(single("reranker.depth", np.int64)),
             )
 
+        def recent() -> RecentCounts:
+            indptr, items = lists("recent")
+            counts = array("recent.counts", np.int32)
+            return RecentCounts(int(single("recent.until", np.int64)), indptr, items, counts)
+
         return cls(
             user_codes=BinaryCodes(array("user_codes", np.uint8, 2)),
             item_codes=BinaryCodes(array("item_codes", np.uint8, 2)),
@@ -153,6 +163,7 @@ class Model:
             encoder=encoder() if part("user_encoder") or part("item_encoder") else None,
             refiner=refiner() if part("user_refiner") else None,
             reranker=reranker() if part("reranker") else None,
+            recent=recent() if part("recent") else None,
         )
 
     def check(self) -> None:
@@ -186,6 +197,8 @@ class Model:
             self.refiner.check(n_items)
         if self.reranker is not None:
             self.reranker.check(n_users, n_items)
+        if self.recent is not None:
+            self.recent.check(n_items)
 
 
 def _id_arrays(name: str, ids: IdMap) -> dict[str, NDArray[Any]]:
@@ -229,6 +242,15 @@ def _reranker_arrays(reranker: Reranker) -> dict[str, NDArray[Any]]:
         "reranker.users": reranker.users,
         "reranker.weights": reranker.weights,
         "reranker.depth": np.array([reranker.depth], dtype=np.int64),
+    }
+
+
+def _recent_arrays(recent: RecentCounts) -> dict[str, NDArray[Any]]:
+    return {
+        "recent.until": np.array([recent.until], dtype=np.int64),
+        "recent.indptr": recent.indptr,
+        "recent.items": recent.items,
+        "recent.counts": recent.counts,
     }
 
 

@@ -16,7 +16,7 @@ from hashrec.index.artifacts.artifact import Artifact
 from hashrec.index.live.catalogue_view import CatalogueView
 from hashrec.index.model.subsets import Subset
 from hashrec.index.ranking.fold_in import fold_in
-from hashrec.index.ranking.nearest import Ranking, most_popular, nearest
+from hashrec.index.ranking.nearest import Ranking, in_order, most_popular, nearest
 
 BATCH = 256  # queries a search takes at once: bounds the memory
 
@@ -79,13 +79,26 @@ def rank_histories(
 
 
 def rank_popular(
-    artifact: Artifact, user_rows: NDArray[np.integer], k: int, *, exclude_seen: bool = True
+    artifact: Artifact,
+    user_rows: NDArray[np.integer],
+    k: int,
+    *,
+    exclude_seen: bool = True,
+    first: Rows = NO_ROWS,
 ) -> Iterator[Rows]:
-    """Return the most popular rows for each user: the reference for every model."""
+    """Return the most popular rows for each user: the reference for every model.
+
+    Args:
+        artifact: to rank with.
+        user_rows: int, shape (n,).
+        k: length of each list; not bounded by the service's limit.
+        exclude_seen: leave out what each user has interacted with.
+        first: rows that come before all others, such as those that were popular lately.
+    """
     hidden, n_items = _hidden(artifact), len(artifact.model.items)
     for row in user_rows:
         excluded = artifact.model.seen[int(row)] if exclude_seen else NO_ROWS
-        yield most_popular(n_items, np.union1d(excluded, hidden), k)
+        yield in_order(first, n_items, np.union1d(excluded, hidden), k)
 
 
 def _personal(

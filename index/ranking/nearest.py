@@ -84,3 +84,20 @@ def most_popular(n_items: int, excluded: NDArray[np.integer], k: int, *, after: 
     first = after + 1
     rows = np.arange(first, min(n_items, first + k + len(excluded)), dtype=np.int64)
     return rows[~contained(rows, excluded)][:k]
+
+
+def in_order(first: Rows, n_items: int, excluded: NDArray[np.integer], k: int) -> Rows:
+    """Return k rows, not excluded: those of an order, then the others in descending popularity.
+
+    Args:
+        first: int64, distinct, the rows of the order, best first.
+        n_items: in the catalogue.
+        excluded: ascending.
+        k: how many.
+    """
+    head = first[: k + len(excluded)]
+    head = head[~contained(head, excluded)][:k]
+    if len(head) == k:
+        return head
+    rest = most_popular(n_items, np.union1d(excluded, first), k - len(head))
+    return np.concatenate([head, rest])

@@ -114,7 +114,8 @@ def train(
     data: str | Path | Dataset,
     out: str | Path,
     *,
-    split: Literal["random", "temporal", "given", "none"] = "random",
+    split: Literal["random", "time", "temporal", "given", "none"] = "random",
+    at: str | float | None = None,
     test: str | Path | None = None,
     validate: bool = False,
     config: str | Path | None = None,
@@ -127,7 +128,11 @@ def train(
     Args:
         data: a path, the name of a data set, or what `read` returned.
         out: folder of the run. The same job that was killed there resumes.
-        split: what to hold out for the evaluation.
+        split: what to hold out for the evaluation: a `random` half of each user's items; `time`,
+            all after one moment; `temporal`, each user's latest item, which leaks the future; the
+            `given` test file; or `none`.
+        at: where the split `time` cuts: a date (ISO 8601, UTC by default), or the share of the
+            interactions that lies after the cut. Default 0.2.
         test: the test file of the split `given`.
         validate: evaluate on a tenth of the training part in place of the test part.
         config: TOML file of settings; the keywords override it.
@@ -143,7 +148,8 @@ def train(
             that are read already.
         DataError: the data cannot be read, or are too few.
     """
-    settings: dict[str, Any] = {**options, "split": split, "test": test, "validate": validate}
+    settings: dict[str, Any] = {**options, "split": split, "at": at, "test": test}
+    settings["validate"] = validate
     dataset = None
     if isinstance(data, Dataset):
         if given := sorted(set(options) & set(ReadOptions.__annotations__)):
@@ -161,7 +167,8 @@ def evaluate(run: str | Path, k: int = 100) -> dict[str, Any]:
         k: length of the lists.
 
     Returns:
-        `codes`, `popularity` and, if the model re-ranks, `reranked`: each `n_users`, `recall`,
+        `codes`, `popularity`, where there are times `popularity_7d` and `popularity_30d`, of the
+        last days before the cut, and, if the model re-ranks, `reranked`: each `n_users`, `recall`,
         `map`, `ndcg` and `coverage`; and `diagnostics` of the codes, see `docs/diagnostics.md`.
 
     Raises:

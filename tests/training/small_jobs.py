@@ -42,12 +42,18 @@ def small_interactions() -> Interactions:
     return synthetic_catalogue(n_users=120, n_items=80, n_interactions=2_400, seed=3).interactions
 
 
-def write_csv(path: Path, interactions: Interactions) -> Path:
-    """Write the pairs as a file that the readers understand."""
-    users = interactions.users.ids(interactions.user_rows)
-    items = interactions.items.ids(interactions.item_rows)
-    lines = (f"{user},{item}\n" for user, item in zip(users, items, strict=True))
-    path.write_text("user_id,item_id\n" + "".join(lines))
+def write_csv(path: Path, interactions: Interactions, *, times: bool = False) -> Path:
+    """Write the pairs, with their times or without, as a file that the readers understand."""
+    columns = [
+        interactions.users.ids(interactions.user_rows),
+        interactions.items.ids(interactions.item_rows),
+    ]
+    if times:
+        assert interactions.timestamps is not None
+        columns.append([str(time) for time in interactions.timestamps.tolist()])
+    lines = (",".join(values) + "\n" for values in zip(*columns, strict=True))
+    header = ("user_id", "item_id", "timestamp")[: len(columns)]
+    path.write_text(",".join(header) + "\n" + "".join(lines))
     return path
 
 

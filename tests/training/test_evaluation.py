@@ -1,16 +1,20 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import sparse
 
 from hashrec.index.arrays.codes import BinaryCodes
 from hashrec.index.arrays.seen import SeenItems
+from hashrec.index.model.recent import DAY_S, RecentCounts
 from hashrec.index.ranking.recommender import Recommender
 from hashrec.training.judging.evaluation import (
     evaluate_codes,
     evaluate_fold_in,
     evaluate_hash_codes,
+    evaluate_popularity,
     evaluate_scores,
 )
 from hashrec.training.numerics.embeddings import Embeddings
@@ -96,3 +100,20 @@ def test_codes_in_no_artifact_are_judged_as_those_of_an_artifact():
     train, held_out = (interactions_of(some, 40, 30) for some in (pairs, others))
     found = evaluate_hash_codes(model.user_codes, model.item_codes, train, held_out, 7)
     assert found == evaluate_codes(Recommender(in_memory(model)), held_out.seen(), 7)
+
+
+def test_popularity_of_the_last_days_is_a_reference_of_its_own():
+    """i3 was taken today, i2 twice a week ago; u0 has i3, so that its lists begin with i2 or i0."""
+    rows, days = np.array([3, 2, 2]), np.array([0, 7, 7])
+    recent = RecentCounts.build(rows, (100 - days) * DAY_S)
+    seen = SeenItems.build(np.array([0, 1, 2]), np.array([3, 0, 0]), 3)
+    model = replace(model_of(3, 4, 16, seed=0), seen=seen, recent=recent)
+    recommender, relevant = Recommender(in_memory(model)), relevant_to([(0, 2), (1, 3), (2, 1)])
+    found = {
+        days: evaluate_popularity(recommender, relevant, 1, days=days) for days in (None, 7, 30)
+    }
+    # the first items of u0, u1, u2: by popularity 0 1 1, of 7 days 0 3 3, of 30 days 2 2 2
+    assert {days: judged.recall * 3 for days, judged in found.items()} == {None: 1, 7: 1, 30: 1}
+    assert [judged.coverage for judged in found.values()] == [2 / 4, 2 / 4, 1 / 4]
+    assert evaluate_popularity(recommender, relevant, 2, days=7).recall * 3 == 2
+    assert evaluate_popularity(recommender, relevant, 2, days=30).recall * 3 == 2

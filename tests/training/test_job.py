@@ -8,6 +8,8 @@ import pytest
 
 from hashrec.index.artifacts.artifact import Artifact
 from hashrec.index.errors import ConfigError, DataError, EmptyDataError
+from hashrec.jobs import evaluate
+from hashrec.training.data.cuts import iso
 from hashrec.training.jobs.config import load_config
 from hashrec.training.jobs.outputs import folder_of_run, load_held_out
 from hashrec.training.jobs.report import Report, read_report
@@ -111,6 +113,44 @@ def test_a_given_test_file_is_what_is_held_out(tmp_path: Path) -> None:
     assert report.data["n_held_out"] == 40
 
 
+def test_a_split_by_time_is_told_in_the_report_and_judged_beside_what_was_popular_lately(
+    tmp_path: Path,
+) -> None:
+    made = small_interactions()
+    assert made.timestamps is not None
+    cut = int(np.sort(made.timestamps)[len(made) * 3 // 4])
+    source, said = write_csv(tmp_path / "clicks.csv", made, times=True), list[str]()
+    config = quick_config(tmp_path, source, split__strategy="time", split__at=iso(cut), k=10)
+    report = train(config, tmp_path / "run", QuietProgress(), said.append)
+    before = made.timestamps < cut
+    known = np.isin(made.user_rows, made.user_rows[before])
+    known &= np.isin(made.item_rows, made.item_rows[before])
+    n_cold = int((~before & ~known).sum())
+    assert report.data["n_train"] == before.sum()
+    assert report.data["n_held_out"] == (~before & known).sum()
+    assert report.split["cut"] == iso(cut)
+    assert report.split["cold"]["n_pairs"] == n_cold
+    assert any(line.startswith(f"cut at {iso(cut)}: {before.sum():,} inter") for line in said)
+    model = Artifact.open(tmp_path / "run" / "artifact").model
+    assert len(model.seen.items) == before.sum()
+    assert model.recent is not None
+    assert model.recent.until == cut
+    week = before & (made.timestamps >= cut - 7 * 86_400)
+    assert model.recent.of_window(7, len(model.items)).sum() == week.sum()
+    figures = report.metrics["test"]
+    assert list(figures) == ["codes", "popularity", "popularity_7d", "popularity_30d", "teacher"]
+    again = evaluate(tmp_path / "run", k=10)
+    assert all(again[name] == figures[name] for name in ("popularity_7d", "popularity_30d"))
+
+
+def test_a_split_that_leaks_the_future_says_so(tmp_path: Path) -> None:
+    source, said = write_csv(tmp_path / "clicks.csv", small_interactions(), times=True), list[str]()
+    config = quick_config(tmp_path, source, split__strategy="temporal")
+    report = train(config, tmp_path / "run", QuietProgress(), said.append)
+    assert "leaks the future" in report.split["note"]
+    assert [line for line in said if line.startswith("--split temporal leaks the future")]
+
+
 def test_more_places_than_items_is_no_error(tmp_path: Path, data: Path) -> None:
     report = run_job(tmp_path / "run", data, k=5_000)
     assert report.metrics["test"]["codes"]["recall"] == 1
@@ -129,6 +169,9 @@ def test_more_places_than_items_is_no_error(tmp_path: Path, data: Path) -> None:
         ({"split__test": "/no/such.csv"}, "--test FILE goes with --split given"),
         ({"split__strategy": "given"}, "--split given needs --test FILE"),
         ({"split__strategy": "temporal"}, "no timestamps"),
+        ({"split__strategy": "time"}, "no timestamps to split by; name their column with --map"),
+        ({"split__at": "0.2"}, "--at goes with --split time"),
+        ({"split__at": 2}, "--at '2' is neither a share"),
         ({"data__k_core": 500}, "lower --k-core"),
     ],
 )

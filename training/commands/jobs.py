@@ -31,9 +31,18 @@ def train(
     split: Annotated[
         str | None,
         typer.Option(
-            help="What to hold out: random half of each user's items, temporal (the latest), given "
-            "(--test), or none. [random]",
-            autocompletion=one_of("random", "temporal", "given", "none"),
+            help="What to hold out: random half of each user's items; time, all after one moment "
+            "(--at); temporal, each user's latest item, which leaks the future; given (--test); "
+            "or none. [random]",
+            autocompletion=one_of("random", "time", "temporal", "given", "none"),
+        ),
+    ] = None,
+    at: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DATE|SHARE",
+            help="Where `--split time` cuts: a date (ISO 8601, UTC by default), or the share of "
+            "the interactions that lies after the cut. [0.2]",
         ),
     ] = None,
     test: Annotated[Path | None, typer.Option(help="Test file of `--split given`.")] = None,
@@ -53,7 +62,7 @@ def train(
 
     Writes OUT/artifact, which `hashrec publish` takes, and OUT/report.json.
     """
-    config = job.config_with(split=split, test=test, validate=validate, k=k)
+    config = job.config_with(split=split, at=at, test=test, validate=validate, k=k)
     from hashrec.training.jobs.training import train as run_job
 
     report = run_job(config, out, progress_for(quiet), narrator_for(quiet), fresh=fresh)

@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from hashrec.index.arrays.ids import IdMap
 from hashrec.index.errors import ConfigError, DataError, EmptyDataError
+from hashrec.training.data.cuts import cut_of
 from hashrec.training.data.interactions import Interactions
 
-STRATEGIES = ("random", "temporal", "given", "none")
+STRATEGIES = ("random", "time", "temporal", "given", "none")
 VALIDATION_SHARE = 0.1
 
 
@@ -23,8 +24,11 @@ class Split:
         train: every user with an interaction has at least one here.
         test: None when nothing is held out.
         validation: held out of training to choose settings by; None if there is none.
-        n_unknown: test pairs of a given split left out because training lacks their user or item.
+        n_unknown: test pairs left out because training lacks their user or item: they are cold.
         n_known: test pairs of a given split left out because training has them too.
+        n_cold_users: users of test pairs that training lacks.
+        n_cold_items: items of test pairs that training lacks.
+        cut: of a split by time, seconds since 1970 UTC: training lies before it. Else None.
     """
 
     train: Interactions
@@ -32,6 +36,9 @@ class Split:
     validation: Interactions | None = None
     n_unknown: int = 0
     n_known: int = 0
+    n_cold_users: int = 0
+    n_cold_items: int = 0
+    cut: int | None = None
 
     def by_popularity(self) -> Split:
         """Renumber the items of all parts by the popularity in training, see `by_popularity`."""
@@ -66,19 +73,24 @@ def make_split(
     interactions: Interactions,
     *,
     seed: int = 0,
+    at: str | None = None,
     test: Interactions | None = None,
 ) -> Split:
-    """Split by the name of a strategy: random, temporal, given (takes `test`) or none.
+    """Split by a strategy: random, time (takes `at`), temporal, given (takes `test`) or none.
 
     Raises:
-        ConfigError: there is no such strategy, or it does not take `test`.
+        ConfigError: there is no such strategy, or it does not take `at` or `test`.
         DataError: the data do not suit the strategy.
     """
     if (test is not None) != (strategy == "given"):
         raise ConfigError("--split given and --test FILE go together")
+    if at is not None and strategy != "time":
+        raise ConfigError("--at goes with --split time")
     match strategy:
         case "random":
             return random_split(interactions, seed)
+        case "time":
+            return time_split(interactions, cut_of(interactions, at))
         case "temporal":
             return temporal_split(interactions)
         case "given" if test is not None:
@@ -100,7 +112,8 @@ def random_split(interactions: Interactions, seed: int, share: float = 0.5) -> S
 def temporal_split(interactions: Interactions, n_last: int = 1) -> Split:
     """Hold out the last `n_last` items of each user by time; the row breaks ties.
 
-    At least one item of each user stays in training.
+    At least one item of each user stays in training. This leaks the future: a model learns from
+    interactions of other users that are later than the ones it is judged by.
 
     Raises:
         DataError: the data have no timestamps.
@@ -114,6 +127,40 @@ def temporal_split(interactions: Interactions, n_last: int = 1) -> Split:
     rank = _rank_within_user(interactions, interactions.timestamps)
     in_train = rank < n_train[interactions.user_rows]
     return Split(interactions.where(in_train), interactions.where(~in_train))
+
+
+def time_split(interactions: Interactions, cut: int) -> Split:
+    """Learn from what is before one moment, the same for everyone, and judge by the rest.
+
+    Training has rows for its own users and items alone: a pair of others is cold, and is counted.
+
+    Args:
+        interactions: with timestamps.
+        cut: seconds since 1970 UTC.
+
+    Raises:
+        EmptyDataError: every pair after the cut is cold.
+    """
+    assert interactions.timestamps is not None
+    before = interactions.timestamps < cut
+    train, test = interactions.where(before), interactions.where(~before)
+    users, items = np.unique(train.user_rows), np.unique(train.item_rows)
+    cold_users = ~np.isin(test.user_rows, users)
+    cold_items = ~np.isin(test.item_rows, items)
+    known = test.renumbered(users, items)
+    if not len(known):
+        raise EmptyDataError(
+            "test part", "every user or item after the cut is new; choose a later --at"
+        )
+    train = train.renumbered(users, items)
+    return Split(
+        train,
+        replace(known, users=train.users, items=train.items),
+        n_unknown=int((cold_users | cold_items).sum()),
+        n_cold_users=len(np.unique(test.user_rows[cold_users])),
+        n_cold_items=len(np.unique(test.item_rows[cold_items])),
+        cut=cut,
+    )
 
 
 def given_split(train: Interactions, test: Interactions) -> Split:
@@ -136,7 +183,14 @@ def given_split(train: Interactions, test: Interactions) -> Split:
     mapped = mapped.where(~repeated)
     if not len(mapped):
         raise EmptyDataError("test file", "no pair with a user and an item of the training data")
-    return Split(train, mapped, n_unknown=int((~known).sum()), n_known=int(repeated.sum()))
+    return Split(
+        train,
+        mapped,
+        n_unknown=int((~known).sum()),
+        n_known=int(repeated.sum()),
+        n_cold_users=len(np.unique(test.user_rows[user_rows < 0])),
+        n_cold_items=len(np.unique(test.item_rows[item_rows < 0])),
+    )
 
 
 def validation_part(

@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, SecretStr
+from pydantic import BeforeValidator, Field, NonNegativeFloat, NonNegativeInt, SecretStr
 
 from hashrec.index.backends import DEFAULT_INDEX
 from hashrec.index.errors import ConfigError
 from hashrec.index.live.overlay import NEGATIVE_TYPES
 from hashrec.index.reading.options import FormatOptions
+from hashrec.training.data.cuts import at_of
 from hashrec.training.numerics.hyperparameters import Hyperparameters
 
 # All ratings are positives; users and items with fewer than 20 are dropped, repeatedly; half of
@@ -74,17 +75,32 @@ class DataConfig(Hyperparameters):
         )
 
 
+def _as_text(at: object) -> str | None:
+    """Return a date or a share as text, whatever type the TOML file or a caller gave it.
+
+    Raises:
+        ConfigError: it is neither.
+    """
+    if at is None:
+        return None
+    at_of(str(at))
+    return str(at)
+
+
 class SplitConfig(Hyperparameters):
     """The pairs to hold out.
 
     Attributes:
-        strategy: `random` half of each user's items, the last by time, a given file, or nothing.
+        strategy: `random` half of each user's items; `time`, all after one moment; `temporal`, the
+            last item of each user; `given`, a file; or `none`.
+        at: where `time` cuts: a date, or the share of the interactions after it. None is 0.2.
         test: the given file.
         by_validation: judge by a tenth of the training part, held out of it, and do not use the
             test part: to choose settings.
     """
 
-    strategy: Literal["random", "temporal", "given", "none"] = "random"
+    strategy: Literal["random", "time", "temporal", "given", "none"] = "random"
+    at: Annotated[str | None, BeforeValidator(_as_text)] = None
     test: Path | None = None
     by_validation: bool = False
 
@@ -138,6 +154,7 @@ SETTING_OF_OPTION: dict[str, str] = {
     "max_bad": "data.max_bad",
     "items": "data.items",
     "split": "split.strategy",
+    "at": "split.at",
     "test": "split.test",
     "validate": "split.by_validation",
     "teacher": "teacher.name",

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection
 from contextlib import closing
 from dataclasses import replace
+from typing import Any
 
 from hashrec.index.errors import ConfigError, EmptyDataError
 from hashrec.index.live.journal import open_journal
 from hashrec.training.data.catalogue import Dataset, load_dataset
+from hashrec.training.data.cuts import iso
 from hashrec.training.data.filtering import k_core
 from hashrec.training.data.interactions import Interactions
 from hashrec.training.data.journal_events import merge_events, read_events
@@ -17,6 +19,8 @@ from hashrec.training.data.splits import Split, make_split
 from hashrec.training.jobs.config import DataConfig
 from hashrec.training.jobs.job import Job
 from hashrec.training.progress import Say
+
+LEAK = "leaks the future: the model learns from later interactions of other users"
 
 
 def read(
@@ -77,11 +81,21 @@ def split_data(job: Job, dataset: Dataset) -> Split:
     """
     chosen = job.config.split
     test = _given_test(job, dataset)
-    split = make_split(chosen.strategy, dataset.interactions, seed=job.seed, test=test)
+    split = make_split(
+        chosen.strategy, dataset.interactions, seed=job.seed, at=chosen.at, test=test
+    )
+    if split.cut is not None and split.test is not None:
+        job.say(
+            f"cut at {iso(split.cut)}: {len(split.train):,} interactions before it, "
+            f"{len(split.test) + split.n_unknown:,} after it"
+        )
+    if chosen.strategy == "temporal":
+        job.say(f"--split temporal {LEAK}; --split time has one cut for everyone")
     if split.n_unknown or split.n_known:
         job.say(
             f"left out of the test pairs: {split.n_unknown:,} of users or items that training "
-            f"lacks, {split.n_known:,} that training holds"
+            f"lacks ({split.n_cold_users:,} cold users, {split.n_cold_items:,} cold items), "
+            f"{split.n_known:,} that training holds"
         )
     if chosen.by_validation:
         split = split.with_validation(seed=job.seed)
@@ -91,6 +105,23 @@ def split_data(job: Job, dataset: Dataset) -> Split:
                 job.config.data.source, "too little data to hold anything out; use --split none"
             )
     return split.by_popularity()
+
+
+def split_report(job: Job, split: Split) -> dict[str, Any]:
+    """Return what a report says of a split: the strategy, the cut, and the cold pairs."""
+    strategy = job.config.split.strategy
+    told: dict[str, Any] = {"strategy": strategy}
+    if split.cut is not None:
+        told["cut"] = iso(split.cut)
+    if strategy in {"time", "given"}:
+        told["cold"] = {
+            "n_users": split.n_cold_users,
+            "n_items": split.n_cold_items,
+            "n_pairs": split.n_unknown,
+        }
+    if strategy == "temporal":
+        told["note"] = f"this split {LEAK}"
+    return told
 
 
 def _given_test(job: Job, dataset: Dataset) -> Interactions | None:

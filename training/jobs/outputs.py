@@ -6,6 +6,7 @@ from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from hashrec.index.artifacts.manifest import DataInfo, Manifest, ModelInfo
 from hashrec.index.errors import DataError
 from hashrec.index.model.items import ItemTable
 from hashrec.index.model.model import Model
+from hashrec.index.model.recent import RecentCounts
 from hashrec.training.data.catalogue import Dataset
 from hashrec.training.data.interactions import Interactions
 from hashrec.training.jobs.fitting import Fitted, rerank_factors
@@ -46,6 +48,8 @@ def write(
     fitted: Fitted,
     dataset: Dataset,
     choice: RerankChoice | None = None,
+    *,
+    cut: int | None = None,
 ) -> Manifest:
     """Write an artifact.
 
@@ -55,6 +59,8 @@ def write(
         fitted: codes, and the training part that they were fitted to.
         dataset: attributes of the items, and the data's hash and journal position.
         choice: how to re-rank; None writes no vectors.
+        cut: of a split by time, where the days of the recent counts end; None for the newest
+            interaction.
     """
     codes, train, reranker = fitted.codes, fitted.train, None
     if choice is not None:
@@ -70,6 +76,11 @@ def write(
         encoder=codes.encoder,
         refiner=codes.refiner,
         reranker=reranker,
+        recent=(
+            None
+            if train.timestamps is None
+            else RecentCounts.build(train.item_rows, train.timestamps, cut)
+        ),
     )
     recipe = fitted.recipe
     return write_artifact(
@@ -97,6 +108,7 @@ def build_report(
     choice: RerankChoice | None,
     selection: Selection | None,
     resumed: bool,
+    split: dict[str, Any],
 ) -> Report:
     """Gather everything that a job's report says; see `Report`."""
     return Report(
@@ -112,6 +124,7 @@ def build_report(
         rerank=None if choice is None else asdict(choice),
         selection=None if selection is None else selection.report(),
         resumed=resumed,
+        split=split,
     )
 
 
@@ -156,7 +169,7 @@ def load_held_out(run: Path, n_users: int) -> SeenItems:
         return SeenItems.build(pairs[:, 0], pairs[:, 1], n_users)
     except FileNotFoundError:
         raise DataError(
-            f"{run}: nothing was held out to evaluate by; train with --split random or temporal"
+            f"{run}: nothing was held out to evaluate by; train with --split random or time"
         ) from None
     except (ValueError, IndexError, OSError) as error:
         raise DataError(f"{path}: not a table of held-out pairs; train again") from error

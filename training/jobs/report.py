@@ -47,7 +47,8 @@ class Report:
         version: of the artifact.
         config: the settings in force, the model's and the teacher's with all their defaults.
         data: source, SHA-256 and sizes after filtering.
-        metrics: part -> ranking (`codes`, `reranked`, `teacher`, `popularity`) -> figure.
+        metrics: part -> ranking (`codes`, `reranked`, `teacher`, `popularity`, and where there are
+            times `popularity_7d` and `popularity_30d`) -> figure.
         seconds: wall clock by stage, in the process that finished the job.
         peak_memory_mb: largest resident size of that process, in 10^6 bytes.
         curves: loss curves by training loop.
@@ -56,6 +57,8 @@ class Report:
             codes alone rank.
         selection: the trials that teacher and settings were chosen by; None if they were given.
         resumed: whether the job was interrupted and went on.
+        split: how interactions were held out: the strategy, the moment of a cut, and the pairs that
+            were not judged because training lacks their user or item.
     """
 
     version: str
@@ -70,6 +73,7 @@ class Report:
     rerank: dict[str, Any] | None = None
     selection: dict[str, Any] | None = None
     resumed: bool = False
+    split: dict[str, Any] = field(default_factory=dict)
 
     def write(self, run: Path) -> None:
         """Write `report.json` into a run's folder."""

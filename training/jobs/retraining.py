@@ -147,6 +147,7 @@ def _retrain(
     return build_report(
         job, recipe, manifest, full, held_out, metrics={"validation": candidate.figures},
         choice=candidate.choice, selection=selection, resumed=checkpoints.resumed,
+        split={"strategy": "random"},
     )  # fmt: skip
 
 

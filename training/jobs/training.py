@@ -16,7 +16,7 @@ from hashrec.training.data.catalogue import Dataset
 from hashrec.training.jobs.checkpoints import CHECKPOINTS_FOLDER, Checkpoints
 from hashrec.training.jobs.config import JobConfig
 from hashrec.training.jobs.fitting import choose_by_validation, fit
-from hashrec.training.jobs.inputs import read, split_data
+from hashrec.training.jobs.inputs import read, split_data, split_report
 from hashrec.training.jobs.job import Job
 from hashrec.training.jobs.outputs import build_report, folder_of_run, save_held_out, write
 from hashrec.training.jobs.recipe import Recipe
@@ -68,7 +68,7 @@ def train(
         with job.stage("write"):
             for stale in (HELD_OUT_FILE, REPORT_FILE):  # they describe the artifact that goes
                 (run / stale).unlink(missing_ok=True)
-            manifest = write(job, artifact, fitted, dataset, choice)
+            manifest = write(job, artifact, fitted, dataset, choice, cut=split.cut)
         metrics: dict[str, Figures] = {}
         if (held_out := split.held_out) is not None:
             with job.stage("evaluate"):
@@ -83,6 +83,7 @@ def train(
         report = build_report(
             job, recipe, manifest, split.train, held_out, metrics=metrics,
             choice=choice, selection=selection, resumed=checkpoints.resumed,
+            split=split_report(job, split),
         )  # fmt: skip
         report.write(run)
     checkpoints.clear()

@@ -18,6 +18,8 @@ from hashrec.training.judging.evaluation import (
 
 Figures = dict[str, dict[str, float]]  # `codes`, `reranked`, `popularity`, ... -> figure -> value
 
+RECENT_DAYS = (7, 30)  # before the cut, or before the newest interaction that was learned from
+
 
 def judge(artifact: Path, relevant: SeenItems, k: int) -> Figures:
     """Judge the lists that the service would give, and the popular items."""
@@ -48,4 +50,7 @@ def _figures(recommender: Recommender, relevant: SeenItems, k: int) -> tuple[Fig
     if recommender.reranks:
         figures["reranked"] = asdict(evaluate_codes(recommender, relevant, k))
     figures["popularity"] = asdict(evaluate_popularity(recommender, relevant, k))
+    for days in RECENT_DAYS if recommender.artifact.model.recent is not None else ():
+        lately = evaluate_popularity(recommender, relevant, k, days=days)
+        figures[f"popularity_{days}d"] = asdict(lately)
     return figures, judged

@@ -15,8 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hashrec.index.arrays.codes import BinaryCodes
+from hashrec.index.arrays.rows import NO_ROWS
 from hashrec.index.arrays.seen import RowLists, SeenItems, contained
 from hashrec.index.backends import EXACT_INDEX
+from hashrec.index.model.recent import by_count
 from hashrec.index.model.subsets import Subset
 from hashrec.index.ranking.bulk import BATCH, rank_histories, rank_popular, rank_users
 from hashrec.index.ranking.nearest import nearest
@@ -147,10 +149,24 @@ def evaluate_histories(
     return _mean(users, rankings, relevant, k, recommender.n_items)
 
 
-def evaluate_popularity(recommender: Recommender, relevant: SeenItems, k: int) -> Metrics:
-    """Judge the list of popular items without the items that each user has seen."""
-    users = _judged(relevant)
-    rankings = rank_popular(recommender.artifact, users, k)
+def evaluate_popularity(
+    recommender: Recommender, relevant: SeenItems, k: int, *, days: int | None = None
+) -> Metrics:
+    """Judge the list of popular items without the items that each user has seen.
+
+    Args:
+        recommender: over the artifact to judge.
+        relevant: the held-out items of each user row.
+        k: length of the lists.
+        days: only interactions of the last days before the artifact's newest one, or before the
+            cut, count; items without any follow by popularity. None counts all.
+    """
+    users, first = _judged(relevant), NO_ROWS
+    if days is not None:
+        model = recommender.artifact.model
+        assert model.recent is not None
+        first = by_count(model.recent.of_window(days, recommender.n_items))
+    rankings = rank_popular(recommender.artifact, users, k, first=first)
     return _mean(users, rankings, relevant, k, recommender.n_items)
 
 

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from hashrec.index.arrays.ids import IdMap
 from hashrec.index.errors import ConfigError, DataError, EmptyDataError
+from hashrec.training.data.cuts import at_of, cut_of, iso
 from hashrec.training.data.interactions import Interactions
 from hashrec.training.data.reading import read_interactions
 from hashrec.training.data.splits import (
@@ -17,6 +18,7 @@ from hashrec.training.data.splits import (
     make_split,
     random_split,
     temporal_split,
+    time_split,
     validation_part,
 )
 from hashrec.training.data.stable_holdout import stable_holdout
@@ -117,6 +119,74 @@ def test_split_by_time_needs_times():
         temporal_split(interactions([(0, 0), (0, 1)]))
 
 
+def test_one_moment_splits_everyone_and_cold_pairs_are_counted_apart():
+    data = interactions(
+        [(0, 0), (0, 1), (1, 1), (0, 2), (1, 0), (2, 0), (1, 3), (2, 3)],
+        times=[1, 2, 3, 10, 11, 12, 13, 14],
+    )
+    # before 10 are u0 and u1 with i0 and i1: u2, i2 and i3 are cold, and with them all but (u1, i0)
+    split = time_split(data, 10)
+    assert id_pairs(split.train) == {("u0", "i0"), ("u0", "i1"), ("u1", "i1")}
+    assert id_pairs(split.test) == {("u1", "i0")}
+    assert split.train.users.ids(range(split.train.n_users)) == ["u0", "u1"]
+    assert split.train.items.ids(range(split.train.n_items)) == ["i0", "i1"]
+    assert (split.test.n_users, split.test.n_items) == (2, 2)
+    assert (split.n_cold_users, split.n_cold_items, split.n_unknown) == (1, 2, 4)
+    assert split.cut == 10
+
+
+@given(DATA, st.integers(1, 5))
+def test_no_interaction_of_training_is_later_than_one_to_judge_by(data, cut):
+    if not data.timestamps.min() < cut <= data.timestamps.max():
+        return
+    try:
+        split = time_split(data, cut)
+    except EmptyDataError:
+        return
+    assert split.train.timestamps.max() < cut <= split.test.timestamps.min()
+    assert len(split.train) + len(split.test) + split.n_unknown == len(data)
+    assert set(split.test.user_rows.tolist()) <= set(split.train.user_rows.tolist())
+    assert set(split.test.item_rows.tolist()) <= set(split.train.item_rows.tolist())
+
+
+def test_a_share_is_what_lies_after_the_cut_as_nearly_as_the_times_allow():
+    data = interactions(((0, item) for item in range(10)), times=[0, 1, 2, 3, 4, 5, 6, 7, 7, 7])
+    # after a cut at 7 lie 3 of 10, at 6 lie 4, at 1 lie 9; before the first moment lies nothing
+    assert [cut_of(data, at) for at in (None, "0.3", "0.36", "0.99")] == [7, 7, 6, 1]
+
+
+def test_a_date_is_utc_unless_it_names_a_zone():
+    assert at_of("1970-01-02") == at_of("19700102") == at_of("1970-01-02T01:00+01:00") == 86_400
+    assert iso(86_400) == "1970-01-02T00:00:00Z"
+    data = interactions([(0, 0), (1, 1)], times=[86_399, 86_400])
+    assert cut_of(data, "1970-01-02") == 86_400
+
+
+@pytest.mark.parametrize("at", ["tomorrow", "0", "1", "-0.2", "2", "2026", "nan", ""])
+def test_what_is_neither_a_share_nor_a_date_cuts_nothing(at):
+    with pytest.raises(ConfigError, match="neither a share between 0 and 1 nor a date"):
+        at_of(at)
+
+
+@pytest.mark.parametrize(
+    ("times", "at", "says"),
+    [
+        (None, None, "--map timestamp=COLUMN, or choose --split random"),
+        ([5, 5], None, "all interactions are of 1970-01-01T00:00:05Z"),
+        ([5, 9], "1970-01-01", "no interaction before .* from 1970-01-01T00:00:05Z to"),
+        ([5, 9], "1970-01-02", "no interaction after 1970-01-02T00:00:00Z"),
+    ],
+)
+def test_data_that_no_moment_splits_say_why(times, at, says):
+    with pytest.raises(DataError, match=says):
+        cut_of(interactions([(0, 0), (0, 1)], times=times), at)
+
+
+def test_a_cut_behind_which_everyone_is_new_is_refused():
+    with pytest.raises(EmptyDataError, match="choose a later --at"):
+        time_split(interactions([(0, 0), (1, 0)], times=[1, 2]), 2)
+
+
 def test_given_test_file_is_mapped_onto_training_by_id():
     train = interactions([(0, 0), (0, 1), (1, 1), (1, 2)])
     test = Interactions(
@@ -131,6 +201,7 @@ def test_given_test_file_is_mapped_onto_training_by_id():
     assert id_pairs(split.test) == {("u1", "i0")}
     assert (split.test.n_users, split.test.n_items) == (2, 3)
     assert (split.n_unknown, split.n_known) == (2, 1)
+    assert (split.n_cold_users, split.n_cold_items) == (1, 1)
 
 
 def test_given_test_file_of_strangers_is_refused():
@@ -149,10 +220,12 @@ def test_strategies_go_by_name():
     assert everything.test is None
     assert len(make_split("random", data, seed=3).train) == 2
     assert id_pairs(make_split("temporal", data).test) == {("u0", "i0")}
+    again = interactions([(0, 0), (0, 1), (0, 2), (1, 0), (1, 2)], times=[3, 1, 2, 9, 0])
+    assert id_pairs(make_split("time", again, at="0.2").test) == {("u1", "i0")}
     test = interactions([(0, 0), (0, 1)])
     train = data.where(data.item_rows > 0)
     assert id_pairs(make_split("given", train, test=test).test) == {("u0", "i0")}
-    with pytest.raises(ConfigError, match="random, temporal, given, none"):
+    with pytest.raises(ConfigError, match="random, time, temporal, given, none"):
         make_split("by-weekday", data)
 
 
@@ -163,6 +236,12 @@ def test_test_file_and_given_split_need_each_other(strategy):
         make_split(strategy, data, test=data)
     with pytest.raises(ConfigError, match="--test"):
         make_split("given", data)
+
+
+@pytest.mark.parametrize("strategy", ["random", "temporal", "none"])
+def test_only_a_split_by_time_takes_a_moment(strategy):
+    with pytest.raises(ConfigError, match="--at goes with --split time"):
+        make_split(strategy, interactions([(0, 0), (0, 1)], times=[1, 2]), at="0.2")
 
 
 def test_validation_takes_its_share_of_short_lists_too():
