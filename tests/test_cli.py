@@ -64,7 +64,7 @@ def test_every_option_of_a_job_sets_something() -> None:
     from hashrec.training.jobs.config import SETTING_OF_OPTION
 
     others = {"out", "store", "config", "preset", "columns", "as_json", "quiet", "max_drop", "once"}
-    others.add("fresh")
+    others |= {"fresh", "gate"}
     for command in (train, retrain):
         assert set(inspect.signature(command).parameters) <= {*SETTING_OF_OPTION, *others}
 

@@ -205,6 +205,7 @@ def retrain(
     store: str | Path,
     *,
     max_drop: float = 0.1,
+    gate: Literal["time", "random"] | None = None,
     events: str | None = None,
     negative_types: Collection[str] | None = None,
     config: str | Path | None = None,
@@ -218,6 +219,8 @@ def retrain(
         data: a path or the name of a data set.
         store: folder of the published versions.
         max_drop: share by which NDCG may be below that of the served version, 0 to 1.
+        gate: what the new model is judged by: the interactions after one moment (`time`), or
+            `random` ones. Default: `time` where the data have times.
         events: URL of a journal of events to learn from. Default: the journal of the store.
         negative_types: types of events that take an interaction back.
         config: TOML file of settings; the keywords override it.
@@ -232,7 +235,7 @@ def retrain(
     """
     settings: dict[str, Any] = {**options, "events": events, "negative_types": negative_types}
     job = config_of(_path(config), settings | {"data": str(data), "split": "none"})
-    return run_retraining(job, Path(store), max_drop, *_followers(progress), fresh=fresh)
+    return run_retraining(job, Path(store), max_drop, *_followers(progress), gate=gate, fresh=fresh)
 
 
 def _path(path: str | Path | None) -> Path | None:

@@ -32,10 +32,18 @@ class Night:
         self.store = Store(self.path)
         self.said: list[str] = []
 
-    def run(self, interactions: Interactions, *, max_drop: float = 0.1, **flags: object) -> Report:
-        source = write_csv(self.folder / "clicks.csv", interactions)
+    def run(
+        self,
+        interactions: Interactions,
+        *,
+        max_drop: float = 0.1,
+        gate: str | None = None,
+        times: bool = False,
+        **flags: object,
+    ) -> Report:
+        source = write_csv(self.folder / "clicks.csv", interactions, times=times)
         config = quick_config(self.folder, source, **{"k": 10, **flags})
-        return retrain(config, self.path, max_drop, QuietProgress(), self.said.append)
+        return retrain(config, self.path, max_drop, QuietProgress(), self.said.append, gate=gate)
 
 
 def shuffled(interactions: Interactions) -> Interactions:
@@ -162,6 +170,43 @@ def test_codes_that_rank_below_popularity_are_refused_once_something_is_served()
     assert any(line.startswith("warning: the popular items") for line in said)
     with pytest.raises(QualityGateError, match=r"below popularity's 0\.3000"):
         require_no_drop(figures, {"validation/ndcg@100": 0.1}, 0.1, said.append)
+
+
+def test_data_with_times_are_judged_by_what_came_after_a_moment_that_stays(tmp_path: Path) -> None:
+    night, data = Night(tmp_path), small_interactions()
+    assert data.timestamps is not None
+    yesterday = data.where(data.timestamps < np.sort(data.timestamps)[-20])
+    first = night.run(yesterday, times=True)
+    moment = first.split["cut"]
+    figures = first.metrics["validation"]
+    assert {"codes", "popularity_7d", "popularity_30d"} < set(figures)
+    name = f"after {moment}/ndcg@10"
+    assert night.store.open().manifest.metrics[name] == figures["codes"]["ndcg"]
+    again = night.run(yesterday, times=True)
+    assert again.split == first.split
+    assert again.metrics == first.metrics
+    night.said.clear()
+    second = night.run(data, times=True, max_drop=0.5)
+    assert second.split["cut"] == moment
+    assert [line for line in night.said if line.startswith("bar: the served version's")]
+    model = night.store.open().model
+    assert len(model.seen.items) == len(data), "the published model learns from everything"
+    assert model.recent is not None
+    assert model.recent.until == data.timestamps.max() + 1
+
+
+def test_data_with_times_and_nothing_to_learn_from_are_not_published(tmp_path: Path) -> None:
+    night, data = Night(tmp_path), small_interactions()
+    served = night.run(data, times=True).version
+    items = np.random.default_rng(0).permutation(data.item_rows)
+    with pytest.raises(QualityGateError, match=r"not published: ndcg@10 .* below the served"):
+        night.run(dataclasses.replace(data, item_rows=items), times=True)
+    assert night.store.current() == served
+
+
+def test_the_gate_can_be_random_where_there_are_times(tmp_path: Path) -> None:
+    report = Night(tmp_path).run(small_interactions(), times=True, gate="random")
+    assert report.split == {"strategy": "random"}
 
 
 def test_too_little_data_to_judge_by_is_not_published(tmp_path: Path) -> None:

@@ -117,6 +117,14 @@ def retrain(
             min=0, max=1, help="Share by which NDCG may fall below that of the served version."
         ),
     ] = 0.1,
+    gate: Annotated[
+        str | None,
+        typer.Option(
+            help="What the new model is judged by: time, the interactions after one moment, or "
+            "random ones. [time where the data have times]",
+            autocompletion=one_of("time", "random"),
+        ),
+    ] = None,
     events: Annotated[
         str | None,
         typer.Option(
@@ -157,7 +165,9 @@ def retrain(
     )
     from hashrec.training.jobs.retraining import retrain as run_job
 
-    report = run_job(config, store, max_drop, progress_for(quiet), narrator_for(quiet), fresh=fresh)
+    report = run_job(
+        config, store, max_drop, progress_for(quiet), narrator_for(quiet), gate=gate, fresh=fresh
+    )
     if as_json:
         print_json(asdict(report))
     else:

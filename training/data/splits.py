@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hashrec.index.arrays.ids import IdMap
 from hashrec.index.errors import ConfigError, DataError, EmptyDataError
-from hashrec.training.data.cuts import cut_of
+from hashrec.training.data.cuts import cut_of, iso
 from hashrec.training.data.interactions import Interactions
 
 STRATEGIES = ("random", "time", "temporal", "given", "none")
@@ -61,6 +62,16 @@ class Split:
     def judged_part(self) -> str:
         """Name of the part to judge by: `validation` or `test`."""
         return "test" if self.validation is None else "validation"
+
+    def told(self) -> dict[str, Any]:
+        """Return what a report says of the cut, and of the test pairs that training lacks."""
+        cut = {} if self.cut is None else {"cut": iso(self.cut)}
+        cold = {
+            "n_users": self.n_cold_users,
+            "n_items": self.n_cold_items,
+            "n_pairs": self.n_unknown,
+        }
+        return {**cut, "cold": cold}
 
     def with_validation(self, share: float = VALIDATION_SHARE, seed: int = 0) -> Split:
         """Carve a validation part from training, see `validation_part`."""
@@ -141,26 +152,47 @@ def time_split(interactions: Interactions, cut: int) -> Split:
     Raises:
         EmptyDataError: every pair after the cut is cold.
     """
-    assert interactions.timestamps is not None
-    before = interactions.timestamps < cut
-    train, test = interactions.where(before), interactions.where(~before)
-    users, items = np.unique(train.user_rows), np.unique(train.item_rows)
-    cold_users = ~np.isin(test.user_rows, users)
-    cold_items = ~np.isin(test.item_rows, items)
-    known = test.renumbered(users, items)
-    if not len(known):
+    before, known = parts_by_time(interactions, cut)
+    if not known.any():
         raise EmptyDataError(
-            "test part", "every user or item after the cut is new; choose a later --at"
+            "test part", "every user or item after the cut is new; choose an earlier --at"
         )
+    train, cold = interactions.where(before), interactions.where(~before & ~known)
+    users, items = np.unique(train.user_rows), np.unique(train.item_rows)
     train = train.renumbered(users, items)
+    test = interactions.where(known).renumbered(users, items)
     return Split(
         train,
-        replace(known, users=train.users, items=train.items),
-        n_unknown=int((cold_users | cold_items).sum()),
-        n_cold_users=len(np.unique(test.user_rows[cold_users])),
-        n_cold_items=len(np.unique(test.item_rows[cold_items])),
+        replace(test, users=train.users, items=train.items),
+        n_unknown=len(cold),
+        n_cold_users=len(np.setdiff1d(cold.user_rows, users)),
+        n_cold_items=len(np.setdiff1d(cold.item_rows, items)),
         cut=cut,
     )
+
+
+def parts_by_time(
+    interactions: Interactions, cut: int
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Mark what lies before a moment, and what lies after it and can be judged.
+
+    Args:
+        interactions: with timestamps.
+        cut: seconds since 1970 UTC.
+
+    Returns:
+        bool, shape (n,), whether a pair lies before the cut; and likewise whether it lies at or
+        after it and its user and its item have pairs before it.
+    """
+    assert interactions.timestamps is not None
+    before = interactions.timestamps < cut
+    known = ~before
+    for rows, n_rows in (
+        (interactions.user_rows, interactions.n_users),
+        (interactions.item_rows, interactions.n_items),
+    ):
+        known &= (np.bincount(rows[before], minlength=n_rows) > 0)[rows]
+    return before, known
 
 
 def given_split(train: Interactions, test: Interactions) -> Split:

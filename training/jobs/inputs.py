@@ -111,14 +111,8 @@ def split_report(job: Job, split: Split) -> dict[str, Any]:
     """Return what a report says of a split: the strategy, the cut, and the cold pairs."""
     strategy = job.config.split.strategy
     told: dict[str, Any] = {"strategy": strategy}
-    if split.cut is not None:
-        told["cut"] = iso(split.cut)
     if strategy in {"time", "given"}:
-        told["cold"] = {
-            "n_users": split.n_cold_users,
-            "n_items": split.n_cold_items,
-            "n_pairs": split.n_unknown,
-        }
+        told |= split.told()
     if strategy == "temporal":
         told["note"] = f"this split {LEAK}"
     return told

@@ -1,9 +1,9 @@
 """`hashrec retrain`: the nightly job that learns from the current data, judges and publishes.
 
-The quality gate compares figures of different nights. A pair is therefore held out by a hash of its
-two ids: tonight's candidate and the served model are judged by the same pairs, and neither has seen
-them. The published model learns from all pairs. It must rank the held-out pairs, which it has now
-seen, no worse than the candidate did; otherwise its fit went wrong.
+The quality gate compares figures of different nights. Every night therefore holds out the same
+interactions (`gate`): tonight's candidate and that of the served model are judged by the same ones,
+and neither has seen them. The published model learns from all pairs. It must rank the held-out
+pairs, which it has now seen, no worse than the candidate did; otherwise its fit went wrong.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from hashrec.index.arrays.seen import SeenItems
 from hashrec.index.artifacts.artifact import Artifact, record_metrics
 from hashrec.index.artifacts.manifest import Manifest
 from hashrec.index.artifacts.store import Store
-from hashrec.index.errors import EmptyDataError, QualityGateError
+from hashrec.index.errors import QualityGateError
 from hashrec.index.live.journal import journal_beside
 from hashrec.index.ranking.recommender import Recommender
 from hashrec.training.data.catalogue import Dataset
 from hashrec.training.data.splits import Split, by_popularity
-from hashrec.training.data.stable_holdout import stable_holdout
 from hashrec.training.jobs.checkpoints import CHECKPOINTS_FOLDER, Checkpoints
 from hashrec.training.jobs.config import JobConfig
 from hashrec.training.jobs.fitting import choose_reranking, fit
+from hashrec.training.jobs.gate import HeldOut, hold_out, require_gate
 from hashrec.training.jobs.inputs import read
 from hashrec.training.jobs.job import Job
 from hashrec.training.jobs.outputs import build_report, write
@@ -51,6 +51,7 @@ def retrain(
     progress: Progress,
     say: Say,
     *,
+    gate: str | None = None,
     fresh: bool = False,
 ) -> Report:
     """Train a candidate, compare it with the served version, train on everything, publish.
@@ -62,6 +63,7 @@ def retrain(
         max_drop: share by which NDCG@k may fall below the served version's, 0 to 1.
         progress: follows the training loops.
         say: takes one-line messages.
+        gate: what is held out to judge the candidate by, see `hold_out`.
         fresh: start over, even if the same job was killed on the way.
 
     Raises:
@@ -69,6 +71,7 @@ def retrain(
         StoreBusyError: another retraining is under way on this store.
         HashrecError: any other failure; the served version stays.
     """
+    require_gate(gate)
     recipe, store = Recipe.of(config), Store(store_path)
     checkpoints = Checkpoints(store_path / CHECKPOINTS_FOLDER, config.checkpoint_seconds, say)
     progress = ResumableProgress(progress, checkpoints, say)
@@ -79,7 +82,9 @@ def retrain(
         if fresh:
             checkpoints.clear()
         try:
-            report = _retrain(job, recipe, checkpoints, store, work=work, max_drop=max_drop)
+            report = _retrain(
+                job, recipe, checkpoints, store, work=work, max_drop=max_drop, gate=gate
+            )
             folder = store_path / REPORT_FOLDER
             folder.mkdir(exist_ok=True)
             report.write(folder)
@@ -117,23 +122,18 @@ def _retrain(
     *,
     work: Path,
     max_drop: float,
+    gate: str | None,
 ) -> Report:
+    served = _served_metrics(store)
     with job.stage("read"):
-        dataset = _read(job, recipe, checkpoints)
-        part, held_out = stable_holdout(dataset.interactions)
-        if not len(held_out):
-            raise EmptyDataError(
-                job.config.data.source,
-                "too little data to judge a model by; `hashrec train --split none` and "
-                "`hashrec publish` take it as it is",
-            )
-        split = Split(part, validation=held_out).by_popularity()
-        full, held_out_of_full = by_popularity(dataset.interactions, held_out)
+        dataset, held_out = _read(job, recipe, checkpoints, gate, served)
+        split = held_out.split
+        full, held_out_of_full = by_popularity(dataset.interactions, held_out.pairs)
     with job.stage("selection"):
         recipe, selection = recipe.settle(job, split.train)
 
     candidate = _candidate(job, recipe, split, dataset, work / "candidate")
-    require_no_drop(candidate.figures, _served_metrics(store), max_drop, job.say)
+    require_no_drop(candidate.figures, served, max_drop, job.say, measured_on=held_out.figures)
 
     everything = work / "everything"
     fitted = fit(job, recipe, full)
@@ -143,30 +143,40 @@ def _retrain(
     with job.stage("evaluate"):
         among_all = _ndcg_among_all(everything, held_out_of_full.seen(), job.k)
         require_same_fit(candidate.among_all, among_all, job.k, max_drop)
-    record_metrics(everything, headline("validation", candidate.figures))
+    record_metrics(everything, headline(held_out.figures, candidate.figures))
     return build_report(
-        job, recipe, manifest, full, held_out, metrics={"validation": candidate.figures},
+        job, recipe, manifest, full, held_out.pairs, metrics={"validation": candidate.figures},
         choice=candidate.choice, selection=selection, resumed=checkpoints.resumed,
-        split={"strategy": "random"},
+        split=held_out.report,
     )  # fmt: skip
 
 
-def _read(job: Job, recipe: Recipe, checkpoints: Checkpoints) -> Dataset:
-    """Read the data, and begin or resume their job.
+def _read(
+    job: Job,
+    recipe: Recipe,
+    checkpoints: Checkpoints,
+    gate: str | None,
+    served: Mapping[str, float] | None,
+) -> tuple[Dataset, HeldOut]:
+    """Read the data, hold out what judges the candidate, and begin or resume their job.
 
     New events arrive all the time. A job that goes on takes the events that it had read before; the
     service applies the later ones to the published model.
     """
     config, until = job.config.data, checkpoints.journal_position()
-    dataset = read(config, job.say, until)
-    key = recipe.key(job, dataset.interactions)
+
+    def data(until: int | None) -> tuple[Dataset, HeldOut, str]:
+        dataset = read(config, job.say, until)
+        held_out = hold_out(job, dataset.interactions, gate, served)
+        return dataset, held_out, recipe.key(job, dataset.interactions, held_out.pairs)
+
+    dataset, held_out, key = data(until)
     if until is not None and not checkpoints.belong_to(key):
-        dataset = read(config, job.say)
-        key = recipe.key(job, dataset.interactions)
+        dataset, held_out, key = data(None)
     # The position of a journal that is still empty is 0: later events are left for the next job.
     none = None if config.events is None else 0
     checkpoints.begin(key, dataset.journal_position or none)
-    return dataset
+    return dataset, held_out
 
 
 def _candidate(
@@ -181,7 +191,7 @@ def _candidate(
         if job.config.rerank == "auto":  # this fit has no validation part already
             choice = choose_reranking(job, fitted, held_out)
         with job.stage("write"):
-            write(job, artifact, fitted, dataset, choice)
+            write(job, artifact, fitted, dataset, choice, cut=split.cut)
         del fitted  # its teacher may hold gigabytes
         with job.stage("evaluate"):
             relevant = held_out.seen()
@@ -205,18 +215,24 @@ def _with_own_journal(config: JobConfig, store_path: Path) -> JobConfig:
 
 
 def require_no_drop(
-    figures: Figures, served: Mapping[str, float] | None, max_drop: float, say: Say
+    figures: Figures,
+    served: Mapping[str, float] | None,
+    max_drop: float,
+    say: Say,
+    *,
+    measured_on: str = "validation",
 ) -> None:
     """Compare a candidate's NDCG@k with the figure in the served version's manifest.
 
-    A version that was published by another command or with another k has no such figure: then the
-    bar is popularity's NDCG@k. If nothing is served there is no bar.
+    A version that was published by another command, with another k or after another moment has no
+    such figure: then the bar is popularity's NDCG@k. If nothing is served there is no bar.
 
     Args:
-        figures: the candidate's and popularity's.
+        figures: the candidate's and those of the popular items.
         served: the figures in the served version's manifest; None if nothing is served.
         max_drop: share by which the candidate may be below the bar.
         say: takes one-line messages.
+        measured_on: see `HeldOut.figures`.
 
     Raises:
         QualityGateError: it is further below.
@@ -224,12 +240,17 @@ def require_no_drop(
     candidate, popularity = as_served(figures)["ndcg"], figures["popularity"]["ndcg"]
     name = f"ndcg@{figures['popularity']['k']}"
     say(f"candidate: {name} {candidate:.4f}; popularity: {popularity:.4f}")
-    if candidate < popularity:
-        say("warning: the popular items, the same for everyone, rank better than this model")
+    references = {what: figures[what]["ndcg"] for what in figures if what.startswith("popularity")}
+    if candidate < max(references.values()):
+        best = max(references, key=references.__getitem__)
+        say(
+            f"warning: the popular items, the same for everyone, rank better than this model "
+            f"({best}: {references[best]:.4f})"
+        )
     if served is None:
         return
     whose, bar = "popularity's", popularity
-    if (before := served.get(f"validation/{name}")) is not None:
+    if (before := served.get(f"{measured_on}/{name}")) is not None:
         whose, bar = "the served version's", before
     say(f"bar: {whose} {bar:.4f}, less {max_drop:.0%}")
     if candidate < (1 - max_drop) * bar:

@@ -183,7 +183,7 @@ def test_data_that_no_moment_splits_say_why(times, at, says):
 
 
 def test_a_cut_behind_which_everyone_is_new_is_refused():
-    with pytest.raises(EmptyDataError, match="choose a later --at"):
+    with pytest.raises(EmptyDataError, match="choose an earlier --at"):
         time_split(interactions([(0, 0), (1, 0)], times=[1, 2]), 2)
 
 
