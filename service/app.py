@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from hashrec.index.artifacts.store import Store
 from hashrec.index.errors import MissingLibraryError
+from hashrec.index.model.recent import days_of
 from hashrec.service.access.gate import GUARDED, OPEN_ROUTERS, Access, Gate
 from hashrec.service.answers.cache_tiers import CacheTiers
 from hashrec.service.answers.cached_recommender import CachedRecommender
@@ -192,7 +193,13 @@ def _services(
     def report(tier: str) -> Callable[[str], None]:
         return lambda outcome: metrics.cache_operations(tier, outcome).inc()
 
-    models = ServedModels(Store(settings.store), metrics, Experiment.of(settings.experiment))
+    window = settings.fallback_window
+    models = ServedModels(
+        Store(settings.store),
+        metrics,
+        Experiment.of(settings.experiment),
+        fallback_days=None if window is None else days_of(window),
+    )
     local = LocalCache.create(settings, report("local"))
     shared = RedisCache.create(settings, report("redis"), span) if settings.redis.url else None
     events = EventLog(settings, span)

@@ -33,6 +33,7 @@ from pydantic_settings import (
 
 from hashrec.index.errors import ConfigError, shorten
 from hashrec.index.live.journal import JOURNALS
+from hashrec.index.model.recent import MAX_DAYS, WINDOW_PATTERN
 
 PREFIX = "HASHREC_"
 # Variables with the prefix that other commands and the containers read.
@@ -303,6 +304,15 @@ class Settings(BaseSettings):
     limits: LimitSettings = LimitSettings()
     experiment: ExperimentSettings = ExperimentSettings()
     otel: OtelSettings = OtelSettings()
+    fallback_window: Annotated[
+        str | None,
+        Field(
+            pattern=WINDOW_PATTERN,
+            description="Unknown users, and lists with too few personal items, get the popular "
+            f"items of this window, for example `7d`, at most `{MAX_DAYS}d`: of the last days that "
+            "the model learned from. By default all its interactions count.",
+        ),
+    ] = None
     poll_interval_s: Annotated[
         float, Field(gt=0, description="Seconds between checks for a newly published version.")
     ] = 1.0

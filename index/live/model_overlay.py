@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,7 +13,11 @@ from hashrec.index.arrays.seen import contained
 from hashrec.index.live.catalogue_view import CatalogueView, ItemNow, added_item, categories_of
 from hashrec.index.live.overlay import ItemState, Overlay, UserEvents
 from hashrec.index.model.model import Model
+from hashrec.index.model.recent import DAY_S, RecentItems
 from hashrec.index.model.subsets import Members
+
+RECOUNT_S = 5.0  # at least, between two counts of a window while events come
+COUNTED_WINDOWS = 4  # that are kept
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,6 +33,7 @@ class OverlayView:
         refused: int64, ascending, rows of the negative events before the model learned, which
             taught it nothing.
         new_items: those of `catalogue.added` that the user has events about.
+        recent: the items of a window of time; None where the list has no window.
     """
 
     catalogue: CatalogueView
@@ -36,11 +41,20 @@ class OverlayView:
     negatives: Rows = field(default_factory=lambda: NO_ROWS)
     refused: Rows = field(default_factory=lambda: NO_ROWS)
     new_items: frozenset[str] = frozenset()
+    recent: RecentItems | None = None
 
     @property
     def has_events(self) -> bool:
         """Whether the user did anything that the model has not learned from."""
         return len(self.positives) > 0 or len(self.negatives) > 0
+
+
+class _Counted(NamedTuple):
+    """The items of a window, and when they were counted: a position and a time."""
+
+    position: int
+    at: float
+    items: RecentItems
 
 
 class ModelOverlay:
@@ -65,6 +79,8 @@ class ModelOverlay:
         self._added: dict[str, ItemNow] = {}
         self._members: dict[str, Members] = {}
         self._deleted: set[int] = set()
+        self._counted: dict[int, _Counted] = {}
+        self._row_of_number: list[int] = []  # of `overlay.recent.names`; -1 for unknown items
 
     def stamp(self, user_id: str | None = None) -> tuple[int, int] | None:
         """Return the positions of the last entries that can change an answer, None for none.
@@ -112,6 +128,45 @@ class ModelOverlay:
         if position != self.overlay.catalogue_position:
             self._apply_changes(self.overlay.changed_items(position))
         return self._without_events.catalogue
+
+    def recent(self, n_days: int, now: float) -> RecentItems:
+        """Return the items of the last days: what the model learned from, and the events since.
+
+        The window ends with the newest interaction known: with the newest event, or with what the
+        model learned if that is later. What the model learned is known by days, which count whole
+        if the greater part of one is in the window. Counts are renewed some seconds after an event.
+
+        Args:
+            n_days: of 24 hours, 1 to 90.
+            now: seconds since 1970; events that claim to be later are not counted yet.
+        """
+        position, known = self.overlay.position, self._counted.pop(n_days, None)
+        if known is None or (known.position != position and not 0 <= now - known.at < RECOUNT_S):
+            known = _Counted(position, now, self._count(n_days, now))
+        self._counted[n_days] = known
+        if len(self._counted) > COUNTED_WINDOWS:
+            del self._counted[
+                next(iter(self._counted))
+            ]  # the one that was asked for the longest ago
+        return known.items
+
+    def _count(self, n_days: int, now: float) -> RecentItems:
+        events, learned, n_items = self.overlay.recent, self._model.recent, len(self._model.items)
+        newest = events.newest(self.after, now)
+        end = max(0 if newest is None else newest + 1, 0 if learned is None else learned.until)
+        start = end - n_days * DAY_S
+        counts = np.zeros(n_items, dtype=np.int64)
+        if learned is not None:
+            in_window = (learned.until - start + DAY_S // 2) // DAY_S
+            counts += learned.of_window(max(0, min(in_window, n_days)), n_items)
+        self._row_of_number += (
+            -1 if (row := self._model.items.row(name)) is None else row
+            for name in events.names[len(self._row_of_number) :]
+        )
+        numbers = events.items(self.after, start, end)
+        rows = np.array(self._row_of_number, dtype=np.int64)[numbers]
+        counts += np.bincount(rows[rows >= 0], minlength=n_items)
+        return RecentItems.of(counts, (self.overlay.position, end))
 
     def _known_rows(self, item_ids: Sequence[str]) -> Rows:
         if not item_ids:

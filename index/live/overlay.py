@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pydantic import JsonValue
 
 from hashrec.index.live.journal.records import Entry, Event, ItemChange
+from hashrec.index.live.recent_events import RecentEvents
 
 NEGATIVE_TYPES = frozenset({"dislike", "skip", "hide"})
 
@@ -54,9 +55,9 @@ class Overlay:
     Not for several threads; everything it returns is immutable.
 
     Memory grows with the distinct pairs of user and item in the events since `floor` and in all
-    negative ones, up to 160 bytes each, and with the changed items, about 350 bytes each beside
-    their attributes; a user takes some 200 bytes more. A repeated event takes nothing, and `forget`
-    gives back what every served model has learned.
+    negative ones, up to 180 bytes each, and with the changed items, about 350 bytes each beside
+    their attributes; a user takes some 200 bytes more. A repeated event takes at most 20 bytes, and
+    `forget` gives back what every served model has learned.
 
     Args:
         negative_types: types of events that say no; all others say yes. A model does not know what
@@ -67,6 +68,7 @@ class Overlay:
         position: of the last entry applied.
         catalogue_position: of the last change of the catalogue, 0 for none.
         floor: positive events up to here are not known.
+        recent: when the other positive ones happened.
     """
 
     def __init__(self, negative_types: Collection[str] = NEGATIVE_TYPES, *, floor: int = 0) -> None:
@@ -78,6 +80,7 @@ class Overlay:
         self.position = 0
         self.catalogue_position = 0
         self.floor = floor
+        self.recent = RecentEvents()
 
     def apply(self, entries: Iterable[Entry]) -> None:
         """Take in entries, in ascending positions; those already taken in change nothing."""
@@ -156,6 +159,7 @@ class Overlay:
         if position <= self.floor:
             return
         self.floor = position
+        self.recent.forget(position)
         for user_id, items in list(self._users.items()):
             for item_id in list(items):
                 if abs(items[item_id]) > position:
@@ -168,11 +172,13 @@ class Overlay:
     def _take_event(self, position: int, event: Event) -> None:
         items = self._users.setdefault(event.user_id, {})
         item_id = sys.intern(event.item_id)  # one string, however many users have it
-        items.pop(item_id, None)
+        if (before := items.pop(item_id, 0)) > 0:
+            self.recent.drop(before)
         if event.type in self._negative_types:
             items[item_id] = -position
         elif position > self.floor:
             items[item_id] = position
+            self.recent.add(position, event.timestamp, item_id)
         elif not items:
             del self._users[event.user_id]
 

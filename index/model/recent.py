@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Self
 
@@ -10,9 +11,11 @@ from numpy.typing import NDArray
 
 from hashrec.index.arrays.rows import Rows
 from hashrec.index.arrays.strings import ascending
+from hashrec.index.errors import ConfigError, shorten
 
 DAY_S = 86_400
 MAX_DAYS = 90  # of the longest window
+WINDOW_PATTERN = "^([1-9]|[1-8][0-9]|90)d$"
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +85,47 @@ class RecentCounts:
             raise ValueError("recent: a count is not above 0")
 
 
-def by_count(counts: NDArray[np.int64]) -> Rows:
-    """Return the rows with a count above 0, the largest count first and ties by row, int64."""
-    rows = np.flatnonzero(counts)
-    return rows[np.argsort(-counts[rows], kind="stable")]
+@dataclass(frozen=True, slots=True, eq=False)
+class RecentItems:
+    """The items that were taken in a window of time, those taken most often first.
+
+    Attributes:
+        rows: int64, shape (n,), those with a count above 0, ties by row.
+        counts: int64, shape (n,).
+        stamp: what they were counted up to: a position in the journal, and where the window ends in
+            seconds since 1970.
+    """
+
+    rows: Rows
+    counts: NDArray[np.int64]
+    stamp: tuple[int, int]
+
+    @classmethod
+    def of(cls, counts: NDArray[np.int64], stamp: tuple[int, int]) -> Self:
+        """Order the items of a catalogue.
+
+        Args:
+            counts: int64, shape (n_items,), by row.
+            stamp: see the class.
+        """
+        rows = np.flatnonzero(counts)
+        rows = rows[np.argsort(-counts[rows], kind="stable")]
+        return cls(rows, counts[rows], stamp)
+
+
+def recent_items(recent: RecentCounts | None, n_days: int, n_items: int) -> RecentItems:
+    """Return the items of the last days that a model learned from; none without counts."""
+    if recent is None:
+        return RecentItems.of(np.zeros(n_items, dtype=np.int64), (0, 0))
+    return RecentItems.of(recent.of_window(n_days, n_items), (0, recent.until))
+
+
+def days_of(window: str) -> int:
+    """Return the days of a window such as `7d`.
+
+    Raises:
+        ConfigError: it is not from 1d to 90d.
+    """
+    if not re.fullmatch(WINDOW_PATTERN, window):
+        raise ConfigError(f"the window must be from 1d to {MAX_DAYS}d, got {shorten(window)}")
+    return int(window[:-1])

@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hashrec.index.arrays.rows import Rows
-from hashrec.index.arrays.seen import contained
 from hashrec.index.live.catalogue_view import CatalogueView, ItemNow, categories_of
 from hashrec.index.live.model_overlay import OverlayView
 from hashrec.index.model.model import Model
@@ -100,7 +99,7 @@ class Latest:
         rows, times = self._order
         for first in range(0, len(rows), _BLOCK):
             block = rows[first : first + _BLOCK]
-            for at in np.flatnonzero(_may_be_listed(block, allowed)).tolist():
+            for at in np.flatnonzero(allowed.admits(block)).tolist():
                 row = int(block[at])
                 if row not in catalogue.changed:
                     yield NewItem(float(times[first + at]), row, self._model.items.id(row))
@@ -113,7 +112,7 @@ class Latest:
             if (time := timestamp_of(attributes)) is not None
         }
         rows = np.array(sorted(times), dtype=np.int64)
-        listed = rows[_may_be_listed(rows, allowed)].tolist()
+        listed = rows[allowed.admits(rows)].tolist()
         listed.sort(key=times.__getitem__, reverse=True)
         return [NewItem(times[row], row, self._model.items.id(row)) for row in listed[:k]]
 
@@ -150,11 +149,6 @@ def timestamp_of(attributes: Mapping[str, Any]) -> float | None:
 
 def _newest_first(item: NewItem) -> tuple[float, bool, int, str]:
     return -item.timestamp, item.row is None, item.row or 0, item.item_id
-
-
-def _may_be_listed(rows: Rows, allowed: Allowed) -> NDArray[np.bool_]:
-    may = ~contained(rows, allowed.excluded) & ~contained(rows, allowed.hidden)
-    return may if allowed.subset.rows is None else may & contained(rows, allowed.subset.rows)
 
 
 def _may_be_added(item: ItemNow, options: Options, overlay: OverlayView) -> bool:

@@ -13,6 +13,7 @@ from hashrec.index.arrays.codes import BinaryCodes
 from hashrec.index.arrays.rows import Rows
 from hashrec.index.arrays.seen import contained
 from hashrec.index.model.model import Model
+from hashrec.index.model.recent import RecentItems
 from hashrec.index.model.subsets import Subset
 from hashrec.index.ranking.explanation import nearest_own
 from hashrec.index.ranking.nearest import Ranking, most_popular
@@ -28,12 +29,19 @@ class Allowed:
         excluded: the user's rows to leave out, ascending.
         hidden: rows to leave out of every list, ascending.
         popular_source: how an item is tagged that is given by popularity.
+        recent: items that come before the others by popularity; None for none.
     """
 
     subset: Subset
     excluded: NDArray[np.integer]
     hidden: NDArray[np.integer]
     popular_source: Source
+    recent: RecentItems | None = None
+
+    def admits(self, rows: Rows) -> NDArray[np.bool_]:
+        """Tell which rows the list may hold, bool, shape (n,)."""
+        may = ~contained(rows, self.excluded) & ~contained(rows, self.hidden)
+        return may if self.subset.rows is None else may & contained(rows, self.subset.rows)
 
     def most_popular(self, n_items: int, k: int, *, after: int, taken: Rows) -> Rows:
         """Return the k most popular rows.
@@ -97,9 +105,22 @@ def popular_items(
     *,
     first_rank: int = 1,
     reasons: Reasons | None = None,
+    counts: NDArray[np.int64] | None = None,
+    most: int | None = None,
 ) -> list[RecommendedItem]:
-    """List items that are given by popularity."""
-    most = max(1, int(model.popularity[0]))
+    """List items that are given by popularity; the score is the share of the most popular's count.
+
+    Args:
+        model: to rank with.
+        rows: int64, shape (n,), in the order to list them.
+        source: how the items are tagged.
+        first_rank: of the first item.
+        reasons: for explanations, if there are to be any.
+        counts: int64, shape (n,), of the items; None for their users.
+        most: count of the most popular item; None for its users.
+    """
+    counts = model.popularity[rows] if counts is None else counts
+    most = max(1, int(model.popularity[0])) if most is None else most
     explained: Iterable[Explanation | None] = repeat(None, len(rows))
     if reasons is not None and len(rows):
         hamming = model.item_codes[rows].distances(reasons.code)
@@ -107,13 +128,13 @@ def popular_items(
     found = zip(
         model.items.ids(rows),
         rows.tolist(),
-        model.popularity[rows].tolist(),
+        counts.tolist(),
         explained,
         strict=True,
     )
     return [
-        RecommendedItem(item_id, rank, n_users / most, None, source, row, explanation)
-        for rank, (item_id, row, n_users, explanation) in enumerate(found, first_rank)
+        RecommendedItem(item_id, rank, count / most, None, source, row, explanation)
+        for rank, (item_id, row, count, explanation) in enumerate(found, first_rank)
     ]
 
 

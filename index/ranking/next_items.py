@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from hashrec.index.arrays.codes import BinaryCodes
 from hashrec.index.arrays.rows import NO_ROWS, Rows
 from hashrec.index.model.model import Model
-from hashrec.index.ranking.listing import Allowed, Reasons, near_items, popular_items
-from hashrec.index.ranking.order import POPULAR, Bookmark, Order, Place
+from hashrec.index.ranking.listing import Allowed, Reasons, near_items
+from hashrec.index.ranking.order import POPULAR, Bookmark, Order
 from hashrec.index.ranking.pages import diverse_page, plain_page
+from hashrec.index.ranking.popular import popular_page
 from hashrec.index.ranking.recommendation import Options, RecommendedItem
 
 NextItems = tuple[list[RecommendedItem], Bookmark | None]  # and where the list goes on
@@ -105,13 +106,16 @@ def next_popular(
         taken: rows to leave out besides, ascending.
         reasons: for explanations, if there are to be any.
     """
-    place, n_given = bookmark.place, bookmark.n_given + n_before
-    after = -1 if place is None or place.stage != POPULAR else place.row
-    rows = allowed.most_popular(len(model.items), k + 1, after=after, taken=taken)
-    items = popular_items(
-        model, rows[:k], allowed.popular_source, first_rank=n_given + 1, reasons=reasons
+    n_given, place = bookmark.n_given + n_before, bookmark.place
+    items, last = popular_page(
+        model,
+        allowed,
+        k,
+        None if place is None or place.stage != POPULAR else place,
+        taken=taken,
+        first_rank=n_given + 1,
+        reasons=reasons,
     )
-    if len(rows) <= k:
+    if last is None:
         return items, None
-    last = Place(POPULAR, 0, 0, int(rows[k - 1]) if k else after)
     return items, dataclasses.replace(bookmark, n_given=n_given + k, place=last, block=None)

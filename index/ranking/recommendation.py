@@ -10,7 +10,9 @@ from hashrec.index.ranking.order import Bookmark
 
 MAX_K = 500
 
-Source = Literal["personal", "category_popular", "popular", "similar", "fold_in", "latest"]
+Source = Literal[
+    "personal", "category_popular", "popular", "similar", "fold_in", "latest", "recent_popular"
+]
 CategoryMode = Literal["any", "all"]
 
 
@@ -80,7 +82,8 @@ class RecommendedItem(NamedTuple):
     """One place in an answer; a tuple, which is made in a third of a dataclass's time.
 
     Attributes:
-        score: `1 - hamming / n_bits`; for a popular item, its users over the most popular's. Where
+        score: `1 - hamming / n_bits`; for a popular item, its users over the most popular's, or
+            the same of its interactions in a window. Where
             the model re-ranks, or a list is diversified, `rank` need not follow it.
         hamming: distance in bits; None if the item was not found by distance.
         row: in the model; None for an item that only the journal has.

@@ -27,6 +27,7 @@ from hashrec.index.errors import (
 )
 from hashrec.index.live.catalogue_view import CatalogueView
 from hashrec.index.live.model_overlay import OverlayView
+from hashrec.index.model.recent import RecentItems, recent_items
 from hashrec.index.model.subsets import Subset, Subsets
 from hashrec.index.ranking.fold_in import fold_in, require_encoder
 from hashrec.index.ranking.latest import Latest
@@ -62,13 +63,20 @@ _POPULAR_START = Bookmark("popular", 0)
 
 
 class Recommender:
-    """Ranks items for users of one artifact. Immutable and safe to call from several threads."""
+    """Ranks items for users of one artifact. Immutable and safe to call from several threads.
 
-    def __init__(self, artifact: Artifact) -> None:
+    Args:
+        artifact: to rank with.
+        fallback_days: unknown users, and lists with too few personal items, get the popular items
+            of the last days that the model learned from; None is all its time.
+    """
+
+    def __init__(self, artifact: Artifact, *, fallback_days: int | None = None) -> None:
         self._model = artifact.model
         self._subsets = Subsets(artifact.model.item_codes, artifact.model.item_table)
         self._everything = Subset(artifact.index, None)
         self._latest = Latest(artifact.model)
+        self._fallback = None if fallback_days is None else self._learned(fallback_days)
         self._unchanged = OverlayView(CatalogueView.unchanged(artifact.model.item_table))
         self.artifact = artifact
         self.version = artifact.manifest.version
@@ -129,7 +137,7 @@ class Recommender:
         require_diversity(options.diversity)
         overlay = overlay or self._unchanged
         user_row = self._user_row(user_id)
-        allowed = self._allowed_for(user_row, options, overlay)
+        allowed = self._allowed_for(user_row, options, overlay, self._fallback)
         if bookmark is None:
             bookmark = self._start(user_row, overlay)
             if strict and bookmark.kind == "popular":
@@ -184,7 +192,7 @@ class Recommender:
         if options.exclude_seen:
             dropped.append(positives)
         excluded = np.unique(np.concatenate(dropped)).astype(np.int64)
-        allowed = self._allowed(excluded, options, overlay or self._unchanged)
+        allowed = self._allowed(excluded, options, overlay or self._unchanged, self._fallback)
         if not len(positives) and strict:
             raise UnknownHistoryError(len(taken))
         if bookmark is None:
@@ -201,6 +209,7 @@ class Recommender:
         options: Options = NO_OPTIONS,
         *,
         user_id: str | None = None,
+        days: int | None = None,
         overlay: OverlayView | None = None,
     ) -> Recommendation:
         """Return the most popular items, less those that `user_id` has seen.
@@ -209,14 +218,17 @@ class Recommender:
             k: length of the list, 1 to 500.
             options: what the list may hold.
             user_id: someone, who may be unknown.
+            days: only interactions of the last days count, up to the newest that is known; the
+                other items follow by popularity. None counts all. An overlay brings the counts.
             overlay: that user's events, and the catalogue as it was changed; None for neither.
 
         Raises:
             ConfigError: k is out of range.
         """
         require_k(k)
-        user_row = self._user_row(user_id)
-        allowed = self._allowed_for(user_row, options, overlay or self._unchanged)
+        user_row, overlay = self._user_row(user_id), overlay or self._unchanged
+        recent = None if days is None else overlay.recent or self._learned(days)
+        allowed = self._allowed_for(user_row, options, overlay, recent)
         return self._answer(allowed, k, options, _POPULAR_START)
 
     def latest(
@@ -327,7 +339,9 @@ class Recommender:
         items, following = next_items(
             self._model, allowed, k, options, bookmark, user_row=user_row, own=own
         )
-        source = allowed.popular_source if bookmark.kind == "popular" else bookmark.kind
+        source = bookmark.kind
+        if source == "popular":
+            source = items[0].source if items else allowed.popular_source
         return Recommendation(self.version, source, tuple(items), bookmark=following)
 
     def _new_history(
@@ -357,16 +371,29 @@ class Recommender:
     def _seen(self, user_row: int | None) -> NDArray[np.integer]:
         return NO_ROWS if user_row is None else self._model.seen[user_row]
 
-    def _allowed_for(self, user_row: int | None, options: Options, overlay: OverlayView) -> Allowed:
-        return self._allowed(self._excluded(user_row, options, overlay), options, overlay)
+    def _learned(self, days: int) -> RecentItems:
+        return recent_items(self._model.recent, days, len(self._model.items))
+
+    def _allowed_for(
+        self,
+        user_row: int | None,
+        options: Options,
+        overlay: OverlayView,
+        recent: RecentItems | None = None,
+    ) -> Allowed:
+        return self._allowed(self._excluded(user_row, options, overlay), options, overlay, recent)
 
     def _allowed(
-        self, excluded: NDArray[np.integer], options: Options, overlay: OverlayView
+        self,
+        excluded: NDArray[np.integer],
+        options: Options,
+        overlay: OverlayView,
+        recent: RecentItems | None = None,
     ) -> Allowed:
         subset, hidden = self._subset(options, overlay), overlay.catalogue.hidden
         if subset.rows is not None:  # so that what is elsewhere costs a search nothing
             excluded, hidden = common(excluded, subset.rows), common(hidden, subset.rows)
-        return Allowed(subset, excluded, hidden, options.popular_source)
+        return Allowed(subset, excluded, hidden, options.popular_source, recent)
 
     def _subset(self, options: Options, overlay: OverlayView) -> Subset:
         subset = self._everything

@@ -18,7 +18,10 @@ _SEAL_AT = len(MAGIC) + DIGEST_BYTES + 2
 _BODY_AT = _SEAL_AT + DIGEST_BYTES
 
 # Positions are what is stored: add at the end, and change MAGIC to reorder.
-SOURCES = ("personal", "category_popular", "popular", "similar", "fold_in", "latest")
+SOURCES = (
+    *("personal", "category_popular", "popular", "similar", "fold_in", "latest"),
+    "recent_popular",
+)
 FALLBACKS = (None, "unknown_user", "too_few_found", "unknown_history")
 
 

@@ -34,7 +34,9 @@ def _fold_in(
 def _popular(
     recommender: Recommender, wanted: Wanted, overlay: OverlayView, _: Bookmark | None
 ) -> Recommendation:
-    return recommender.popular(wanted.k, wanted.options, user_id=wanted.subject, overlay=overlay)
+    return recommender.popular(
+        wanted.k, wanted.options, user_id=wanted.subject, days=wanted.days, overlay=overlay
+    )
 
 
 def _latest(

@@ -88,6 +88,7 @@ class Wanted(NamedTuple):
         negative: of a history, ids of items that the user refused.
         cursor: where the list continues; None for its first page.
         fields: attributes to give with each item; None for its title.
+        days: only interactions of the last days count for popular items; None counts all.
     """
 
     kind: ListKind
@@ -98,6 +99,7 @@ class Wanted(NamedTuple):
     negative: tuple[str, ...] = ()
     cursor: str | None = None
     fields: tuple[str, ...] | None = None
+    days: int | None = None
 
     @property
     def names(self) -> dict[str, str | None]:
@@ -111,18 +113,26 @@ class Wanted(NamedTuple):
         """The user whose events the reply depends on, if there is one."""
         return self.subject if self.kind.subject == "user_id" else None
 
-    def digest(self, model_key: bytes, stamp: tuple[int, int] | None = None) -> bytes:
+    def digest(
+        self,
+        model_key: bytes,
+        stamp: tuple[int, int] | None = None,
+        counted: tuple[int, int] | None = None,
+    ) -> bytes:
         """Return the 16 bytes that name the reply: equal for equal replies, and only for those.
 
         Args:
             model_key: of the model that ranks.
             stamp: of the journal's last entries that matter, see `ModelOverlay.stamp`.
+            counted: what the items of the last days were counted up to, see `RecentItems.stamp`.
         """
         parts = (REPLY_FORMAT, self.k, *self._list_parts())
         if self.cursor is not None:
             parts += ("cursor", self.cursor)
         if self.fields is not None:
             parts += ("fields", sorted(set(self.fields)))
+        if self.days is not None:
+            parts += ("days", self.days, counted)
         if stamp is not None:
             parts += (stamp,)
         return blake2b(

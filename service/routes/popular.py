@@ -18,7 +18,7 @@ router = APIRouter(tags=["items"], dependencies=[Depends(refuse_repeated_options
 async def get_popular_items(
     request: Request, services: ServicesDependency, query: Annotated[PopularQuery, Query()]
 ) -> Response:
-    """List the items with the most users."""
+    """List the items with the most users, or with the most interactions in the last days."""
     answer = await services.recommendations.get(query.wanted())
     return ListResponse(request, answer, services)
 

@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Self, cast
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from hashrec.index.arrays.ids import MAX_ID_BYTES, require_id
+from hashrec.index.model.recent import MAX_DAYS, WINDOW_PATTERN, days_of
 from hashrec.index.ranking.recommendation import MAX_K, Options, Source
 from hashrec.service.answers.cursor import MAX_LENGTH as MAX_CURSOR
 from hashrec.service.answers.lists import (
@@ -18,7 +19,7 @@ from hashrec.service.answers.lists import (
     SIMILAR,
     SIMILAR_USERS,
 )
-from hashrec.service.answers.wanted import Wanted
+from hashrec.service.answers.wanted import ListKind, Wanted
 
 DEFAULT_K = 10
 MAX_BATCH = 1000
@@ -229,15 +230,14 @@ class FoldInRequest(RecommendOptions):
         )
 
 
-class PopularQuery(FilterQuery):
-    """Options of the popular items."""
+class AnyoneQuery(FilterQuery):
+    """Options of a list for anyone."""
 
     user_id: Annotated[
         ExternalId | None, Field(description="Leave out items that this user has interacted with.")
     ] = None
 
-    def wanted(self) -> Wanted:
-        """Return the request for the list."""
+    def _wanted(self, kind: ListKind, days: int | None = None) -> Wanted:
         options = Options(
             True,
             tuple(self.exclude),
@@ -245,15 +245,34 @@ class PopularQuery(FilterQuery):
             self.category_mode,
             tuple(self.include),
         )
-        return Wanted(POPULAR, self.user_id, self.length, options, fields=self.named_fields)
+        return Wanted(kind, self.user_id, self.length, options, fields=self.named_fields, days=days)
 
 
-class LatestQuery(PopularQuery):
+class PopularQuery(AnyoneQuery):
+    """Options of the popular items."""
+
+    window: Annotated[
+        str | None,
+        Field(
+            pattern=WINDOW_PATTERN,
+            description="Count only the interactions of the last days, for example `7d`, at most "
+            f"`{MAX_DAYS}d`. The window ends with the newest interaction known: with the newest "
+            "event, or the newest interaction that the model learned from. Items without an "
+            "interaction in it follow by popularity. By default all interactions count.",
+        ),
+    ] = None
+
+    def wanted(self) -> Wanted:
+        """Return the request for the list."""
+        return self._wanted(POPULAR, None if self.window is None else days_of(self.window))
+
+
+class LatestQuery(AnyoneQuery):
     """Options of the latest items."""
 
     def wanted(self) -> Wanted:
         """Return the request for the list."""
-        return super().wanted()._replace(kind=LATEST)
+        return self._wanted(LATEST)
 
 
 class SimilarQuery(ItemsQuery):
@@ -350,8 +369,8 @@ class ItemReply(BaseModel):
             ge=0,
             le=1,
             description="`1 - hamming / bits`; of a popular item, its users over the most "
-            "popular's. A model that re-ranks knows a better order than that of the score, and "
-            "`rank` follows it.",
+            "popular's, or likewise its interactions in the window. A model that re-ranks knows a "
+            "better order than that of the score, and `rank` follows it.",
         ),
     ]
     hamming: Annotated[

@@ -46,14 +46,19 @@ class LoadedModel:
     activated_at: datetime
 
     @classmethod
-    def load(cls, store: Store, version: str) -> Self:
+    def load(cls, store: Store, version: str, fallback_days: int | None = None) -> Self:
         """Verify and open a version, then search once in each way, so that its pages are in memory.
+
+        Args:
+            store: that has it.
+            version: to load.
+            fallback_days: see `Recommender`.
 
         Raises:
             ArtifactError: it is missing or damaged.
         """
         artifact = store.open(version)
-        recommender = Recommender(artifact)
+        recommender = Recommender(artifact, fallback_days=fallback_days)
         model = artifact.model
         if len(model.users):
             recommender.recommend(model.users.id(0))
@@ -61,12 +66,11 @@ class LoadedModel:
             recommender.recommend_history([model.items.id(0)])
         recommender.popular()
         recommender.similar_items(model.items.id(0))
-        return cls(
-            version,
-            recommender,
-            blake2b(artifact.manifest.model_dump_json().encode(), digest_size=32).digest(),
-            datetime.now(UTC),
-        )
+        said = artifact.manifest.model_dump_json()
+        if fallback_days is not None:  # its answers are others
+            said += f"\nfallback {fallback_days}"
+        key = blake2b(said.encode(), digest_size=32).digest()
+        return cls(version, recommender, key, datetime.now(UTC))
 
 
 class ServedModels:
@@ -92,10 +96,12 @@ class ServedModels:
         metrics: Metrics,
         experiment: Experiment | None = None,
         *,
+        fallback_days: int | None = None,
         retry_refused_s: float = RETRY_REFUSED_S,
     ) -> None:
         self.store = store
         self._metrics = metrics
+        self._fallback_days = fallback_days
         self._followed: Pointer | None = None
         self._retry_refused_s = retry_refused_s
         self._retry_at = 0.0
@@ -160,7 +166,9 @@ class ServedModels:
         for version in candidates:
             if self.current is None or version != self.current.version:
                 try:
-                    model = await asyncio.to_thread(LoadedModel.load, self.store, version)
+                    model = await asyncio.to_thread(
+                        LoadedModel.load, self.store, version, self._fallback_days
+                    )
                 except Exception as error:  # noqa: BLE001  whatever is wrong with it, do not serve it
                     if version == pointer.current:
                         self._refuse(version, error)
@@ -178,7 +186,9 @@ class ServedModels:
         if self.candidate is not None or monotonic() < self._retry_candidate_at:
             return
         try:
-            candidate = await asyncio.to_thread(LoadedModel.load, self.store, version)
+            candidate = await asyncio.to_thread(
+                LoadedModel.load, self.store, version, self._fallback_days
+            )
         except Exception as error:  # noqa: BLE001  whatever is wrong with it, do not serve it
             self._retry_candidate_at = monotonic() + self._retry_refused_s
             self.candidate_refusal = self._told(Refusal(version, _reason(error)), error)

@@ -15,6 +15,7 @@ from hashrec.index.errors import ConfigError, UnknownItemError, UnknownUserError
 from hashrec.index.files.batch import SCHEMA, recommend_all
 from hashrec.index.live.model_overlay import ModelOverlay
 from hashrec.index.live.overlay import Overlay
+from hashrec.index.model.recent import days_of
 from hashrec.index.ranking.recommendation import Options, Recommendation, SimilarUser
 from hashrec.index.ranking.recommender import Recommender
 
@@ -190,14 +191,28 @@ class Model:
         return columns
 
     def popular(
-        self, k: int = 10, *, user_id: str | None = None, **options: Unpack[ListOptions]
+        self,
+        k: int = 10,
+        *,
+        user_id: str | None = None,
+        window: str | None = None,
+        **options: Unpack[ListOptions],
     ) -> Recommendation:
         """Return the most popular items, without those that `user_id` has seen.
+
+        Args:
+            k: length of the list, 1 to 500.
+            user_id: external id, known or not.
+            window: only interactions of the last days before the newest one that the model learned
+                from count, for example `7d`, at most `90d`; other items follow by popularity.
+                Default: all count.
+            **options: see `ListOptions`.
 
         Raises:
             ConfigError: k or an option is out of range.
         """
-        return self._recommender.popular(k, _options(options), user_id=user_id)
+        days = None if window is None else days_of(window)
+        return self._recommender.popular(k, _options(options), user_id=user_id, days=days)
 
     def latest(
         self, k: int = 10, *, user_id: str | None = None, **options: Unpack[ListOptions]

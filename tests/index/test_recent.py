@@ -7,7 +7,14 @@ import pytest
 
 from hashrec.index.artifacts.artifact import Artifact
 from hashrec.index.errors import ArtifactCorruptError, ConfigError
-from hashrec.index.model.recent import DAY_S, MAX_DAYS, RecentCounts, by_count
+from hashrec.index.model.recent import (
+    DAY_S,
+    MAX_DAYS,
+    RecentCounts,
+    RecentItems,
+    days_of,
+    recent_items,
+)
 from hashrec.index.ranking.bulk import rank_popular
 from hashrec.index.ranking.nearest import in_order
 from tests.index.small_models import in_memory, model_of, write
@@ -45,13 +52,25 @@ def test_what_is_at_the_end_or_ninety_days_before_it_is_not_counted() -> None:
 
 
 def test_items_come_by_count_and_ties_by_row_without_those_that_nobody_took() -> None:
-    assert by_count(np.array([0, 2, 5, 2, 0])).tolist() == [2, 1, 3]
+    found = RecentItems.of(np.array([0, 2, 5, 2, 0]), (3, 4))
+    assert (found.rows.tolist(), found.counts.tolist()) == ([2, 1, 3], [5, 2, 2])
 
 
 def test_nothing_counted_is_no_error() -> None:
     recent = RecentCounts.build(np.empty(0, np.int32), np.empty(0, np.int64))
     recent.check(3)
     assert recent.of_window(7, 3).tolist() == [0, 0, 0]
+
+
+def test_a_model_without_counts_has_no_recent_items() -> None:
+    assert not len(recent_items(None, 7, 3).rows)
+
+
+def test_a_window_is_from_one_to_ninety_days() -> None:
+    assert [days_of(window) for window in ("1d", "7d", "89d", "90d")] == [1, 7, 89, 90]
+    for window in ("0d", "91d", "100d", "07d", "7", "7h", "d", "7d ", "-7d", ""):
+        with pytest.raises(ConfigError, match="from 1d to 90d"):
+            days_of(window)
 
 
 def test_an_order_is_gone_on_with_by_popularity() -> None:

@@ -18,7 +18,7 @@ from hashrec.index.arrays.codes import BinaryCodes
 from hashrec.index.arrays.rows import NO_ROWS
 from hashrec.index.arrays.seen import RowLists, SeenItems, contained
 from hashrec.index.backends import EXACT_INDEX
-from hashrec.index.model.recent import by_count
+from hashrec.index.model.recent import recent_items
 from hashrec.index.model.subsets import Subset
 from hashrec.index.ranking.bulk import BATCH, rank_histories, rank_popular, rank_users
 from hashrec.index.ranking.nearest import nearest
@@ -163,9 +163,8 @@ def evaluate_popularity(
     """
     users, first = _judged(relevant), NO_ROWS
     if days is not None:
-        model = recommender.artifact.model
-        assert model.recent is not None
-        first = by_count(model.recent.of_window(days, recommender.n_items))
+        recent = recommender.artifact.model.recent
+        first = recent_items(recent, days, recommender.n_items).rows
     rankings = rank_popular(recommender.artifact, users, k, first=first)
     return _mean(users, rankings, relevant, k, recommender.n_items)
 
