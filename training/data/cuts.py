@@ -25,7 +25,7 @@ def cut_of(interactions: Interactions, at: str | None = None) -> int:
         ConfigError: `at` is neither.
         DataError: there are no timestamps, or none before or after the cut.
     """
-    times = interactions.timestamps
+    times = interactions.first_times
     if times is None or not len(times):
         raise DataError(
             "no timestamps to split by; name their column with --map timestamp=COLUMN, or choose "

@@ -27,7 +27,8 @@ class Interactions:
         users: external user ids by row; a user may have no pair (as in the test part of a split).
         items: external item ids by row.
         values: float32, shape (n,), the rating or weight of each pair, or None.
-        timestamps: int64, shape (n,), seconds since 1970 UTC, or None.
+        timestamps: int64, shape (n,), seconds since 1970 UTC, of the last time, or None.
+        first_timestamps: likewise of the first time; None where every pair was there once.
     """
 
     user_rows: NDArray[np.int32]
@@ -36,6 +37,7 @@ class Interactions:
     items: IdMap
     values: NDArray[np.float32] | None = None
     timestamps: NDArray[np.int64] | None = None
+    first_timestamps: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.user_rows)
@@ -49,6 +51,11 @@ class Interactions:
     def n_items(self) -> int:
         """Rows of the item map, with or without interactions."""
         return len(self.items)
+
+    @property
+    def first_times(self) -> NDArray[np.int64] | None:
+        """When each pair was there first, int64, shape (n,); None without times."""
+        return self.timestamps if self.first_timestamps is None else self.first_timestamps
 
     def matrix(self) -> sparse.csr_matrix[Any]:
         """Return the binary users x items matrix, float32 CSR with sorted indices.
@@ -88,6 +95,9 @@ class Interactions:
             item_rows=self.item_rows[keep],
             values=None if self.values is None else self.values[keep],
             timestamps=None if self.timestamps is None else self.timestamps[keep],
+            first_timestamps=(
+                None if self.first_timestamps is None else self.first_timestamps[keep]
+            ),
         )
 
     def renumbered(

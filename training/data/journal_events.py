@@ -124,11 +124,13 @@ def merge_events(interactions: Interactions, events: JournalEvents) -> Merged:
     added = is_positive & ~is_known
     n_added = int(added.sum())
     timestamps, values = interactions.timestamps, interactions.values
-    if timestamps is not None:
+    first_timestamps = interactions.first_times
+    if timestamps is not None and first_timestamps is not None:
         timestamps = timestamps.copy()
         again = is_known & is_positive & is_later
         timestamps[place[again]] = seconds[again]
         timestamps = np.concatenate([timestamps[kept], seconds[added]])
+        first_timestamps = np.concatenate([first_timestamps[kept], seconds[added]])
     if values is not None:
         values = np.concatenate([values[kept], np.full(n_added, np.nan, np.float32)])
     merged = Interactions(
@@ -138,6 +140,7 @@ def merge_events(interactions: Interactions, events: JournalEvents) -> Merged:
         items=items,
         values=values,
         timestamps=timestamps,
+        first_timestamps=first_timestamps,
     )
     return Merged(merged, n_added, len(taken_back))
 

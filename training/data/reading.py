@@ -238,6 +238,11 @@ def _merged(frame: pl.DataFrame) -> Interactions:
         item_rows=item_rows[firsts],
         values=largest(data.values),
         timestamps=largest(data.timestamps),
+        first_timestamps=(
+            None
+            if data.timestamps is None
+            else np.minimum.reduceat(data.timestamps[order], starts)[by_appearance]
+        ),
     )
 
 

@@ -143,6 +143,7 @@ def temporal_split(interactions: Interactions, n_last: int = 1) -> Split:
 def time_split(interactions: Interactions, cut: int) -> Split:
     """Learn from what is before one moment, the same for everyone, and judge by the rest.
 
+    A pair that was there before the cut is training, whether or not it came again after it.
     Training has rows for its own users and items alone: a pair of others is cold, and is counted.
 
     Args:
@@ -159,7 +160,7 @@ def time_split(interactions: Interactions, cut: int) -> Split:
         )
     train, cold = interactions.where(before), interactions.where(~before & ~known)
     users, items = np.unique(train.user_rows), np.unique(train.item_rows)
-    train = train.renumbered(users, items)
+    train = _as_of(cut, train.renumbered(users, items))
     test = interactions.where(known).renumbered(users, items)
     return Split(
         train,
@@ -169,6 +170,14 @@ def time_split(interactions: Interactions, cut: int) -> Split:
         n_cold_items=len(np.setdiff1d(cold.item_rows, items)),
         cut=cut,
     )
+
+
+def _as_of(cut: int, train: Interactions) -> Interactions:
+    """Return pairs with times before a moment: the last if it lies before it, else the first."""
+    times, first_times = train.timestamps, train.first_times
+    assert times is not None
+    assert first_times is not None
+    return replace(train, timestamps=np.where(times < cut, times, first_times))
 
 
 def parts_by_time(
@@ -184,8 +193,8 @@ def parts_by_time(
         bool, shape (n,), whether a pair lies before the cut; and likewise whether it lies at or
         after it and its user and its item have pairs before it.
     """
-    assert interactions.timestamps is not None
-    before = interactions.timestamps < cut
+    assert interactions.first_times is not None
+    before = interactions.first_times < cut
     known = ~before
     for rows, n_rows in (
         (interactions.user_rows, interactions.n_users),

@@ -109,7 +109,7 @@ def _by_chance(interactions: Interactions, source: str) -> HeldOut:
 
 def _moment(interactions: Interactions, served: Mapping[str, float]) -> tuple[int | None, str]:
     """Return where to cut, or None and why there is no cut."""
-    times = interactions.timestamps
+    times = interactions.first_times
     if times is None or not len(times):
         return None, "the data have no times"
     if times.min() == times.max():

@@ -112,6 +112,8 @@ def test_where_the_data_have_timestamps_the_later_of_the_two_decides(journal: Sq
     at = {(user, item): time for user, item, time in zip(*columns, strict=True)}
     assert at == {(0, 0): 10, (1, 0): 35, (2, 2): 40, (2, 0): 50}
     assert timed().timestamps.tolist() == TIMES
+    first = dict(zip(at, data.first_timestamps.tolist(), strict=True))
+    assert first == at | {(1, 0): 30}, "u1 had i0 before the event"
 
 
 def test_types_may_be_named(journal: SqliteJournal):

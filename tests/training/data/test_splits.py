@@ -135,6 +135,20 @@ def test_one_moment_splits_everyone_and_cold_pairs_are_counted_apart():
     assert split.cut == 10
 
 
+def test_a_pair_that_comes_again_after_the_cut_is_training_at_its_first_time(tmp_path):
+    rows = ["u0,i0,1", "u0,i1,2", "u1,i0,2", "u0,i0,9", "u1,i0,4", "u1,i1,8", "u1,i1,9"]
+    (tmp_path / "plays.csv").write_text("\n".join(["user_id,item_id,timestamp", *rows]))
+    split = time_split(read_interactions(tmp_path / "plays.csv").interactions, 5)
+    assert id_pairs(split.test) == {("u1", "i1")}
+    times = dict(zip(sorted(id_pairs(split.train)), (1, 2, 4), strict=True))
+    pairs = zip(
+        split.train.users.ids(split.train.user_rows),
+        split.train.items.ids(split.train.item_rows),
+        strict=True,
+    )
+    assert dict(zip(pairs, split.train.timestamps.tolist(), strict=True)) == times
+
+
 @given(DATA, st.integers(1, 5))
 def test_no_interaction_of_training_is_later_than_one_to_judge_by(data, cut):
     if not data.timestamps.min() < cut <= data.timestamps.max():
