@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from hashrec.index.artifacts.artifact import Artifact
-from hashrec.index.errors import ConfigError, DataError, EmptyDataError
+from hashrec.index.errors import ConfigError, DataError, EmptyDataError, TooManyBadRowsError
 from hashrec.jobs import evaluate
-from hashrec.training.data.cuts import iso
+from hashrec.training.data.cuts import at_of, iso
 from hashrec.training.jobs.config import load_config
 from hashrec.training.jobs.outputs import folder_of_run, load_held_out
 from hashrec.training.jobs.report import Report, read_report
@@ -143,6 +143,22 @@ def test_a_split_by_time_is_told_in_the_report_and_judged_beside_what_was_popula
     assert all(again[name] == figures[name] for name in ("popularity_7d", "popularity_30d"))
 
 
+def test_a_row_without_a_time_is_bad_where_a_split_needs_it(tmp_path: Path) -> None:
+    source = write_csv(tmp_path / "clicks.csv", small_interactions(), times=True)
+    with source.open("a") as file:
+        file.write("u1,i1,\n")
+    with pytest.raises(TooManyBadRowsError, match="timestamp"):
+        run_job(tmp_path / "run", source, split__strategy="time")
+
+
+def test_a_moment_in_a_toml_file_may_be_a_date(tmp_path: Path) -> None:
+    path = tmp_path / "job.toml"
+    path.write_text('[split]\nstrategy = "time"\nat = 2026-10-01T18:00:00Z\n')
+    moment = load_config(path, {}).split.at
+    assert moment is not None
+    assert iso(int(at_of(moment))) == "2026-10-01T18:00:00Z"
+
+
 def test_a_split_that_leaks_the_future_says_so(tmp_path: Path) -> None:
     source, said = write_csv(tmp_path / "clicks.csv", small_interactions(), times=True), list[str]()
     config = quick_config(tmp_path, source, split__strategy="temporal")
@@ -168,8 +184,11 @@ def test_more_places_than_items_is_no_error(tmp_path: Path, data: Path) -> None:
         ({"index": "nonsense"}, "no index 'nonsense'; there are flat"),
         ({"split__test": "/no/such.csv"}, "--test FILE goes with --split given"),
         ({"split__strategy": "given"}, "--split given needs --test FILE"),
-        ({"split__strategy": "temporal"}, "no timestamps"),
-        ({"split__strategy": "time"}, "no timestamps to split by; name their column with --map"),
+        (
+            {"split__strategy": "temporal"},
+            "no timestamp column, which is needed; name it with --map",
+        ),
+        ({"split__strategy": "time"}, "no timestamp column, which is needed; name it with --map"),
         ({"split__at": "0.2"}, "--at goes with --split time"),
         ({"split__at": 2}, "--at '2' is neither a share"),
         ({"data__k_core": 500}, "lower --k-core"),

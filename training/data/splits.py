@@ -14,6 +14,7 @@ from hashrec.training.data.cuts import cut_of, iso
 from hashrec.training.data.interactions import Interactions
 
 STRATEGIES = ("random", "time", "temporal", "given", "none")
+TIMED = frozenset({"time", "temporal"})  # strategies that need times
 VALIDATION_SHARE = 0.1
 
 

@@ -164,9 +164,10 @@ def _read(
     service applies the later ones to the published model.
     """
     config, until = job.config.data, checkpoints.journal_position()
+    needed = ("timestamp",) if gate == "time" else ()
 
     def data(until: int | None) -> tuple[Dataset, HeldOut, str]:
-        dataset = read(config, job.say, until)
+        dataset = read(config, job.say, until, needed=needed)
         held_out = hold_out(job, dataset.interactions, gate, served)
         return dataset, held_out, recipe.key(job, dataset.interactions, held_out.pairs)
 

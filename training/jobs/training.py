@@ -13,6 +13,7 @@ from pathlib import Path
 
 from hashrec.index.artifacts.artifact import HELD_OUT_FILE, RUN_FOLDER, record_metrics
 from hashrec.training.data.catalogue import Dataset
+from hashrec.training.data.splits import TIMED
 from hashrec.training.jobs.checkpoints import CHECKPOINTS_FOLDER, Checkpoints
 from hashrec.training.jobs.config import JobConfig
 from hashrec.training.jobs.fitting import choose_by_validation, fit
@@ -57,7 +58,8 @@ def train(
         if fresh:
             checkpoints.clear()
         with job.stage("read"):
-            dataset = read(config.data, say, loaded=dataset)
+            needed = ("timestamp",) if config.split.strategy in TIMED else ()
+            dataset = read(config.data, say, needed=needed, loaded=dataset)
             split = split_data(job, dataset)
             checkpoints.begin(recipe.key(job, split.train))
         with job.stage("selection"):
