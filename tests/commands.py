@@ -8,7 +8,6 @@ output and signals. What an interpreter does from its start is tested where that
 
 from __future__ import annotations
 
-import atexit
 import multiprocessing
 import os
 import signal
@@ -115,7 +114,7 @@ def _run(
     os.environ.update(environment)
     os.chdir(folder)
     sys.argv = ["hashrec", *arguments]
-    try:
-        main()
-    finally:
-        atexit._run_exitfuncs()  # a forked process would leave them out, the report of coverage too
+    # `multiprocessing` ends it with `os._exit`, without the exit functions of what was imported
+    # before the fork: they belong to that process, and polars 2.0.0 has one that waits for a
+    # thread which a forked process has not got.
+    main()

@@ -73,6 +73,11 @@ def test_the_version_is_that_of_the_installed_package() -> None:
     assert run(*HASHREC, "--version").stdout == f"hashrec {version}\n"
 
 
+def test_a_command_starts_without_a_warning() -> None:
+    done = run(*HASHREC, "keys", "new", "shop", PYTHONWARNINGS="error")
+    assert done.returncode == 0, done.stderr
+
+
 def completed(*words: str) -> set[str]:
     """Complete the last word, asked as bash asks."""
     asked = {

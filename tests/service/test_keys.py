@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import subprocess
-import sys
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -20,6 +17,7 @@ from hashrec.service.access.gate import OPEN_PATHS
 from hashrec.service.access.keys import ApiKey, Keyring, new_key, presented_key
 from hashrec.service.app import create_app
 from hashrec.service.settings import KeySettings, Settings
+from tests.commands import hashrec
 from tests.service.serving import serving, settings, wait_until
 
 READ, READ_ENTRY = new_key("shop", "read")
@@ -260,16 +258,6 @@ def test_a_key_is_found_by_itself_alone():
 def test_an_entry_is_read_as_it_was_written():
     assert ApiKey.parse(READ_ENTRY.entry()) == READ_ENTRY
     assert READ_ENTRY.digest == hashlib.sha256(READ.encode()).digest()
-
-
-def hashrec(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "hashrec", *arguments],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONWARNINGS": "error"},
-        check=False,
-    )
 
 
 def test_the_command_prints_a_key_once_and_its_line():

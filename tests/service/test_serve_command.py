@@ -18,7 +18,7 @@ import orjson
 import pytest
 
 from hashrec.index.artifacts.store import Store
-from hashrec.service.server import listen
+from hashrec.service.server import WORKER_START_S, listen
 from tests.commands import Command, hashrec
 from tests.ports import free_port
 from tests.service.serving import metric, samples, wait_until
@@ -63,7 +63,10 @@ def serve(store: Store, tmp_path: Path) -> Callable[..., object]:
             yield server
         finally:
             process.terminate()
-            process.wait(20)
+            try:
+                process.wait(60)
+            finally:
+                process.kill()
 
     return run
 
@@ -189,13 +192,8 @@ def test_two_workers_sum_their_metrics_and_both_swap(serve, store: Store, artifa
             for _ in range(20)
         }
 
-    def workers(client: httpx.Client) -> set[str]:
-        """Tell workers apart by what their request ids begin with."""
-        replies = [client.get("/livez", headers={"connection": "close"}) for _ in range(20)]
-        return {reply.headers["x-request-id"].partition("-")[0] for reply in replies}
-
-    with serve("--workers", "2") as server, httpx.Client(base_url=server.url) as client:
-        wait_until(lambda: len(workers(client)) == 2)
+    with serve("--workers", "2") as server, client_of(server) as client:
+        wait_until(lambda: len(workers_that_answer(client)) == 2)
         labels = {"route": "/recommend/{user_id}", "status": "200"}
         for _ in range(100):
             client.get("/recommend/u2", headers={"connection": "close"})
@@ -221,14 +219,33 @@ def test_two_workers_sum_their_metrics_and_both_swap(serve, store: Store, artifa
         assert not folder.exists()
 
 
+# The supervisor asks each worker in turn whether it lives, and waits for the answer of one that
+# starts, or was killed after the question, as long as a start may take.
+@pytest.mark.timeout(5 * WORKER_START_S)
 def test_a_killed_worker_is_replaced(serve):
-    with serve("--workers", "2") as server, httpx.Client(base_url=server.url) as client:
-        worker = worker_pids(server.process.pid)[0]
-        os.kill(worker, signal.SIGKILL)
-        wait_until(
-            lambda: worker not in (pids := worker_pids(server.process.pid)) and len(pids) == 2
-        )
-        wait_until(lambda: client.get("/readyz").status_code == 200)
+    with serve("--workers", "2") as server, client_of(server) as client:
+        wait_until(lambda: len(workers_that_answer(client)) == 2)
+        before = worker_pids(server.process.pid)
+        assert len(before) == 2
+        os.kill(before[0], signal.SIGKILL)
+
+        def replaced() -> bool:
+            now = worker_pids(server.process.pid)
+            return before[0] not in now and before[1] in now and len(now) == 2
+
+        wait_until(replaced, 2 * WORKER_START_S)
+        wait_until(lambda: len(workers_that_answer(client)) == 2)
+        assert client.get("/readyz").status_code == 200
+
+
+def client_of(server: Server) -> httpx.Client:
+    return httpx.Client(base_url=server.url, timeout=30)
+
+
+def workers_that_answer(client: httpx.Client) -> set[str]:
+    """Tell workers apart by what their request ids begin with."""
+    replies = [client.get("/livez", headers={"connection": "close"}) for _ in range(20)]
+    return {reply.headers["x-request-id"].partition("-")[0] for reply in replies}
 
 
 def worker_pids(parent: int) -> list[int]:
