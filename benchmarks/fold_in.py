@@ -17,7 +17,6 @@ import json
 import subprocess
 import sys
 import tempfile
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +33,8 @@ from hashrec.training.jobs.inputs import read
 from hashrec.training.jobs.job import Job
 from hashrec.training.jobs.outputs import write
 from hashrec.training.jobs.recipe import Recipe
-from hashrec.training.judging.evaluation import Metrics, evaluate_fold_in, evaluate_histories
+from hashrec.training.judging.evaluation import evaluate_fold_in, evaluate_histories
+from hashrec.training.judging.judgement import Metrics
 from hashrec.training.numerics.scorer import FoldInScorer
 from hashrec.training.progress import QuietProgress
 from hashrec.training.teachers import TEACHERS
@@ -56,7 +56,9 @@ def judge(
     popularity = TEACHERS["popularity"]().fit(split.train, **job.fit_options)
     for name, scorer in (("teacher", fitted.teacher), ("popularity", popularity)):
         if isinstance(scorer, FoldInScorer):
-            figures[name] = evaluate_fold_in(scorer, histories, relevant, config.k)
+            figures[name] = evaluate_fold_in(
+                scorer, histories, relevant, config.k, train=split.train.seen()
+            )
     return figures
 
 
@@ -85,10 +87,11 @@ def main() -> None:
     parser.add_argument("--data-home", type=Path)
     parser.add_argument("--users", type=float, default=SHARE, help="a number, or a share below 1")
     options = parser.parse_args()
-    data, k_core = options.data, options.k_core
+    data, k_core, k = options.data, options.k_core, options.k
     if options.config is None:
         data = data or str(movielens() or "synthetic")
         k_core = 20 if k_core is None else k_core
+        k = 100 if k is None else k
     config = load_config(
         options.config,
         {
@@ -98,7 +101,7 @@ def main() -> None:
             "model.name": options.model,
             "model.n_bits": options.bits,
             "teacher.name": options.teacher,
-            "k": options.k,
+            "k": k,
             "seed": options.seed,
         },
     )
@@ -125,7 +128,7 @@ def main() -> None:
     if options.json is not None:
         report = {
             "config": config.model_dump(mode="json"),
-            "metrics": {name: asdict(found) for name, found in figures.items()},
+            "metrics": {name: found.figures() for name, found in figures.items()},
             **costs,
         }
         options.json.write_text(json.dumps(report, indent=2) + "\n")

@@ -69,6 +69,29 @@ def test_every_option_of_a_job_sets_something() -> None:
         assert set(inspect.signature(command).parameters) <= {*SETTING_OF_OPTION, *others}
 
 
+def test_metrics_are_printed_for_each_length_and_each_ranking(place: Workplace) -> None:
+    figures = json.loads(output("evaluate", place.run, "--k", 5, "--json"))["codes"]
+    header, *lines = output("evaluate", place.run, "--k", 5).split("\n\n")[0].splitlines()
+    named = "k ranked by users recall precision hit rate map mrr ndcg coverage novelty"
+    assert " ".join(header.split()) == named
+    rows = [line.split() for line in lines]
+    assert [row[:2] for row in rows] == [
+        [str(k), what] for k in (5, 10, 20, 100) for what in ("codes", "popularity")
+    ]
+    of_codes = next(row for row in rows if row[:2] == ["20", "codes"])
+    names = ("recall", "precision", "hit_rate", "map", "mrr", "ndcg", "coverage", "novelty")
+    assert of_codes[3:] == [f"{figures[f'{name}@20']:.4f}" for name in names]
+
+
+def test_lists_of_20_count_unless_another_length_is_given() -> None:
+    from hashrec.jobs import evaluate as evaluate_in_python
+    from hashrec.training.commands.jobs import evaluate
+    from hashrec.training.jobs.config import JobConfig
+
+    for function in (evaluate, evaluate_in_python):
+        assert inspect.signature(function).parameters["k"].default == JobConfig().k == 20
+
+
 def test_evaluate_repeats_the_report_and_takes_another_k(place: Workplace) -> None:
     figures = json.loads(output("evaluate", place.run, "--k", 10, "--json"))
     expected = place.trained["metrics"]["test"]

@@ -63,7 +63,7 @@ class JobOptions(ReadOptions, total=False):
         teacher: a teacher. Default: chosen on held-out data for `auto`, else the model's own.
         bits: width of the codes, a multiple of 8. Default 192.
         k_core: drop users and items with fewer interactions, repeatedly. Default 0, keep all.
-        k: length of the lists that are evaluated. Default 100.
+        k: length of the lists to serve: settings are chosen by NDCG@k. Default 20.
         index: type of the search index. Default `flat`.
         rerank: `auto` adds vectors that re-rank if they help. Default `off`.
         seed: seed of the split and of the training. Default 0.
@@ -159,17 +159,19 @@ def train(
     return run_training(job, Path(out), *_followers(progress), fresh=fresh, dataset=dataset)
 
 
-def evaluate(run: str | Path, k: int = 100) -> dict[str, Any]:
+def evaluate(run: str | Path, k: int = 20) -> dict[str, Any]:
     """Rank the held-out items of a run with the code that serves.
 
     Args:
         run: folder that `train` wrote.
-        k: length of the lists.
+        k: length of the lists; the figures at 10, 20 and 100 are there anyway.
 
     Returns:
         `codes`, `popularity`, where there are times `popularity_7d` and `popularity_30d`, of the
-        last days before the cut, and, if the model re-ranks, `reranked`: each `n_users`, `recall`,
-        `map`, `ndcg` and `coverage`; and `diagnostics` of the codes, see `docs/diagnostics.md`.
+        last days before the cut, and, if the model re-ranks, `reranked`: each `k`, `n_users`, and
+        `recall`, `precision`, `hit_rate`, `map`, `mrr`, `ndcg`, `coverage` and `novelty` at k, and
+        at every length by names such as `ndcg@10`; and `diagnostics` of the codes, see
+        `docs/diagnostics.md`.
 
     Raises:
         NoRunError: the folder has no artifact.

@@ -21,7 +21,8 @@ from hashrec.training.judging.diagnostics import (
     gini,
     ties_at_k,
 )
-from hashrec.training.judging.evaluation import Judgement, evaluate_codes, judge_codes
+from hashrec.training.judging.evaluation import evaluate_codes, judge_codes
+from hashrec.training.judging.judgement import Judgement
 from tests.index.small_models import in_memory, model_of
 
 
@@ -140,6 +141,7 @@ def test_recall_of_items_is_the_share_of_their_held_out_pairs_that_are_listed():
         figures=np.zeros((4, 3)),
         recommended=np.array([4, 4, 2, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]),
         found=np.array([3, 1, 1] + [0] * 17),
+        information=np.zeros(20),
     )
     held_out = np.array([3, 2, 1, 1] + [0] * 16)
     groups = by_popularity(np.arange(40, 20, -1), held_out, judged)

@@ -66,14 +66,15 @@ def test_a_list_longer_than_what_is_left_is_no_error(teacher, train):
 def test_users_folded_in_from_their_training_items_are_judged_as_they_were(teacher, train):
     relevant = relevant_to([(0, 2), (1, 0), (2, 2)])
     known = evaluate_scores(teacher, train, relevant, 2)
-    assert evaluate_fold_in(teacher, train.matrix(), relevant, 2) == known
+    assert evaluate_fold_in(teacher, train.matrix(), relevant, 2, train=train.seen()) == known
 
 
-def test_history_of_a_new_user_is_left_out_whatever_its_order(teacher):
+def test_history_of_a_new_user_is_left_out_whatever_its_order(teacher, train):
     history = sparse.csr_matrix(
         (np.ones(2, np.float32), np.array([2, 1]), np.array([0, 2])), shape=(1, 4)
     )
-    judged = evaluate_fold_in(teacher, history, SeenItems.build(np.array([0]), np.array([0]), 1), 1)
+    relevant = SeenItems.build(np.array([0]), np.array([0]), 1)
+    judged = evaluate_fold_in(teacher, history, relevant, 1, train=train.seen())
     assert (judged.recall, judged.ndcg) == (1, 1)
 
 

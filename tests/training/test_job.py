@@ -78,6 +78,17 @@ def test_the_manifest_carries_the_figures(run: Path) -> None:
     assert metrics["test/ndcg@10"] == read_report(run)["metrics"]["test"]["codes"]["ndcg"]
 
 
+def test_a_report_judges_every_ranking_at_10_20_and_100_too(run: Path) -> None:
+    for figures in read_report(run)["metrics"]["test"].values():
+        for name in ("recall", "precision", "hit_rate", "map", "mrr", "ndcg"):
+            assert figures[f"{name}@{figures['k']}"] == figures[name]
+            assert 0 <= figures[f"{name}@20"] <= 1
+        recall = [figures[f"recall@{k}"] for k in (10, 20, 100)]
+        assert recall == sorted(recall)
+        assert figures["precision@10"] > figures["precision@100"]
+        assert figures["novelty"] > 0
+
+
 def test_items_stand_in_descending_popularity_of_training(run: Path) -> None:
     model = Artifact.open(run / "artifact").model
     counted = np.bincount(model.seen.items, minlength=len(model.items))

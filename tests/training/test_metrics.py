@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hashrec.training.judging.metrics import user_metrics
+from hashrec.training.judging.metrics import metrics_of_hits, user_metrics
 
 
 def rows(*values: int) -> np.ndarray:
@@ -20,6 +20,27 @@ def test_a_list_judged_by_hand() -> None:
     assert judged.map == pytest.approx((1 / 1 + 2 / 3) / 3)
     best = 1 + 1 / math.log2(3) + 1 / math.log2(4)
     assert judged.ndcg == pytest.approx((1 + 1 / math.log2(4)) / best)
+    assert judged.precision == 2 / 4
+    assert judged.hit_rate == 1
+    assert judged.mrr == 1, "the first is a hit"
+
+
+def test_the_reciprocal_rank_is_that_of_the_first_hit_within_the_list() -> None:
+    ranked, relevant = rows(9, 8, 4, 1), rows(1, 4)
+    assert user_metrics(ranked, relevant, k=4).mrr == 1 / 3
+    assert user_metrics(ranked, relevant, k=3).hit_rate == 1
+    judged = user_metrics(ranked, relevant, k=2)
+    assert (judged.mrr, judged.hit_rate, judged.precision) == (0, 0, 0)
+
+
+def test_precision_is_of_k_places_even_where_a_list_has_fewer() -> None:
+    assert user_metrics(rows(4, 1), rows(1, 4, 5), k=10).precision == 2 / 10
+
+
+def test_figures_by_the_places_of_the_hits_are_those_of_the_list() -> None:
+    ranked, relevant = rows(6, 4, 7, 1, 9, 5), rows(1, 4, 5)
+    for k in (1, 2, 3, 4, 6, 10):
+        assert metrics_of_hits(rows(2, 4, 6), 3, k) == user_metrics(ranked, relevant, k)
 
 
 def test_a_perfect_list_scores_one_although_more_was_held_out_than_fits() -> None:
@@ -34,7 +55,7 @@ def test_only_the_first_k_places_count() -> None:
 
 def test_an_empty_list_scores_zero() -> None:
     judged = user_metrics(rows(), rows(3), k=10)
-    assert (judged.recall, judged.map, judged.ndcg) == (0, 0, 0)
+    assert tuple(judged) == (0, 0, 0, 0, 0, 0)
 
 
 @given(
@@ -49,7 +70,7 @@ def test_a_hit_moved_up_never_lowers_a_figure(
     before = user_metrics(rows(*ranked), held_out, k)
     hits_first = sorted(ranked, key=lambda row: row not in relevant)
     after = user_metrics(rows(*hits_first), held_out, k)
-    for name in ("recall", "map", "ndcg"):
+    for name in before._fields:
         assert 0 <= getattr(before, name) <= getattr(after, name) + 1e-12 <= 1 + 1e-9
 
 
@@ -58,20 +79,22 @@ def test_figures_agree_with_ranx(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")
     from ranx import Qrels, Run, evaluate
 
-    k, n_items = 20, 200
+    n_items, lengths = 200, (10, 20, 100)
     random = np.random.default_rng(5)
     qrels: dict[str, dict[str, int]] = {}
     run: dict[str, dict[str, float]] = {}
-    ours = []
+    ours: dict[str, list[float]] = {}
     for user in range(40):
         relevant = np.sort(random.choice(n_items, random.integers(1, 60), replace=False))
-        ranked = random.permutation(n_items)[:k]
+        ranked = random.permutation(n_items)[: max(lengths)]
         qrels[f"u{user}"] = {f"i{row}": 1 for row in relevant}
-        run[f"u{user}"] = {f"i{row}": float(k - place) for place, row in enumerate(ranked)}
-        judged = user_metrics(ranked, relevant, k)
-        # ranx divides by the number of held-out items, we by min(k, that number)
-        map_as_ranx = judged.map * min(k, len(relevant)) / len(relevant)
-        ours.append((judged.recall, map_as_ranx, judged.ndcg))
-    theirs = evaluate(Qrels(qrels), Run(run), [f"recall@{k}", f"map@{k}", f"ndcg@{k}"])
-    expected = [theirs[f"{name}@{k}"] for name in ("recall", "map", "ndcg")]
-    assert np.mean(ours, axis=0) == pytest.approx(expected)
+        run[f"u{user}"] = {f"i{row}": float(n_items - place) for place, row in enumerate(ranked)}
+        for k in lengths:
+            judged = user_metrics(ranked, relevant, k)._asdict()
+            # ranx divides by the number of held-out items, we by min(k, that number)
+            judged["map"] *= min(k, len(relevant)) / len(relevant)
+            for name, figure in judged.items():
+                ours.setdefault(f"{name}@{k}", []).append(figure)
+    assert len(ours) == 6 * len(lengths)
+    theirs = evaluate(Qrels(qrels), Run(run), list(ours))
+    assert theirs == pytest.approx({name: np.mean(figures) for name, figures in ours.items()})

@@ -53,7 +53,10 @@ def train(
             help="To compare settings: judge on a tenth of the training part, not the test part.",
         ),
     ] = None,
-    k: Annotated[int | None, typer.Option(help="Length of the evaluated lists. [100]")] = None,
+    k: Annotated[
+        int | None,
+        typer.Option(help="Length of the lists to serve: settings are chosen by NDCG@k. [20]"),
+    ] = None,
     fresh: FreshOption = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
@@ -80,7 +83,9 @@ def train(
 @app.command()
 def evaluate(
     run: Annotated[Path, typer.Argument(help="Folder that `hashrec train` wrote.")],
-    k: Annotated[int, typer.Option(min=1, help="Length of the lists.")] = 100,
+    k: Annotated[
+        int, typer.Option(min=1, help="Length of the lists; 10, 20 and 100 are printed anyway.")
+    ] = 20,
     as_json: JsonOption = False,
 ) -> None:
     """Judge a trained model on its held-out interactions.

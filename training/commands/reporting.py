@@ -25,15 +25,21 @@ def narrator_for(quiet: bool) -> Callable[[str], None]:
 
 
 def print_metrics(figures: dict[str, dict[str, Any]]) -> None:
-    """Print metrics as a table, one row for each ranking such as `codes` or `popularity`."""
+    """Print metrics as a table: for each length a row of each ranking, such as `codes`.
+
+    Args:
+        figures: ranking -> `Metrics.figures`.
+    """
     if not figures:
         return
-    k = next(iter(figures.values()))["k"]
-    names = ("recall", "map", "ndcg", "coverage")
+    first = next(iter(figures.values()))
+    lengths = [int(name.removeprefix("ndcg@")) for name in first if name.startswith("ndcg@")]
+    names = ("recall", "precision", "hit_rate", "map", "mrr", "ndcg", "coverage", "novelty")
     print_table(
-        ("ranked by", "users", *(name if name == "coverage" else f"{name}@{k}" for name in names)),
+        ("k", "ranked by", "users", *(name.replace("_", " ") for name in names)),
         [
-            (what, judged["n_users"], *(judged[name] for name in names))
+            (k, what, judged["n_users"], *(judged[f"{name}@{k}"] for name in names))
+            for k in lengths
             for what, judged in figures.items()
         ],
     )

@@ -8,7 +8,6 @@ RUN/.checkpoints/   the state of a job that is not done
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 
 from hashrec.index.artifacts.artifact import HELD_OUT_FILE, RUN_FOLDER, record_metrics
@@ -25,6 +24,7 @@ from hashrec.training.jobs.report import REPORT_FILE, Report
 from hashrec.training.jobs.resuming import ResumableProgress
 from hashrec.training.judging.artifacts import Figures, headline, judge
 from hashrec.training.judging.evaluation import evaluate_scores
+from hashrec.training.judging.judgement import REPORTED_LENGTHS
 from hashrec.training.progress import Progress, Say
 
 
@@ -78,8 +78,10 @@ def train(
                 relevant = held_out.seen()
                 figures = judge(artifact, relevant, job.k)
                 if fitted.teacher is not None:
-                    judged = evaluate_scores(fitted.teacher, split.train, relevant, job.k)
-                    figures["teacher"] = asdict(judged)
+                    judged = evaluate_scores(
+                        fitted.teacher, split.train, relevant, job.k, lengths=REPORTED_LENGTHS
+                    )
+                    figures["teacher"] = judged.figures()
                 metrics[split.judged_part] = figures
                 record_metrics(artifact, headline(split.judged_part, figures))
         report = build_report(

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 
 from hashrec.index.arrays.seen import SeenItems
 from hashrec.index.artifacts.artifact import Artifact
 from hashrec.index.ranking.recommender import Recommender
 from hashrec.training.judging.diagnostics import Diagnostics, diagnose
-from hashrec.training.judging.evaluation import (
-    Judgement,
-    evaluate_codes,
-    evaluate_popularity,
-    judge_codes,
-)
+from hashrec.training.judging.evaluation import evaluate_codes, evaluate_popularity, judge_codes
+from hashrec.training.judging.judgement import REPORTED_LENGTHS, Judgement
 
 Figures = dict[str, dict[str, float]]  # `codes`, `reranked`, `popularity`, ... -> figure -> value
 
@@ -22,7 +17,7 @@ RECENT_DAYS = (7, 30)  # before the cut, or before the newest interaction that w
 
 
 def judge(artifact: Path, relevant: SeenItems, k: int) -> Figures:
-    """Judge the lists that the service would give, and the popular items."""
+    """Judge the lists that the service would give, and the popular items; see `Metrics.figures`."""
     return _figures(Recommender(Artifact.open(artifact)), relevant, k)[0]
 
 
@@ -45,12 +40,13 @@ def as_served(figures: Figures) -> dict[str, float]:
 
 
 def _figures(recommender: Recommender, relevant: SeenItems, k: int) -> tuple[Figures, Judgement]:
-    judged = judge_codes(recommender, relevant, k, rerank=False)
-    figures = {"codes": asdict(judged.metrics())}
+    judged = judge_codes(recommender, relevant, k, lengths=REPORTED_LENGTHS, rerank=False)
+    found = {"codes": judged.metrics()}
     if recommender.reranks:
-        figures["reranked"] = asdict(evaluate_codes(recommender, relevant, k))
-    figures["popularity"] = asdict(evaluate_popularity(recommender, relevant, k))
+        found["reranked"] = evaluate_codes(recommender, relevant, k, lengths=REPORTED_LENGTHS)
+    found["popularity"] = evaluate_popularity(recommender, relevant, k, lengths=REPORTED_LENGTHS)
     for days in RECENT_DAYS if recommender.artifact.model.recent is not None else ():
-        lately = evaluate_popularity(recommender, relevant, k, days=days)
-        figures[f"popularity_{days}d"] = asdict(lately)
-    return figures, judged
+        found[f"popularity_{days}d"] = evaluate_popularity(
+            recommender, relevant, k, lengths=REPORTED_LENGTHS, days=days
+        )
+    return {what: metrics.figures() for what, metrics in found.items()}, judged

@@ -16,11 +16,13 @@ from hashrec.index.arrays.ids import spread
 from hashrec.index.arrays.seen import SeenItems
 from hashrec.index.ranking.recommender import Recommender
 from hashrec.training.judging.bits import BitUse, bit_use
-from hashrec.training.judging.evaluation import Judgement
+from hashrec.training.judging.judgement import Judgement
+from hashrec.training.judging.metrics import UserMetrics
 
 GROUPS = 10
 TIED_USERS = 1_000  # whose distances to the whole catalogue are counted
 _BLOCK = 1 << 22  # distances at once
+_RECALL, _NDCG = map(UserMetrics._fields.index, ("recall", "ndcg"))  # columns of figures
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,15 +167,15 @@ def by_activity(
 
     Args:
         activity: integer, shape (n_users,), items of each in training; the row breaks ties.
-        figures: float64, shape (n_users, 3), Recall, MAP and NDCG of each.
+        figures: float64, shape (n_users, 6), the `UserMetrics` of each.
     """
     return tuple(
         ActivityGroup(
             n_users=len(group),
             least=int(activity[group[0]]),
             most=int(activity[group[-1]]),
-            recall=float(figures[group, 0].mean()),
-            ndcg=float(figures[group, 2].mean()),
+            recall=float(figures[group, _RECALL].mean()),
+            ndcg=float(figures[group, _NDCG].mean()),
         )
         for group in _tenths(activity)
     )

@@ -6,7 +6,7 @@ import json
 import resource
 import sys
 import zipfile
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,8 @@ from hashrec.training.jobs.job import Job
 from hashrec.training.jobs.outputs import sizes
 from hashrec.training.jobs.recipe import Recipe
 from hashrec.training.jobs.report import Stopwatch, environment, peak_memory_mb
-from hashrec.training.judging.evaluation import Metrics, evaluate_hash_codes, evaluate_scores
+from hashrec.training.judging.evaluation import evaluate_hash_codes, evaluate_scores
+from hashrec.training.judging.judgement import REPORTED_LENGTHS, Metrics
 from hashrec.training.models import HashModel
 from hashrec.training.numerics.embeddings import Embeddings
 from hashrec.training.numerics.scorer import Scorer
@@ -138,7 +139,7 @@ def _perform(job: Job, teachers: Path | None) -> Report:
             "sha256": sha256,
             **sizes(split.train, split.held_out),
         },
-        "metrics": {split.judged_part: {ranked: asdict(judged)}},
+        "metrics": {split.judged_part: {ranked: judged.figures()}},
         **_cost(job, taught),
         "bytes_per_item": n_bytes,
         "environment": environment() | {"device": str(job.device)},
@@ -155,7 +156,9 @@ def _judge_codes(
         scorer = None if taught is None else taught.scorer
         codes = model.fit(split.train, scorer, **job.fit_options)
     with job.stage("evaluate"):
-        judged = evaluate_hash_codes(codes.users, codes.items, split.train, split.held_out, job.k)
+        judged = evaluate_hash_codes(
+            codes.users, codes.items, split.train, split.held_out, job.k, lengths=REPORTED_LENGTHS
+        )
     n_bytes = codes.items.n_bits // 8
     return judged, {"code": n_bytes, "total": n_bytes}
 
@@ -164,7 +167,8 @@ def _judge_scores(job: Job, scorer: Scorer, split: Split) -> tuple[Metrics, dict
     """Judge a teacher; return the figures and the bytes of an item, if it has factors."""
     assert split.held_out is not None
     with job.stage("evaluate"):
-        judged = evaluate_scores(scorer, split.train, split.held_out.seen(), job.k)
+        relevant = split.held_out.seen()
+        judged = evaluate_scores(scorer, split.train, relevant, job.k, lengths=REPORTED_LENGTHS)
     if isinstance(scorer, Embeddings) and scorer.dim > 1:
         return judged, {"total": scorer.items.itemsize * scorer.dim}
     return judged, {}
