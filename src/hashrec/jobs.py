@@ -222,7 +222,8 @@ def retrain(
         store: folder of the published versions.
         max_drop: share by which NDCG may be below that of the served version, 0 to 1.
         gate: what the new model is judged by: the interactions after one moment (`time`), or
-            `random` ones. Default: `time` where the data have times.
+            `random` ones. Default: as the served version was judged, else `time` where the data
+            have times.
         events: URL of a journal of events to learn from. Default: the journal of the store.
         negative_types: types of events that take an interaction back.
         config: TOML file of settings; the keywords override it.

@@ -16,6 +16,7 @@ from hashrec.training.progress import QuietProgress
 from tests.training.pairs import interactions_of
 
 HOUR = 3600
+MOMENT = "after 1970-01-04T18:00:00Z"  # 90 hours
 
 
 def everyone_daily(n_hours: int) -> Interactions:
@@ -40,7 +41,7 @@ def held_out(
 
 def test_the_latest_tenth_is_held_out_and_its_moment_names_the_figures() -> None:
     found, said = held_out(everyone_daily(100))
-    assert found.figures == "after 1970-01-04T18:00:00Z", "90 hours"
+    assert found.figures == MOMENT
     assert found.split.train.timestamps is not None
     assert found.split.train.timestamps.max() == 89 * HOUR
     assert len(found.pairs) == 10
@@ -49,12 +50,39 @@ def test_the_latest_tenth_is_held_out_and_its_moment_names_the_figures() -> None
     assert said.startswith("gate: 10 interactions after 1970-01-04T18:00:00Z; 0 of cold users")
 
 
-@pytest.mark.parametrize(("n_hours", "kept"), [(100, True), (112, True), (113, False), (94, False)])
-def test_a_moment_stays_while_a_twentieth_to_a_fifth_lies_after_it(n_hours, kept) -> None:
-    # after hour 90 lie 22 of 112, or 19.6 %, 23 of 113, or 20.4 %, and 4 of 94, or 4.3 %
-    moment = "after 1970-01-04T18:00:00Z"
-    found, _ = held_out(everyone_daily(n_hours), None, {f"{moment}/ndcg@10": 0.3})
-    assert (found.figures == moment) == kept
+@pytest.mark.parametrize("n_hours", [92, 100, 112])
+def test_a_moment_stays_while_no_more_than_a_fifth_lies_after_it(n_hours) -> None:
+    found, _ = held_out(everyone_daily(n_hours), None, {f"{MOMENT}/ndcg@10": 0.3})
+    assert (found.figures, found.later) == (MOMENT, None), "22 of 112 are 19.6 %"
+
+
+def test_when_more_lies_after_a_moment_the_next_night_gets_a_later_one() -> None:
+    data = everyone_daily(113)  # 23 of 113 are 20.4 %
+    found, said = held_out(data, None, {f"{MOMENT}/ndcg@10": 0.3})
+    assert found.figures == MOMENT, "tonight is compared with the figure of last night"
+    assert len(found.pairs) == 23
+    assert found.later is not None
+    assert found.later.timestamps is not None
+    assert sorted(found.later.timestamps.tolist()) == [hour * HOUR for hour in range(102, 113)]
+    assert found.later_figures == "after 1970-01-05T06:00:00Z", "102 hours"
+    assert "the next night is judged by the interactions after 1970-01-05T06:00:00Z" in said
+    both = {f"{MOMENT}/ndcg@10": 0.3, f"{found.later_figures}/ndcg@10": 0.2}
+    following, _ = held_out(data, None, both)
+    assert (following.figures, following.later) == (found.later_figures, None)
+
+
+def test_a_moment_outside_the_times_of_the_data_is_not_used() -> None:
+    found, _ = held_out(everyone_daily(100), None, {"after 2026-10-01T00:00:00Z/ndcg@10": 0.3})
+    assert found.figures == MOMENT
+
+
+def test_a_store_whose_version_was_judged_by_random_interactions_goes_on_so() -> None:
+    data, served = everyone_daily(100), {"validation/ndcg@10": 0.3}
+    found, said = held_out(data, None, served)
+    assert found.report == {"strategy": "random"}
+    assert "as the served version was judged; --gate time" in said
+    assert held_out(data, "time", served)[0].figures == MOMENT
+    assert held_out(data, None, {"test/ndcg@10": 0.3})[0].figures == MOMENT
 
 
 def test_the_same_data_hold_out_the_same_pairs_again() -> None:

@@ -204,6 +204,23 @@ def test_data_with_times_and_nothing_to_learn_from_are_not_published(tmp_path: P
     assert night.store.current() == served
 
 
+def test_a_moment_that_too_much_lies_after_hands_its_figures_on_to_a_later_one(
+    tmp_path: Path,
+) -> None:
+    night, data = Night(tmp_path), small_interactions()
+    assert data.timestamps is not None
+    early = data.where(data.timestamps < np.quantile(data.timestamps, 0.8))
+    first = night.run(early, times=True)
+    night.run(data, times=True, max_drop=0.9)
+    names = {name.partition("/")[0] for name in night.store.open().manifest.metrics}
+    assert len(names) == 2
+    assert min(names) == f"after {first.split['cut']}", "28 % of all lie after it"
+    night.said.clear()
+    third = night.run(data, times=True, max_drop=0.5)
+    assert f"after {third.split['cut']}" == max(names)
+    assert [line for line in night.said if line.startswith("bar: the served version's")]
+
+
 def test_the_gate_can_be_random_where_there_are_times(tmp_path: Path) -> None:
     report = Night(tmp_path).run(small_interactions(), times=True, gate="random")
     assert report.split == {"strategy": "random"}

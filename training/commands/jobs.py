@@ -126,7 +126,7 @@ def retrain(
         str | None,
         typer.Option(
             help="What the new model is judged by: time, the interactions after one moment, or "
-            "random ones. [time where the data have times]",
+            "random ones. [as the served version was judged, else time where the data have times]",
             autocompletion=one_of("time", "random"),
         ),
     ] = None,

@@ -1,15 +1,16 @@
 """The interactions that `hashrec retrain` holds out to judge a candidate by.
 
 The quality gate compares figures of different nights, so every night holds out the same
-interactions: all after one moment, which stays for as long as a sensible share lies after it, or
-those that a hash of their two ids chooses. The name of the figures says which.
+interactions: all after one moment, or those that a hash of their two ids chooses. The name of the
+figures says which. When too much lies after a moment, the candidate is judged after a later one
+too, to which the next night compares its own: it has not seen what lies there either.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from hashrec.training.data.stable_holdout import stable_holdout
 from hashrec.training.jobs.job import Job
 
 GATES = ("time", "random")
-KEPT_SHARES = (0.05, 0.2)  # of the interactions after a moment, within which it stays
+KEPT_SHARE = 0.2  # of the interactions after a moment, up to which it stays
 LEAST_SHARE = 0.01  # of the interactions, that can be judged after a moment
 _AFTER = re.compile(r"^after ([0-9T:-]+Z)/")
 
@@ -37,12 +38,16 @@ class HeldOut:
         figures: names what the figures were measured on, in a manifest: `validation` or
             `after 2026-01-31T18:00:00Z`.
         report: for the report.
+        later: those of validation after the moment of the next night; None if the moment stays.
+        later_figures: names the figures that were measured on them.
     """
 
     split: Split
     pairs: Interactions
     figures: str
     report: dict[str, Any]
+    later: Interactions | None = None
+    later_figures: str = ""
 
 
 def require_gate(gate: str | None) -> None:
@@ -63,7 +68,8 @@ def hold_out(
     Args:
         job: the job, which says what is held out.
         interactions: all that there are.
-        gate: `time` or `random`; None is `time` where the data have times that allow it.
+        gate: `time` or `random`; None is what the served version was judged by, and otherwise
+            `time` where the data have times that allow it.
         served: the figures of the served version, which name the moment that it was judged by; None
             if nothing is served.
 
@@ -74,7 +80,14 @@ def hold_out(
     source = job.config.data.source
     if gate == "random":
         return _by_chance(interactions, source)
-    cut, reason = _moment(interactions, served or {})
+    served = served or {}
+    if gate is None and interactions.timestamps is not None and _is_by_chance(served):
+        job.say(
+            "gate: random interactions, as the served version was judged; --gate time judges by "
+            "those after a moment"
+        )
+        return _by_chance(interactions, source)
+    cut, reason = _moment(interactions, served)
     if cut is None:
         if gate == "time":
             raise DataError(f"{source}: cannot hold out by time: {reason}; choose --gate random")
@@ -87,12 +100,25 @@ def hold_out(
         f"gate: {int(known.sum()):,} interactions after {iso(cut)}; {split.n_unknown:,} of cold "
         "users or items are not judged"
     )
-    return HeldOut(
-        Split(split.train, validation=split.test, cut=cut).by_popularity(),
+    split_of_candidate = Split(split.train, validation=split.test, cut=cut).by_popularity()
+    held_out = HeldOut(
+        split_of_candidate,
         interactions.where(known),
         f"after {iso(cut)}",
         {"strategy": "time", **split.told()},
     )
+    validation, times = split_of_candidate.validation, interactions.first_times
+    assert validation is not None
+    assert times is not None
+    if (times >= cut).mean() <= KEPT_SHARE:
+        return held_out
+    following = cut_of(interactions, str(VALIDATION_SHARE))
+    assert validation.first_times is not None
+    later = validation.where(validation.first_times >= following)
+    if following <= cut or not len(later):
+        return held_out
+    job.say(f"gate: the next night is judged by the interactions after {iso(following)}")
+    return replace(held_out, later=later, later_figures=f"after {iso(following)}")
 
 
 def _by_chance(interactions: Interactions, source: str) -> HeldOut:
@@ -107,6 +133,10 @@ def _by_chance(interactions: Interactions, source: str) -> HeldOut:
     return HeldOut(split, held_out, "validation", {"strategy": "random"})
 
 
+def _is_by_chance(served: Mapping[str, float]) -> bool:
+    return any(name.startswith("validation/") for name in served)
+
+
 def _moment(interactions: Interactions, served: Mapping[str, float]) -> tuple[int | None, str]:
     """Return where to cut, or None and why there is no cut."""
     times = interactions.first_times
@@ -114,13 +144,9 @@ def _moment(interactions: Interactions, served: Mapping[str, float]) -> tuple[in
         return None, "the data have no times"
     if times.min() == times.max():
         return None, "all interactions are of the same time"
-    cut = None
-    for name in served:
-        if (match := _AFTER.match(name)) is not None:
-            before = int(at_of(match[1]))
-            least, most = KEPT_SHARES
-            cut = before if least <= (times >= before).mean() <= most else None
-    if cut is None:
+    moments = [int(at_of(match[1])) for name in served if (match := _AFTER.match(name))]
+    cut = max(moments, default=0)
+    if not times.min() < cut <= times.max():
         cut = cut_of(interactions, str(VALIDATION_SHARE))
     n_known = int(parts_by_time(interactions, cut)[1].sum())
     if n_known < LEAST_SHARE * len(times):

@@ -24,7 +24,7 @@ from hashrec.index.errors import QualityGateError
 from hashrec.index.live.journal import journal_beside
 from hashrec.index.ranking.recommender import Recommender
 from hashrec.training.data.catalogue import Dataset
-from hashrec.training.data.splits import Split, by_popularity
+from hashrec.training.data.splits import by_popularity
 from hashrec.training.jobs.checkpoints import CHECKPOINTS_FOLDER, Checkpoints
 from hashrec.training.jobs.config import JobConfig
 from hashrec.training.jobs.fitting import choose_reranking, fit
@@ -107,11 +107,13 @@ class _Candidate:
         figures: of its lists on the held-out pairs.
         among_all: its NDCG@k with seen items in the lists, see `_ndcg_among_all`.
         choice: how it re-ranks; None for codes alone.
+        later: figures on `HeldOut.later`; None without it.
     """
 
     figures: Figures
     among_all: float
     choice: RerankChoice | None
+    later: Figures | None
 
 
 def _retrain(
@@ -132,7 +134,7 @@ def _retrain(
     with job.stage("selection"):
         recipe, selection = recipe.settle(job, split.train)
 
-    candidate = _candidate(job, recipe, split, dataset, work / "candidate")
+    candidate = _candidate(job, recipe, held_out, dataset, work / "candidate")
     require_no_drop(candidate.figures, served, max_drop, job.say, measured_on=held_out.figures)
 
     everything = work / "everything"
@@ -143,7 +145,10 @@ def _retrain(
     with job.stage("evaluate"):
         among_all = _ndcg_among_all(everything, held_out_of_full.seen(), job.k)
         require_same_fit(candidate.among_all, among_all, job.k, max_drop)
-    record_metrics(everything, headline(held_out.figures, candidate.figures))
+    metrics = headline(held_out.figures, candidate.figures)
+    if candidate.later is not None:
+        metrics |= headline(held_out.later_figures, candidate.later)
+    record_metrics(everything, metrics)
     return build_report(
         job, recipe, manifest, full, held_out.pairs, metrics={"validation": candidate.figures},
         choice=candidate.choice, selection=selection, resumed=checkpoints.resumed,
@@ -181,10 +186,10 @@ def _read(
 
 
 def _candidate(
-    job: Job, recipe: Recipe, split: Split, dataset: Dataset, artifact: Path
+    job: Job, recipe: Recipe, gate: HeldOut, dataset: Dataset, artifact: Path
 ) -> _Candidate:
     """Fit, choose how to re-rank, write and judge a model; a resumed job does not do it again."""
-    held_out = split.held_out
+    split, held_out, later = gate.split, gate.split.held_out, gate.later
     assert held_out is not None
 
     def make() -> dict[str, Any]:
@@ -200,11 +205,12 @@ def _candidate(
                 "choice": None if choice is None else asdict(choice),
                 "figures": judge(artifact, relevant, job.k),
                 "among_all": _ndcg_among_all(artifact, relevant, job.k),
+                "later": None if later is None else judge(artifact, later.seen(), job.k),
             }
 
     kept = job.progress.once("candidate", make)
     choice = None if kept["choice"] is None else RerankChoice(**kept["choice"])
-    return _Candidate(kept["figures"], kept["among_all"], choice)
+    return _Candidate(kept["figures"], kept["among_all"], choice, kept["later"])
 
 
 def _with_own_journal(config: JobConfig, store_path: Path) -> JobConfig:
