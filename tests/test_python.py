@@ -132,7 +132,7 @@ def test_mistakes_are_named(model: hashrec.Model, tmp_path: Path) -> None:
         model.recommend("u3", categoris=["x"])  # type: ignore[call-arg]
     with pytest.raises(ConfigError, match="not a store, a training run or an artifact"):
         hashrec.load(tmp_path / "nothing")
-    with pytest.raises(ConfigError, match="no option 'modle'; the options are bits,"):
+    with pytest.raises(ConfigError, match="no option 'modle'; the options are at, bits,"):
         hashrec.train("synthetic", tmp_path / "run", modle="lsh")  # type: ignore[call-arg]
     assert not (tmp_path / "run").exists()
 
