@@ -203,7 +203,7 @@ def _services(
     local = LocalCache.create(settings, report("local"))
     shared = RedisCache.create(settings, report("redis"), span) if settings.redis.url else None
     events = EventLog(settings, span)
-    journal = JournalState(events, settings.events.negative, span)
+    journal = JournalState(events, settings.events.given_negative, span)
     tiers = CacheTiers(local, shared, metrics, settings.cache)
     recommendations = CachedRecommender(models, tiers, journal, metrics, span=span)
     return Services(models, recommendations, shared, metrics, draining, access, events, journal)

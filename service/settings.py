@@ -147,8 +147,8 @@ class EventSettings(BaseModel):
     negative_types: Annotated[
         str,
         Field(
-            description="Types of negative events, separated by commas; "
-            "all other types are positive."
+            description="Types of negative events, separated by commas, in place of those of the "
+            "model's policy."
         ),
     ] = "dislike,skip,hide"
 
@@ -156,6 +156,11 @@ class EventSettings(BaseModel):
     def negative(self) -> frozenset[str]:
         """The types of negative events."""
         return frozenset(one.strip() for one in self.negative_types.split(",")) - {""}
+
+    @property
+    def given_negative(self) -> frozenset[str] | None:
+        """The types of negative events that the setting names; None where it is left out."""
+        return self.negative if "negative_types" in self.model_fields_set else None
 
 
 class RedisSettings(BaseModel):

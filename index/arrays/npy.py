@@ -18,6 +18,7 @@ _MAGIC = b"\x93NUMPY\x01\x00"
 _DTYPES = {
     "|u1": np.uint8,
     "|i1": np.int8,
+    "<u2": np.uint16,
     "<i4": np.int32,
     "<i8": np.int64,
     "<u8": np.uint64,

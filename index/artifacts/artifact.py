@@ -29,6 +29,7 @@ from hashrec.index.artifacts.manifest import (
 from hashrec.index.backends import DEFAULT_INDEX, HammingIndex, index_named
 from hashrec.index.errors import ArtifactCorruptError, ArtifactError, ConfigError, NoRunError
 from hashrec.index.model.model import Model
+from hashrec.index.strength import Strength
 
 INDEX_FILE = "index.bin"
 RUN_FOLDER = "artifact"  # in the folder of a run
@@ -44,8 +45,11 @@ def write_artifact(
     metrics: Mapping[str, float] | None = None,
     index_type: str = DEFAULT_INDEX,
     created_at: datetime | None = None,
+    strength: Strength | None = None,
 ) -> Manifest:
     """Write an artifact folder: it replaces an earlier one when it is complete, or not at all.
+
+    The manifest names the policy `strength` unless it is the default one.
 
     Raises:
         ConfigError: the index type is unknown, or the parts of the model do not fit.
@@ -84,6 +88,7 @@ def write_artifact(
             metrics=dict(metrics or {}),
             files=files,
             rerank=_rerank_info(model),
+            strength=None if strength == Strength() else strength,
         )
         _write_manifest(staging, manifest)
         if folder.exists():

@@ -5,12 +5,21 @@ from __future__ import annotations
 import stat
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+)
 
 from hashrec.index.arrays.codes import MAX_BITS
 from hashrec.index.errors import ArtifactCorruptError
+from hashrec.index.strength import Strength
 
 MANIFEST_FILE = "manifest.json"
 MAX_MANIFEST_BYTES = 4 << 20
@@ -68,6 +77,8 @@ class Manifest(_Record):
         metrics: offline metrics by name, such as `test/ndcg@100`.
         files: every file except the manifest, by name.
         rerank: None if codes alone rank.
+        strength: what events are worth to this model, if not all positives are alike or its signs
+            of types are not the usual ones; left out of the file otherwise.
     """
 
     schema_version: Literal[1]
@@ -82,6 +93,19 @@ class Manifest(_Record):
     metrics: dict[str, float]
     files: dict[str, FileEntry]
     rerank: RerankInfo | None = None
+    strength: Strength | None = None
+
+    @property
+    def policy(self) -> Strength:
+        """What events are worth to this model."""
+        return Strength() if self.strength is None else self.strength
+
+    @model_serializer(mode="wrap")
+    def _without_default(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        members: dict[str, Any] = serialise(self)
+        if self.strength is None:
+            members.pop("strength", None)
+        return members
 
     @property
     def bytes_per_item(self) -> int:

@@ -95,12 +95,13 @@ def batch_recommend(
     version: VersionOption = None,
     journal: JournalOption = None,
     negative_types: Annotated[
-        str,
+        str | None,
         typer.Option(
             envvar="HASHREC_EVENTS__NEGATIVE_TYPES",
-            help="Types of events that count as negative, as in the service.",
+            help="Types of events that count as negative, as in the service. "
+            "[those of the model's policy]",
         ),
-    ] = "dislike,skip,hide",
+    ] = None,
     quiet: QuietOption = False,
 ) -> None:
     """Write the recommendations of all users to a file.
@@ -116,9 +117,18 @@ def batch_recommend(
 
     artifact = Store(store).open(version)
     learned = artifact.manifest.data.journal_position or 0
-    negative = {name.strip() for name in negative_types.split(",")} - {""}
+    negative = (
+        None
+        if negative_types is None
+        else {name.strip() for name in negative_types.split(",")} - {""}
+    )
     with journal_of(store, journal) as opened:
-        overlay = overlay_of(opened, after=learned, negative_types=negative)
+        overlay = overlay_of(
+            opened,
+            after=learned,
+            strength=artifact.manifest.policy,
+            negative_types=negative,
+        )
     known = artifact.model.users
     user_ids: Iterable[str]
     if users is not None:

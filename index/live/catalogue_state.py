@@ -10,8 +10,9 @@ from hashrec.index.live.catalogue import items_of_rows
 from hashrec.index.live.catalogue_view import ItemNow, added_item
 from hashrec.index.live.journal import Journal, journal_beside, open_journal
 from hashrec.index.live.model_overlay import ModelOverlay
-from hashrec.index.live.overlay import NEGATIVE_TYPES, Overlay
+from hashrec.index.live.overlay import Overlay
 from hashrec.index.model.model import Model
+from hashrec.index.strength import ALIKE, Strength
 
 ENTRIES_AT_ONCE = 10_000
 
@@ -42,10 +43,11 @@ def overlay_of(
     journal: Journal | None,
     *,
     after: int = 0,
-    negative_types: Collection[str] = NEGATIVE_TYPES,
+    strength: Strength = ALIKE,
+    negative_types: Collection[str] | None = None,
 ) -> Overlay:
-    """Apply every entry of a journal, events only from a position on."""
-    overlay = Overlay(negative_types, floor=after)
+    """Apply every entry of a journal, events only from a position on; see `Overlay`."""
+    overlay = Overlay(negative_types, floor=after, strength=strength)
     if journal is not None:
         position = 0
         while entries := journal.read(position, ENTRIES_AT_ONCE):

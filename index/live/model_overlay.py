@@ -34,6 +34,8 @@ class OverlayView:
             taught it nothing.
         new_items: those of `catalogue.added` that the user has events about.
         recent: the items of a window of time; None where the list has no window.
+        amounts: int64, shape as `positives`, what the events add to each of them; below 0 if a
+            refusal came before, so that only they count. Empty where all strengths are alike.
     """
 
     catalogue: CatalogueView
@@ -42,6 +44,7 @@ class OverlayView:
     refused: Rows = field(default_factory=lambda: NO_ROWS)
     new_items: frozenset[str] = frozenset()
     recent: RecentItems | None = None
+    amounts: Rows = field(default_factory=lambda: NO_ROWS)
 
     @property
     def has_events(self) -> bool:
@@ -116,7 +119,13 @@ class ModelOverlay:
             if item_id in catalogue.added
         )
         negatives = np.union1d(self._known_rows(events.negatives), refused)
-        return OverlayView(catalogue, self._known_rows(events.positives), negatives, refused, new)
+        positives = self._known_rows(events.positives)
+        amounts = NO_ROWS
+        if not self.overlay.strength.is_even:
+            ids = self._model.items.ids(positives)
+            told = (self.overlay.amount(user_id, item_id, self.after) for item_id in ids)
+            amounts = np.fromiter(told, dtype=np.int64, count=len(positives))
+        return OverlayView(catalogue, positives, negatives, refused, new, amounts=amounts)
 
     def events(self, user_id: str) -> UserEvents:
         """Return a user's events that the model has not learned from."""

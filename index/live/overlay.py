@@ -10,12 +10,14 @@ import sys
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
+import numpy as np
 from pydantic import JsonValue
 
 from hashrec.index.live.journal.records import Entry, Event, ItemChange
 from hashrec.index.live.recent_events import RecentEvents
+from hashrec.index.strength import ALIKE, Strength
 
-NEGATIVE_TYPES = frozenset({"dislike", "skip", "hide"})
+_EVENTS_A_PAIR = 32  # whose positions are known; of more, the oldest count as one
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,19 +62,35 @@ class Overlay:
     `forget` gives back what every served model has learned.
 
     Args:
-        negative_types: types of events that say no; all others say yes. A model does not know what
-            was refused, so the last event of a pair stays here if it is a negative one.
+        negative_types: types of events that say no, in place of those of `strength`. Types of worth
+            0, such as impressions, say nothing and are not applied; all others say yes. A model
+            does not know what was refused, so the last event of a pair stays here if it is a
+            negative one.
         floor: other events up to here are not applied.
+        strength: what events are worth. If not all are alike, the positions and amounts of the
+            events above `floor` are kept too, up to 80 bytes an event.
 
     Attributes:
         position: of the last entry applied.
         catalogue_position: of the last change of the catalogue, 0 for none.
         floor: positive events up to here are not known.
         recent: when the other positive ones happened.
+        strength: what events are worth.
     """
 
-    def __init__(self, negative_types: Collection[str] = NEGATIVE_TYPES, *, floor: int = 0) -> None:
-        self._negative_types = frozenset(negative_types)
+    def __init__(
+        self,
+        negative_types: Collection[str] | None = None,
+        *,
+        floor: int = 0,
+        strength: Strength = ALIKE,
+    ) -> None:
+        if negative_types is not None:
+            strength = strength.with_negative_types(negative_types)
+        self.strength = strength
+        # The events of a pair above `floor` since its last refusal: position, amount, and so on.
+        # A refusal is an amount of 0. Only where amounts differ.
+        self._amounts: dict[str, dict[str, list[int]]] = {}
         # Items of a user in the order of their last events, whose positions they have; a negative
         # event's is below zero. An integer takes a third of what an object would.
         self._users: dict[str, dict[str, int]] = {}
@@ -134,6 +152,22 @@ class Overlay:
             (positives if position > 0 else negatives).append(item_id)
         return UserEvents(tuple(positives), tuple(negatives))
 
+    def amount(self, user_id: str, item_id: str, after: int = 0) -> int:
+        """Return what a user's positive events above `after` add to an item, in sixteenths.
+
+        Returns:
+            Below 0 if a refusal above `after` came before them: then only they count.
+        """
+        events = self._amounts.get(user_id, {}).get(item_id, ())
+        total, sign = np.zeros(1, dtype=np.int64), 1
+        for position, amount in zip(events[::2], events[1::2], strict=True):
+            if position > after:
+                if amount:
+                    total = self.strength.combined(total, np.array([amount]))
+                else:
+                    sign = -1
+        return sign * int(total[0])
+
     def refused(self, user_id: str, up_to: int) -> list[str]:
         """Return the items whose last event by a user was a negative one, up to a position."""
         items = self._users.get(user_id)
@@ -166,21 +200,42 @@ class Overlay:
                     break
                 if items[item_id] > 0:
                     del items[item_id]
+                    self._amounts.get(user_id, {}).pop(item_id, None)
             if not items:
                 del self._users[user_id]
+                self._amounts.pop(user_id, None)
 
     def _take_event(self, position: int, event: Event) -> None:
+        worth = self.strength.worth(event.type)
+        if not worth:
+            return
+        if not self.strength.is_even and position > self.floor:
+            self._take_amount(position, event, max(worth, 0))
         items = self._users.setdefault(event.user_id, {})
         item_id = sys.intern(event.item_id)  # one string, however many users have it
         if (before := items.pop(item_id, 0)) > 0:
             self.recent.drop(before)
-        if event.type in self._negative_types:
+        if worth < 0:
             items[item_id] = -position
         elif position > self.floor:
             items[item_id] = position
             self.recent.add(position, event.timestamp, item_id)
         elif not items:
             del self._users[event.user_id]
+
+    def _take_amount(self, position: int, event: Event, worth: float) -> None:
+        pairs = self._amounts.setdefault(event.user_id, {})
+        if not worth:
+            pairs[event.item_id] = [position, 0]
+            return
+        events = pairs.setdefault(event.item_id, [])
+        events += (position, self.strength.amount(event.type))
+        if len(events) > 2 * _EVENTS_A_PAIR:
+            first = 0 if events[1] else 2  # the refusal stays
+            both = self.strength.combined(
+                np.array([events[first + 1]]), np.array([events[first + 3]])
+            )
+            events[first : first + 4] = (events[first + 2], int(both[0]))
 
     def _take_change(self, position: int, change: ItemChange) -> None:
         before = self._items.pop(change.item_id, None)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from hashrec.index.arrays.codes import BinaryCodes
 from hashrec.index.arrays.seen import RowLists
 from hashrec.index.errors import ConfigError
+from hashrec.index.strength import UNIT
 
 BIAS_UNIT = 256  # a bias is given in this fraction of a weight's unit
 CHOICE_PER_REFUSAL = 4  # weight of a positive item in units of a negative one
@@ -34,6 +35,8 @@ class UserEncoder:
     the sign of a linear map of the history divided by n^(3/4). That lies between a sum, where long
     histories outweigh b, and a mean, where they say no more than short ones. A refusal counts a
     quarter of a choice, because people also refuse items that are close to their taste.
+
+    With strengths w_i, A_i is multiplied by w_i, and n^(3/4) is (sum_i w_i) / n^(1/4).
 
     Attributes:
         weights: int8, shape (n_items, n_bits), A.
@@ -63,24 +66,37 @@ class UserEncoder:
         """Dimensions of the codes."""
         return self.weights.shape[1]
 
-    def encode(self, positives: RowLists, negatives: RowLists | None = None) -> BinaryCodes:
+    def encode(
+        self,
+        positives: RowLists,
+        negatives: RowLists | None = None,
+        weights: NDArray[np.integer[Any]] | None = None,
+    ) -> BinaryCodes:
         """Return the code of each history.
 
         Args:
             positives: item rows that each user chose.
             negatives: item rows that each user refused, one list a user; None if there are none.
+            weights: strengths of the `positives.items`, in sixteenths; None if all are 1.
         """
 
         def weights_of(rows: NDArray[np.int32]) -> NDArray[np.int8]:
             return self.weights.take(rows, axis=0)
 
         def fields(part: range) -> NDArray[np.int64]:
-            wanted = _sums(weights_of, self.n_bits, positives, part).astype(np.int64)
             lengths = positives.counts()[part.start : part.stop]
-            wanted += _rounded(length_scale(lengths), self.bias)
+            if weights is None:
+                wanted = _sums(weights_of, self.n_bits, positives, part).astype(np.int64)
+                wanted += _rounded(length_scale(lengths), self.bias)
+            else:
+                wanted, totals = _weighted_sums(self.weights, positives, weights, part)
+                root = np.sqrt(np.sqrt(np.maximum(lengths, 1).astype(np.float64)))
+                wanted += _rounded(totals / root, self.bias)
             if negatives is None:
                 return wanted
-            return CHOICE_PER_REFUSAL * wanted - _sums(weights_of, self.n_bits, negatives, part)
+            choice = CHOICE_PER_REFUSAL * wanted
+            refused = _sums(weights_of, self.n_bits, negatives, part)
+            return choice - (refused if weights is None else UNIT * refused.astype(np.int64))
 
         return _codes(len(positives), self.n_bits, fields)
 
@@ -203,6 +219,24 @@ def _sums(
     for position, owner in enumerate(part):
         vectors_of(lists[owner]).sum(axis=0, dtype=np.int32, out=sums[position])
     return sums
+
+
+def _weighted_sums(
+    vectors: NDArray[np.int8], lists: RowLists, weights: NDArray[np.integer[Any]], part: range
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Sum the vectors of each list's rows, each times its weight.
+
+    Returns:
+        int64, shape (len(part), n_bits), and the sums of the weights, float64, shape (len(part),).
+    """
+    sums = np.empty((len(part), vectors.shape[1]), dtype=np.int64)
+    totals = np.empty(len(part))
+    for position, owner in enumerate(part):
+        own = weights[lists.indptr[owner] : lists.indptr[owner + 1]].astype(np.float64)
+        # Integers below 2^53 are exact in float64, in any order of summation.
+        sums[position] = own @ vectors.take(lists[owner], axis=0).astype(np.float64)
+        totals[position] = own.sum()
+    return sums, totals
 
 
 def _rounded(scale: NDArray[np.float64], bias: NDArray[np.int32]) -> NDArray[np.int64]:

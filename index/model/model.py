@@ -18,6 +18,7 @@ from hashrec.index.model.items import ItemTable
 from hashrec.index.model.recent import RecentCounts
 from hashrec.index.model.refiner import UserRefiner
 from hashrec.index.model.reranker import Reranker
+from hashrec.index.model.seen_strengths import SeenStrengths
 
 Scalar = TypeVar("Scalar", bound=np.generic)
 
@@ -34,6 +35,7 @@ class Model:
         reranker: re-orders the nearest items of the users; None leaves Hamming order.
         recent: interactions by item and day; None where the data have no times, and in artifacts
             of older releases.
+        strengths: how strongly users have the `seen` items; None if all are alike.
     """
 
     user_codes: BinaryCodes
@@ -47,6 +49,7 @@ class Model:
     refiner: UserRefiner | None = None
     reranker: Reranker | None = None
     recent: RecentCounts | None = None
+    strengths: SeenStrengths | None = None
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return every array by name, as an artifact stores them."""
@@ -65,6 +68,7 @@ class Model:
             **({} if self.refiner is None else _refiner_arrays(self.refiner)),
             **({} if self.reranker is None else _reranker_arrays(self.reranker)),
             **({} if self.recent is None else _recent_arrays(self.recent)),
+            **({} if self.strengths is None else _strength_arrays(self.strengths)),
         }
 
     @classmethod
@@ -143,6 +147,13 @@ class Model:
             counts = array("recent.counts", np.int32)
             return RecentCounts(int(single("recent.until", np.int64)), indptr, items, counts)
 
+        def strengths() -> SeenStrengths:
+            recency = "seen.recency"
+            return SeenStrengths(
+                array("seen.amounts", np.uint16),
+                array(recency, np.uint8) if recency in names else None,
+            )
+
         return cls(
             user_codes=BinaryCodes(array("user_codes", np.uint8, 2)),
             item_codes=BinaryCodes(array("item_codes", np.uint8, 2)),
@@ -164,6 +175,7 @@ class Model:
             refiner=refiner() if part("user_refiner") else None,
             reranker=reranker() if part("reranker") else None,
             recent=recent() if part("recent") else None,
+            strengths=strengths() if "seen.amounts" in names else None,
         )
 
     def check(self) -> None:
@@ -199,6 +211,8 @@ class Model:
             self.reranker.check(n_users, n_items)
         if self.recent is not None:
             self.recent.check(n_items)
+        if self.strengths is not None:
+            self.strengths.check(len(self.seen.items))
 
 
 def _id_arrays(name: str, ids: IdMap) -> dict[str, NDArray[Any]]:
@@ -251,6 +265,14 @@ def _recent_arrays(recent: RecentCounts) -> dict[str, NDArray[Any]]:
         "recent.indptr": recent.indptr,
         "recent.items": recent.items,
         "recent.counts": recent.counts,
+    }
+
+
+def _strength_arrays(strengths: SeenStrengths) -> dict[str, NDArray[Any]]:
+    recency = strengths.recency
+    return {
+        "seen.amounts": strengths.amounts,
+        **({} if recency is None else {"seen.recency": recency}),
     }
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ from hashrec.index.arrays.codes import MAX_BITS, BinaryCodes
 from hashrec.index.arrays.seen import RowLists, contained
 from hashrec.index.backends import HammingIndex
 from hashrec.index.model.encoder import CHOICE_PER_REFUSAL
+from hashrec.index.strength import UNIT
 
 MAX_LIST = 1_600  # so that sums over all candidates stay below 2^24; see `UserRefiner`
 _NEAR = 400  # nearest items of the code that are added to the list
@@ -33,7 +35,8 @@ Signs = NDArray[np.float32]
 class UserRefiner:
     """Flips bits of a code while its ranking comes nearer to that of a teacher.
 
-    Item j is scored sum_(i positive) W_ij - 1/4 sum_(i negative) W_ij; the best items outside the
+    Item j is scored sum_(i positive) W_ij - 1/4 sum_(i negative) W_ij, with strengths w_i W_ij in
+    place of W_ij for the positive ones; the best items outside the
     history are the list. With t its rank weights and pi the softmax of c p^T q over the list and
     the nearest other items, p is changed one bit at a time to lower
 
@@ -69,6 +72,7 @@ class UserRefiner:
         codes: BinaryCodes,
         positives: RowLists,
         negatives: RowLists | None,
+        weights: NDArray[np.integer[Any]] | None = None,
         *,
         item_codes: BinaryCodes,
         index: HammingIndex,
@@ -79,6 +83,7 @@ class UserRefiner:
             codes: the codes to improve.
             positives: item rows that each user chose.
             negatives: item rows that each user refused, one list a user; None if there are none.
+            weights: strengths of the `positives.items`, in sixteenths; None if all are 1.
             item_codes: codes of all items.
             index: an index over them.
         """
@@ -92,7 +97,9 @@ class UserRefiner:
                 taken = positives[user]
                 refused = taken[:0] if negatives is None else negatives[user]
                 history = np.union1d(taken, refused)
-                listed = self._list(taken, refused, history, len(item_codes))
+                part = slice(positives.indptr[user], positives.indptr[user + 1])
+                own = None if weights is None else weights[part]
+                listed = self._list(taken, refused, history, len(item_codes), own)
                 if not len(listed):
                     continue
                 near = around[around >= 0]
@@ -124,11 +131,12 @@ class UserRefiner:
         refused: NDArray[np.integer],
         history: NDArray[np.integer],
         n_items: int,
+        own: NDArray[np.integer[Any]] | None,
     ) -> NDArray[np.int64]:
         """Return the item rows of the largest positive scores, best first, ties by row."""
-        scores = CHOICE_PER_REFUSAL * self._sums(taken, n_items)
+        scores = CHOICE_PER_REFUSAL * self._sums(taken, n_items, own)
         if len(refused):
-            scores -= self._sums(refused, n_items)
+            scores -= (1 if own is None else UNIT) * self._sums(refused, n_items)
         scores[history] = 0
         rows = np.flatnonzero(scores > 0)
         scores = scores[rows]
@@ -138,13 +146,21 @@ class UserRefiner:
             rows, scores = rows[kept], scores[kept]
         return rows[np.argsort(-scores, kind="stable")][: len(self.places)]
 
-    def _sums(self, rows: NDArray[np.integer], n_items: int) -> NDArray[np.float64]:
-        """Add up some rows of W."""
+    def _sums(
+        self,
+        rows: NDArray[np.integer],
+        n_items: int,
+        own: NDArray[np.integer[Any]] | None = None,
+    ) -> NDArray[np.float64]:
+        """Add up some rows of W, each times its own strength if there are strengths."""
         parts = [slice(self.indptr[row], self.indptr[row + 1]) for row in rows]
         if not parts:
             return np.zeros(n_items)
         columns = np.concatenate([self.items[part] for part in parts])
         weights = np.concatenate([self.weights[part] for part in parts])
+        if own is not None:
+            lengths = [part.stop - part.start for part in parts]
+            weights = weights.astype(np.float64) * np.repeat(own, lengths)
         return np.bincount(columns, weights, n_items).astype(np.float64, copy=False)
 
     def _flip(self, p: Signs, candidates: Signs, n_listed: int) -> None:

@@ -30,6 +30,7 @@ from hashrec.index.live.model_overlay import OverlayView
 from hashrec.index.model.recent import RecentItems, recent_items
 from hashrec.index.model.subsets import Subset, Subsets
 from hashrec.index.ranking.fold_in import fold_in, require_encoder
+from hashrec.index.ranking.history_weights import history_weights
 from hashrec.index.ranking.latest import Latest
 from hashrec.index.ranking.listing import Allowed, near_items
 from hashrec.index.ranking.nearest import nearest
@@ -319,7 +320,9 @@ class Recommender:
     def _start(self, user_row: int | None, overlay: OverlayView) -> Bookmark:
         """Return where a user's list begins, and the code it is made from."""
         if (history := self._new_history(user_row, overlay)) is not None:
-            code = fold_in(self.artifact, *map(_one_list, history))
+            taken, refused = history
+            weights = history_weights(self.artifact, user_row, overlay, taken)
+            code = fold_in(self.artifact, _one_list(taken), _one_list(refused), weights)
             return Bookmark("fold_in", 0, code.packed.tobytes())
         if user_row is None:
             return _POPULAR_START
@@ -353,7 +356,11 @@ class Recommender:
         """
         if self._model.encoder is None or not overlay.has_events:
             return None
-        if not len(overlay.negatives) and contained(overlay.positives, self._seen(user_row)).all():
+        if (
+            self.artifact.manifest.policy.is_even  # else a repeated event changes a strength
+            and not len(overlay.negatives)
+            and contained(overlay.positives, self._seen(user_row)).all()
+        ):
             return None
         taken = self._own(user_row, overlay)
         return (taken, overlay.negatives) if len(taken) else None

@@ -42,7 +42,8 @@ class JournalState:
 
     Args:
         holder: of the journal.
-        negative_types: types of events that say no.
+        negative_types: types of events that say no, in place of those of the model's policy; None
+            for these.
         span: of the request that waits for what is read.
 
     Attributes:
@@ -50,7 +51,7 @@ class JournalState:
     """
 
     def __init__(
-        self, holder: HoldsJournal, negative_types: Collection[str], span: Spans = no_span
+        self, holder: HoldsJournal, negative_types: Collection[str] | None, span: Spans = no_span
     ) -> None:
         self._holder = holder
         self._span = span
@@ -130,22 +131,34 @@ class JournalState:
     def _make_room(self, recommender: Recommender) -> None:
         """Begin anew if the overlay lacks events that a model has not learned from.
 
-        The model is bound before anything is read, so that no other one has its events forgotten.
+        So it is if a new model has another policy: the model that was loaded last decides what the
+        events are worth. The model is bound before anything is read, so that no other one has its
+        events forgotten.
         """
-        after = _learned_up_to(recommender)
-        if after < self._overlay.floor:
-            self._overlay = Overlay(self._negative_types, floor=after)
-            self._bound.clear()
+        policy = recommender.artifact.manifest.policy
+        if self._negative_types is not None:
+            policy = policy.with_negative_types(self._negative_types)
+        is_new = recommender not in self._bound
+        lacks_events = _learned_up_to(recommender) < self._overlay.floor
+        if lacks_events or (is_new and policy != self._overlay.strength):
+            models = {recommender, *self._bound}
+            floor = min(map(_learned_up_to, models))
+            self._overlay = Overlay(floor=floor, strength=policy)
+            for model in models:
+                self._bound[model] = self._overlay_of(model)
         self._bind(recommender)
 
     def _bind(self, recommender: Recommender) -> ModelOverlay:
         bound = self._bound.get(recommender)
         if bound is None:
-            after = _learned_up_to(recommender)
-            bound = ModelOverlay(self._overlay, recommender.artifact.model, after=after)
+            bound = self._overlay_of(recommender)
             self._bound[recommender] = bound
             self._overlay.forget(min(other.after for other in self._bound.values()))
         return bound
+
+    def _overlay_of(self, recommender: Recommender) -> ModelOverlay:
+        after = _learned_up_to(recommender)
+        return ModelOverlay(self._overlay, recommender.artifact.model, after=after)
 
 
 def _learned_up_to(recommender: Recommender) -> int:

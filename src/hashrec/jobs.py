@@ -66,6 +66,9 @@ class JobOptions(ReadOptions, total=False):
         k: length of the lists to serve: settings are chosen by NDCG@k. Default 20.
         index: type of the search index. Default `flat`.
         rerank: `auto` adds vectors that re-rank if they help. Default `off`.
+        strength: what interactions are worth: `auto`, derived from the data and used if it helps;
+            `off`, all alike; a TOML file with a table `[strength]`, or its settings as a mapping.
+            Default `auto`.
         seed: seed of the split and of the training. Default 0.
         device: `auto`, `cpu` or `cuda`. Default `auto`.
     """
@@ -77,6 +80,7 @@ class JobOptions(ReadOptions, total=False):
     k: int
     index: str
     rerank: Literal["off", "auto"]
+    strength: str | Path | Mapping[str, Any]
     seed: int
     device: Literal["auto", "cpu", "cuda"]
 
@@ -154,6 +158,8 @@ def train(
     if isinstance(data, Dataset):
         if given := sorted(set(options) & set(ReadOptions.__annotations__)):
             raise ConfigError(f"the data are read already: give {given[0]!r} to hashrec.read")
+        if options.get("strength", "auto") not in ("auto", "off"):
+            raise ConfigError("strength: the data are read already: give their path to train")
         dataset, data = data, data.name
     job = config_of(_path(config), settings | {"data": str(data)})
     return run_training(job, Path(out), *_followers(progress), fresh=fresh, dataset=dataset)

@@ -14,8 +14,8 @@ import pytest
 from hashrec.index.artifacts.store import Store
 from hashrec.index.errors import JournalUnavailableError
 from hashrec.index.live.journal import Event, ItemChange, Journal, SqliteJournal
-from hashrec.index.live.overlay import NEGATIVE_TYPES
 from hashrec.index.ranking.recommender import Recommender
+from hashrec.index.strength import NEGATIVE_TYPES
 from hashrec.service.answers.cache_tiers import CacheTiers
 from hashrec.service.answers.cached_recommender import CachedRecommender
 from hashrec.service.answers.caches import LocalCache

@@ -127,6 +127,14 @@ class JobOptions(DataOptions):
             autocompletion=one_of("off", "auto"),
         ),
     ] = None
+    strength: Annotated[
+        str | None,
+        typer.Option(
+            metavar="auto|off|FILE",
+            help="What interactions are worth: a TOML file with a table [strength]; auto, derived "
+            "from the data and used by the model auto if it helps; or off, all alike. [auto]",
+        ),
+    ] = None
     items: ItemsOption = None
 
     def config_with(self, **others: Any) -> JobConfig:

@@ -14,6 +14,7 @@ from hashrec.index.errors import ConfigError, DataError
 from hashrec.index.reading.containers import STANDARD_INPUT
 from hashrec.index.reading.options import FormatOptions
 from hashrec.index.reading.rows import DETECT
+from hashrec.index.strength import Strength
 from hashrec.training.data.download import Progress, download
 from hashrec.training.data.interactions import Interactions
 from hashrec.training.data.items import (
@@ -23,6 +24,7 @@ from hashrec.training.data.items import (
     read_items,
 )
 from hashrec.training.data.reading import ReadResult, read_interactions
+from hashrec.training.data.strengths import EVEN, Derived
 from hashrec.training.data.synthetic import synthetic_catalogue
 
 SYNTHETIC = "synthetic"
@@ -83,6 +85,7 @@ class Dataset:
         reading: the reader's counts; None for the synthetic set.
         test_path: the test file beside the data, for ``--split given``.
         journal_position: position of the last merged journal entry; None without a journal.
+        strength: what the interactions are worth, and why.
     """
 
     name: str
@@ -92,6 +95,7 @@ class Dataset:
     reading: ReadResult | None = None
     test_path: Path | None = None
     journal_position: int | None = None
+    strength: Derived = EVEN
 
     def with_interactions(self, interactions: Interactions) -> Dataset:
         """Return the data set with other interactions, such as a part of them."""
@@ -141,6 +145,7 @@ def load_dataset(
     types: Collection[str] | None = None,
     needed: Collection[str] = (),
     max_bad: int = 0,
+    strength: Strength | None = None,
 ) -> Dataset:
     """Load a data set by its name, or from a file or a folder.
 
@@ -155,6 +160,7 @@ def load_dataset(
         types: types of positives.
         needed: roles that every row has to have.
         max_bad: bad rows allowed in each file.
+        strength: what the interactions are worth; None derives it from the data.
 
     Raises:
         DataError: the data set is not there, or it cannot be read.
@@ -169,10 +175,17 @@ def load_dataset(
         if items is not None:
             described = read_items(items, max_bad=max_bad)
             attributes, description = described.attributes, f"{description}; {described.summary()}"
-        return Dataset(name_or_path, made.interactions, attributes, description)
+        said = EVEN if strength is None else Derived(strength, expected=True)
+        return Dataset(name_or_path, made.interactions, attributes, description, strength=said)
     path = find_data_file(name_or_path, data_home or default_data_home())
     reading = read_interactions(
-        path, options, min_value=min_value, types=types, needed=needed, max_bad=max_bad
+        path,
+        options,
+        min_value=min_value,
+        types=types,
+        needed=needed,
+        max_bad=max_bad,
+        strength=strength,
     )
     items = items or find_item_attributes(path)
     attributes, description = NO_ATTRIBUTES, reading.summary()
@@ -186,6 +199,7 @@ def load_dataset(
         description,
         reading,
         _test_file(path),
+        strength=reading.strength,
     )
 
 

@@ -13,6 +13,7 @@ from scipy import sparse
 from hashrec.index.arrays.ids import IdMap
 from hashrec.index.arrays.seen import SeenItems
 from hashrec.index.errors import EmptyDataError
+from hashrec.index.strength import UNIT, Amounts, Strength
 
 HASHED_AT_ONCE = 1_000_000  # pairs converted to Python strings at a time
 
@@ -29,6 +30,9 @@ class Interactions:
         values: float32, shape (n,), the rating or weight of each pair, or None.
         timestamps: int64, shape (n,), seconds since 1970 UTC, of the last time, or None.
         first_timestamps: likewise of the first time; None where every pair was there once.
+        amounts: uint16, shape (n,), what the events of each pair add up to by a `Strength`; None if
+            all are alike.
+        strengths: float32, shape (n,), how much models learn from each pair; None if all count 1.
     """
 
     user_rows: NDArray[np.int32]
@@ -38,6 +42,8 @@ class Interactions:
     values: NDArray[np.float32] | None = None
     timestamps: NDArray[np.int64] | None = None
     first_timestamps: NDArray[np.int64] | None = None
+    amounts: Amounts | None = None
+    strengths: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.user_rows)
@@ -70,6 +76,37 @@ class Interactions:
         matrix.data[:] = 1  # SciPy adds repeated pairs up
         return matrix
 
+    def weighted_matrix(self) -> sparse.csr_matrix[Any]:
+        """Return the users x items matrix of strengths with mean 1, float32 CSR, sorted indices.
+
+        Without strengths it is `matrix()`.
+        """
+        matrix = self.matrix()
+        if self.strengths is None:
+            return matrix
+        relative = (self.strengths / self.strengths.mean(dtype=np.float64)).astype(np.float32)
+        weighted = sparse.csr_matrix(
+            (relative, (self.user_rows, self.item_rows)), shape=matrix.shape
+        )
+        weighted.sort_indices()
+        return weighted
+
+    def with_strengths(self, policy: Strength) -> Interactions:
+        """Return the same pairs with their strengths by a policy; None if these are equal.
+
+        Pairs age from the newest of these interactions on.
+        """
+        strengths = policy.strengths(
+            np.full(len(self), UNIT) if self.amounts is None else self.amounts, self.recency(policy)
+        )
+        if policy.is_even or not len(strengths) or (strengths == strengths[0]).all():
+            return replace(self, strengths=None)
+        return replace(self, strengths=(strengths / UNIT).astype(np.float32))
+
+    def recency(self, policy: Strength) -> NDArray[np.uint8] | None:
+        """Return the recency of each pair by a policy; None without a half-life or times."""
+        return None if self.timestamps is None else policy.recency(self.timestamps)
+
     def require_any(self) -> None:
         """Check that there is at least one pair.
 
@@ -82,6 +119,13 @@ class Interactions:
     def seen(self) -> SeenItems:
         """Return each user's item rows."""
         return SeenItems.build(self.user_rows, self.item_rows, self.n_users)
+
+    def seen_weights(self) -> NDArray[np.int64] | None:
+        """Return the strengths in sixteenths in the order of `seen().items`; None if all are 1."""
+        if self.strengths is None:
+            return None
+        order = np.lexsort((self.item_rows, self.user_rows))
+        return np.rint(self.strengths[order] * UNIT).astype(np.int64)
 
     def popularity(self) -> NDArray[np.int64]:
         """Return the number of users of each item, int64, shape (n_items,)."""
@@ -98,6 +142,8 @@ class Interactions:
             first_timestamps=(
                 None if self.first_timestamps is None else self.first_timestamps[keep]
             ),
+            amounts=None if self.amounts is None else self.amounts[keep],
+            strengths=None if self.strengths is None else self.strengths[keep],
         )
 
     def renumbered(

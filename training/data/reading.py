@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 
 from hashrec.index.arrays.ids import IdMap
 from hashrec.index.errors import DataError, EmptyDataError
-from hashrec.index.live.overlay import NEGATIVE_TYPES
 from hashrec.index.reading.options import FormatOptions
 from hashrec.index.reading.rows import DETECT, ColumnReport, GoodRows, read_rows
+from hashrec.index.strength import Strength
 from hashrec.training.data.interactions import Interactions
+from hashrec.training.data.strengths import EVEN, Derived, amounts_or_none, derive
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +40,8 @@ class ReadResult:
         ignored: columns that are not in use.
         skipped: what was left out of a folder; empty for nothing.
         types: type -> number of rows, the most frequent first; empty without a type column.
+        strength: what the rows are worth, and why.
+        n_neutral: those of `n_other_types` whose type is worth 0, such as impressions.
     """
 
     interactions: Interactions
@@ -55,6 +58,8 @@ class ReadResult:
     ignored: tuple[str, ...] = ()
     skipped: str = ""
     types: Mapping[str, int] = field(default_factory=dict)
+    strength: Derived = EVEN
+    n_neutral: int = 0
 
     @cached_property
     def data_hash(self) -> str:
@@ -80,7 +85,11 @@ class ReadResult:
         for count, what in (
             (self.n_duplicates, "duplicates merged"),
             (self.n_below, "below the least value"),
-            (self.n_other_types, "of types that are not positive"),
+            (
+                self.n_other_types,
+                "of types that are not positive"
+                + (f" ({self.n_neutral:,} of worth 0)" if self.n_neutral else ""),
+            ),
             (self.n_bad, f"bad rows left out ({'; '.join(self.bad_examples)})"),
         ):
             if count:
@@ -96,15 +105,18 @@ def read_interactions(
     types: Collection[str] | None = None,
     needed: Collection[str] = (),
     max_bad: int = 0,
+    strength: Strength | None = None,
 ) -> ReadResult:
     """Read user-item interactions from a file of any known format.
 
     A row is bad if it has no user or item id, an id over 512 bytes or with control characters, too
     many fields, or no readable value or timestamp where one is needed. Two rows of the same user
-    and item become one with the later timestamp and the larger value.
+    and item become one with the later timestamp, the larger value, and the amounts of both as the
+    policy combines them.
 
-    If the file has a type column, rows of the types dislike, skip and hide are not positives. They
-    also take back earlier rows of the same user and item: the last row counts.
+    If the file has a type column, rows of a negative worth, such as dislike, skip and hide, are not
+    positives. They also take back earlier rows of the same user and item. Rows of worth 0, such as
+    impressions, change nothing.
 
     Args:
         path: a file in any container, a folder of parts of one table, or `-` for standard input.
@@ -115,6 +127,7 @@ def read_interactions(
             which some rows have none are not used.
         max_bad: bad rows to leave out before the read fails. The default is 0: dropped rows hide a
             broken export until the recommendations are odd.
+        strength: what the rows are worth; None derives it from the data.
 
     Raises:
         DataError: the file is missing, damaged, not of a known format, or has no usable row.
@@ -127,7 +140,7 @@ def read_interactions(
     if types is not None and "type" not in good.columns:
         raise DataError(f"{path}: no type column to compare with; name it, or drop --types")
     above = good if min_value is None else good.filter(pl.col("value") >= min_value)
-    positive = _of_types(above, types)
+    positive = _of_types(above, types, strength or Strength())
     if not positive.height:
         reason = (
             f"every row is bad: {'; '.join(rows.bad_examples)}" if not good.height
@@ -135,7 +148,8 @@ def read_interactions(
             else "no row has a positive type"
         )  # fmt: skip
         raise EmptyDataError(str(path), f"{reason}; check the columns and the options")
-    interactions = _merged(positive)
+    said = derive(positive) if strength is None else Derived(strength, expected=True)
+    interactions = _merged(positive, said.policy)
     return _accounted(
         ReadResult(
             interactions=interactions,
@@ -152,6 +166,8 @@ def read_interactions(
             ignored=rows.ignored,
             skipped=rows.skipped,
             types=_counts_of_types(rows),
+            strength=said,
+            n_neutral=0 if types is not None else _n_neutral(above, said.policy),
         )
     )
 
@@ -184,30 +200,50 @@ def _counts_of_types(rows: GoodRows) -> dict[str, int]:
     return dict(counts.iter_rows())
 
 
-def _of_types(frame: pl.DataFrame, types: Collection[str] | None) -> pl.DataFrame:
-    """Keep the rows of positive types that no later row takes back."""
+def _of_types(frame: pl.DataFrame, types: Collection[str] | None, policy: Strength) -> pl.DataFrame:
+    """Keep the rows of positive types that no later row takes back.
+
+    Returns:
+        The rows, with `is_void` for those before a refusal of their pair, if there are such rows.
+    """
     if "type" not in frame.columns:
         return frame
     if types is not None:
         return frame.filter(pl.col("type").is_in(list(types)))
-    is_negative = pl.col("type").str.to_lowercase().is_in(list(NEGATIVE_TYPES)).fill_null(False)
-    if not frame.select(is_negative.any()).item():
-        return frame
+    worths = _worths(frame, policy)
+    if not (worths < 0).any():
+        return frame.filter(worths > 0)
     # without times, rows of different files of a folder have no order
     has_times = "timestamp" in frame.columns
     keys = ["user", "item", *(["part"] * (not has_times))]
     order = [*(["timestamp"] * has_times), "part", "line"]
-    taken_back = (
-        frame.with_columns(is_negative=is_negative)
-        .sort(order)
-        .group_by(keys)
-        .agg(pl.col("is_negative").last())
-        .filter("is_negative")
+    told = frame.with_columns(worth=worths).filter(pl.col("worth") != 0)
+    in_order = told.select(order).with_row_index("row").sort(order).get_column("row").to_numpy()
+    places = np.empty(told.height, dtype=np.int64)
+    places[in_order] = np.arange(1, told.height + 1)
+    is_negative = pl.col("worth") < 0
+    refused = pl.col("place").filter(is_negative).max().over(keys).fill_null(0)
+    return (
+        told.with_columns(place=pl.Series(places))
+        .with_columns(refused=refused, last=pl.col("place").max().over(keys))
+        .filter(~is_negative & (pl.col("last") > pl.col("refused")))
+        .with_columns(is_void=pl.col("place") < pl.col("refused"))
+        .drop("worth", "place", "refused", "last")
     )
-    return frame.filter(~is_negative).join(taken_back, on=keys, how="anti")
 
 
-def _merged(frame: pl.DataFrame) -> Interactions:
+def _worths(frame: pl.DataFrame, policy: Strength) -> pl.Series:
+    kinds = frame.get_column("type").str.to_lowercase()
+    return kinds.replace_strict(
+        policy.types, default=policy.other, return_dtype=pl.Float64
+    ).fill_null(policy.other)
+
+
+def _n_neutral(frame: pl.DataFrame, policy: Strength) -> int:
+    return int((_worths(frame, policy) == 0).sum()) if "type" in frame.columns else 0
+
+
+def _merged(frame: pl.DataFrame, policy: Strength) -> Interactions:
     """Number the ids in the order they appear and make one pair of each user and item."""
     user_rows, users = _numbered(frame.get_column("user"))
     item_rows, items = _numbered(frame.get_column("item"))
@@ -219,11 +255,12 @@ def _merged(frame: pl.DataFrame) -> Interactions:
         values=_array(frame, "value", np.float32),
         timestamps=_array(frame, "timestamp", np.int64),
     )
+    amounts = _amounts(frame, policy, data.values)
     keys = user_rows.astype(np.int64) * len(items) + item_rows
     order = np.argsort(keys, kind="stable")
     new = np.append(True, np.diff(keys[order]) != 0)
     if new.all():
-        return data
+        return replace(data, amounts=amounts_or_none(amounts))
     starts = np.flatnonzero(new)  # of each pair's rows, which lie together in this order
     firsts = order[starts]
     by_appearance = np.argsort(firsts)
@@ -232,6 +269,8 @@ def _merged(frame: pl.DataFrame) -> Interactions:
     def largest(array: NDArray[Any] | None) -> NDArray[Any] | None:
         return None if array is None else np.maximum.reduceat(array[order], starts)[by_appearance]
 
+    combine = np.add if policy.repeats == "sum" else np.maximum
+    combined = combine.reduceat(amounts[order], starts)[by_appearance]
     return replace(
         data,
         user_rows=user_rows[firsts],
@@ -243,7 +282,23 @@ def _merged(frame: pl.DataFrame) -> Interactions:
             if data.timestamps is None
             else np.minimum.reduceat(data.timestamps[order], starts)[by_appearance]
         ),
+        amounts=amounts_or_none(combined),
     )
+
+
+def _amounts(
+    frame: pl.DataFrame, policy: Strength, values: NDArray[np.float32] | None
+) -> NDArray[np.int64]:
+    """Return what each row adds to its pair; 0 for a row that a later one takes back."""
+    worths = np.full(frame.height, policy.other)
+    if "type" in frame.columns:
+        worths = _worths(frame, policy).to_numpy()
+        # A type that was asked for by its name is a positive, whatever the policy says.
+        worths = np.where(worths > 0, worths, policy.other)
+    amounts = policy.amounts(worths, values).astype(np.int64)
+    if "is_void" in frame.columns:
+        amounts[frame.get_column("is_void").to_numpy()] = 0
+    return amounts
 
 
 def _array(frame: pl.DataFrame, name: str, dtype: type[np.generic]) -> NDArray[Any] | None:

@@ -196,7 +196,8 @@ def job_key(settings: Mapping[str, Any], device: torch.device, *data: Interactio
     }
     digest = sha256(json.dumps(decisive, sort_keys=True).encode())
     for part in data:
-        for array in (part.user_rows, part.item_rows, part.values, part.timestamps):
+        arrays = (part.user_rows, part.item_rows, part.values, part.timestamps, part.amounts)
+        for array in arrays:
             digest.update(b"-" if array is None else array.tobytes())
         for ids in (part.users, part.items):
             digest.update("\n".join(ids.ids(range(len(ids)))).encode())

@@ -11,8 +11,8 @@ from pydantic import BeforeValidator, Field, NonNegativeFloat, NonNegativeInt, S
 
 from hashrec.index.backends import DEFAULT_INDEX
 from hashrec.index.errors import ConfigError
-from hashrec.index.live.overlay import NEGATIVE_TYPES
 from hashrec.index.reading.options import FormatOptions
+from hashrec.index.strength import NEGATIVE_TYPES, Strength
 from hashrec.training.data.cuts import at_of
 from hashrec.training.numerics.hyperparameters import Hyperparameters
 
@@ -20,6 +20,20 @@ from hashrec.training.numerics.hyperparameters import Hyperparameters
 # each user's items are held out (Wang, Lian and Ge, IJCAI 2019, section 5.1).
 PAPER_PROTOCOL = "paper"
 PAPER_SETTINGS: dict[str, Any] = {"data.k_core": 20, "split.strategy": "random", "k": 100}
+
+
+def _strength_of(setting: Any) -> Any:
+    """Return a policy for a table of settings, and a word as it is."""
+    if isinstance(setting, Mapping):
+        return Strength.of(setting)
+    if isinstance(setting, Path) or (isinstance(setting, str) and setting not in ("auto", "off")):
+        raise ConfigError(
+            f"strength: {str(setting)!r} is neither auto, off nor a table of settings"
+        )
+    return setting
+
+
+StrengthSetting = Annotated[Literal["auto", "off"] | Strength, BeforeValidator(_strength_of)]
 
 
 class DataConfig(Hyperparameters):
@@ -116,6 +130,9 @@ class JobConfig(Hyperparameters):
         index: type of the search index, a key of `INDEX_TYPES`.
         rerank: `auto` re-orders the nearest items by small int8 vectors if that pays on a tenth of
             the training part; the comparison costs one more fit.
+        strength: what interactions are worth: a policy, which is used as it is; `auto`, a policy
+            derived from the data, which the model `auto` uses if it helps on held-out data; or
+            `off`, all alike.
         k: length of the lists that count, that is of the lists to be served: NDCG@k chooses the
             teacher and its settings and is compared by the quality gate. Reports have every figure
             at 10, 20 and 100 too.
@@ -131,10 +148,18 @@ class JobConfig(Hyperparameters):
     model: dict[str, Any] = Field(default_factory=dict)
     index: str = DEFAULT_INDEX
     rerank: Literal["off", "auto"] = "off"
+    strength: StrengthSetting = "auto"
     k: Annotated[int, Field(ge=1)] = 20
     seed: NonNegativeInt = 0
     device: Literal["auto", "cpu", "cuda"] = "auto"
     checkpoint_seconds: NonNegativeFloat = Field(default=30.0, exclude=True)
+
+    @property
+    def given_strength(self) -> Strength | None:
+        """The policy that interactions are read by; None for one derived from the data."""
+        if isinstance(self.strength, Strength):
+            return self.strength
+        return None if self.strength == "auto" else Strength()
 
 
 # The setting that each option of `train` and `retrain` gives, on the command line and in Python.
@@ -164,10 +189,22 @@ SETTING_OF_OPTION: dict[str, str] = {
     "bits": "model.n_bits",
     "index": "index",
     "rerank": "rerank",
+    "strength": "strength",
     "k": "k",
     "seed": "seed",
     "device": "device",
 }
+
+
+def strength_option(given: str | Path | Mapping[str, Any] | None) -> Any:
+    """Return the setting of an option: a word, or the policy in a TOML file.
+
+    Raises:
+        ConfigError: the file cannot be read, or a setting in it is wrong.
+    """
+    if isinstance(given, str | Path) and str(given) not in ("auto", "off"):
+        return Strength.read(Path(given))
+    return given
 
 
 def config_of(path: Path | None, options: Mapping[str, Any]) -> JobConfig:
@@ -184,6 +221,7 @@ def config_of(path: Path | None, options: Mapping[str, Any]) -> JobConfig:
         raise ConfigError(
             f"no option {unknown[0]!r}; the options are {', '.join(sorted(SETTING_OF_OPTION))}"
         )
+    options = {**options, "strength": strength_option(options.get("strength"))}
     flags = {SETTING_OF_OPTION[name]: value for name, value in options.items() if value is not None}
     if options.get("preset") == PAPER_PROTOCOL:
         del flags["data.preset"]

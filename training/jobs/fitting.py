@@ -23,7 +23,7 @@ class Fitted:
 
     Attributes:
         recipe: the model and the teacher that were fitted.
-        train: the interactions that they were fitted to.
+        train: the interactions that they were fitted to, with their strengths.
         codes: of all users and items of `train`.
         teacher: the fitted teacher, which may hold gigabytes; None if the recipe has none.
     """
@@ -35,7 +35,10 @@ class Fitted:
 
 
 def fit(job: Job, recipe: Recipe, train: Interactions) -> Fitted:
-    """Fit the teacher, if the recipe has one, then the hash model."""
+    """Fit the teacher, if the recipe has one, then the hash model, by the recipe's strengths."""
+    train = train.with_strengths(recipe.strength)
+    if (ignoring := recipe.ignoring_strength) and train.strengths is not None:
+        job.say(f"{' and '.join(ignoring)}: cannot learn from strengths; all count alike")
     job.say(
         f"learning {recipe.model.n_bits}-bit codes ({recipe.model_name}) from {len(train):,} "
         f"interactions of {train.n_users:,} users with {train.n_items:,} items on {job.device}"

@@ -9,6 +9,7 @@ from typing import Any
 
 from hashrec.index.errors import ConfigError, EmptyDataError
 from hashrec.index.live.journal import open_journal
+from hashrec.index.strength import Strength
 from hashrec.training.data.catalogue import Dataset, load_dataset
 from hashrec.training.data.cuts import iso
 from hashrec.training.data.filtering import k_core
@@ -16,6 +17,7 @@ from hashrec.training.data.interactions import Interactions
 from hashrec.training.data.journal_events import merge_events, read_events
 from hashrec.training.data.reading import read_interactions
 from hashrec.training.data.splits import Split, make_split
+from hashrec.training.data.strengths import derived_from_types
 from hashrec.training.jobs.config import DataConfig
 from hashrec.training.jobs.job import Job
 from hashrec.training.progress import Say
@@ -30,6 +32,7 @@ def read(
     *,
     loaded: Dataset | None = None,
     needed: Collection[str] = (),
+    strength: Strength | None = None,
 ) -> Dataset:
     """Read the data of a job, merge the events of its journal, and filter.
 
@@ -39,6 +42,7 @@ def read(
         until: position of the last journal entry to read; None reads all.
         loaded: the data, if they are in memory already; None loads what `config` names.
         needed: roles that every row has to have, such as `timestamp` for a split by time.
+        strength: what interactions and events are worth; None derives it from the data.
     """
     dataset = loaded or load_dataset(
         config.source,
@@ -49,26 +53,45 @@ def read(
         types=config.types,
         needed=needed,
         max_bad=config.max_bad,
+        strength=strength,
     )
     say(dataset.description)
     if config.events is not None:
-        dataset = _with_events(dataset, config, say, until)
+        dataset = _with_events(dataset, config, say, until, strength)
+    if dataset.strength.reason:
+        say(f"strength: {dataset.strength.reason}")
     return dataset.with_interactions(k_core(dataset.interactions, config.k_core))
 
 
-def _with_events(dataset: Dataset, config: DataConfig, say: Say, until: int | None) -> Dataset:
+def _with_events(
+    dataset: Dataset, config: DataConfig, say: Say, until: int | None, given: Strength | None
+) -> Dataset:
     assert config.events is not None
+    said = dataset.strength
+    # The option names negative types in place of the policy's; its default does not.
+    negative = config.negative_types if "negative_types" in config.model_fields_set else None
     with closing(open_journal(config.events.get_secret_value())) as journal:
         events = read_events(
-            journal, types=config.types, negative_types=config.negative_types, until=until
+            journal,
+            types=config.types,
+            strength=said.policy,
+            negative_types=negative,
+            until=until,
         )
-    merged = merge_events(dataset.interactions, events)
+    if given is None and said.policy.is_even:
+        said = derived_from_types(events.positive_types()) or said
+    if negative is not None:
+        said = replace(said, policy=said.policy.with_negative_types(negative))
+    merged = merge_events(dataset.interactions, events, said.policy)
     say(
         f"journal: {events.n_events:,} events; {merged.n_added:,} interactions added, "
         f"{merged.n_taken_back:,} taken back"
     )
     return replace(
-        dataset, interactions=merged.interactions, journal_position=events.position or None
+        dataset,
+        interactions=merged.interactions,
+        journal_position=events.position or None,
+        strength=said,
     )
 
 

@@ -17,8 +17,11 @@ from hashrec.index.errors import DataError
 from hashrec.index.model.items import ItemTable
 from hashrec.index.model.model import Model
 from hashrec.index.model.recent import RecentCounts
+from hashrec.index.model.seen_strengths import SeenStrengths
+from hashrec.index.strength import UNIT, Strength
 from hashrec.training.data.catalogue import Dataset
 from hashrec.training.data.interactions import Interactions
+from hashrec.training.data.strengths import EVEN, Derived
 from hashrec.training.jobs.fitting import Fitted, rerank_factors
 from hashrec.training.jobs.job import Job
 from hashrec.training.jobs.recipe import Recipe
@@ -62,7 +65,9 @@ def write(
         cut: of a split by time, where the days of the recent counts end; None for the newest
             interaction.
     """
-    codes, train, reranker = fitted.codes, fitted.train, None
+    codes, train, recipe, reranker = fitted.codes, fitted.train, fitted.recipe, None
+    # The service codes histories as the model does, whatever its teacher learned from.
+    policy = recipe.strength if recipe.model.uses_strengths else recipe.strength.even()
     if choice is not None:
         reranker = build_reranker(codes, rerank_factors(job, fitted), choice)
     model = Model(
@@ -81,8 +86,8 @@ def write(
             if train.timestamps is None
             else RecentCounts.build(train.item_rows, train.timestamps, cut)
         ),
+        strengths=seen_strengths(train, policy),
     )
-    recipe = fitted.recipe
     return write_artifact(
         folder,
         model,
@@ -94,6 +99,19 @@ def write(
             journal_position=dataset.journal_position,
         ),
         index_type=job.config.index,
+        strength=policy,
+    )
+
+
+def seen_strengths(train: Interactions, policy: Strength) -> SeenStrengths | None:
+    """Return what an artifact keeps of the strengths of pairs; None if all are alike."""
+    recency = train.recency(policy)
+    if policy.is_even or (train.amounts is None and recency is None):
+        return None
+    order = np.lexsort((train.item_rows, train.user_rows))  # as `Interactions.seen`
+    amounts = np.full(len(train), UNIT) if train.amounts is None else train.amounts
+    return SeenStrengths(
+        amounts[order].astype(np.uint16), None if recency is None else recency[order]
     )
 
 
@@ -109,6 +127,7 @@ def build_report(
     selection: Selection | None,
     resumed: bool,
     split: dict[str, Any],
+    said: Derived = EVEN,
 ) -> Report:
     """Gather everything that a job's report says; see `Report`."""
     return Report(
@@ -125,6 +144,11 @@ def build_report(
         selection=None if selection is None else selection.report(),
         resumed=resumed,
         split=split,
+        strength={
+            "data": said.reason or "all alike",
+            "used": recipe.strength.describe(),
+            "ignored_by": recipe.ignoring_strength,
+        },
     )
 
 

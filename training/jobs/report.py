@@ -59,6 +59,8 @@ class Report:
         resumed: whether the job was interrupted and went on.
         split: how interactions were held out: the strategy, the moment of a cut, and the pairs that
             were not judged because training lacks their user or item.
+        strength: what interactions are worth by the `data`, what was `used`, and the model and the
+            teacher that it was `ignored_by`.
     """
 
     version: str
@@ -74,6 +76,7 @@ class Report:
     selection: dict[str, Any] | None = None
     resumed: bool = False
     split: dict[str, Any] = field(default_factory=dict)
+    strength: dict[str, Any] = field(default_factory=dict)
 
     def write(self, run: Path) -> None:
         """Write `report.json` into a run's folder."""

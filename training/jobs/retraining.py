@@ -132,7 +132,8 @@ def _retrain(
         split = held_out.split
         full, held_out_of_full = by_popularity(dataset.interactions, held_out.pairs)
     with job.stage("selection"):
-        recipe, selection = recipe.settle(job, split.train)
+        by_time = held_out.report["strategy"] == "time"
+        recipe, selection = recipe.settle(job, split.train, dataset.strength, by_time=by_time)
 
     candidate = _candidate(job, recipe, held_out, dataset, work / "candidate")
     require_no_drop(candidate.figures, served, max_drop, job.say, measured_on=held_out.figures)
@@ -153,6 +154,7 @@ def _retrain(
         job, recipe, manifest, full, held_out.pairs, metrics={"validation": candidate.figures},
         choice=candidate.choice, selection=selection, resumed=checkpoints.resumed,
         split=held_out.report,
+        said=dataset.strength,
     )  # fmt: skip
 
 
@@ -172,7 +174,8 @@ def _read(
     needed = ("timestamp",) if gate == "time" else ()
 
     def data(until: int | None) -> tuple[Dataset, HeldOut, str]:
-        dataset = read(config, job.say, until, needed=needed)
+        strength = job.config.given_strength
+        dataset = read(config, job.say, until, needed=needed, strength=strength)
         held_out = hold_out(job, dataset.interactions, gate, served)
         return dataset, held_out, recipe.key(job, dataset.interactions, held_out.pairs)
 

@@ -17,10 +17,13 @@ from numpy.typing import NDArray
 
 from hashrec.index.arrays.ids import spread
 from hashrec.index.errors import ConfigError
+from hashrec.index.strength import ALIKE, Strength
 from hashrec.training.data.interactions import Interactions
 from hashrec.training.data.splits import by_popularity, validation_part
+from hashrec.training.data.strengths import EVEN, Derived
 from hashrec.training.jobs.job import Job
 from hashrec.training.jobs.shared_fits import SharedFits
+from hashrec.training.jobs.strength_choice import choose_half_life, choose_strengths
 from hashrec.training.jobs.trials import Conditions, RowsOf, Trial
 from hashrec.training.judging.evaluation import evaluate_hash_codes, evaluate_scores
 from hashrec.training.models.listwise import Listwise
@@ -62,6 +65,7 @@ class Selection:
         model: with the perplexity chosen.
         k: of NDCG@k.
         trials: everything tried, in order.
+        strength: what interactions count.
     """
 
     teacher_name: str
@@ -69,6 +73,7 @@ class Selection:
     model: Listwise
     k: int
     trials: tuple[Trial, ...]
+    strength: Strength = ALIKE
 
     def report(self) -> dict[str, Any]:
         """Return NDCG@k of each trial on the validation part, as plain data."""
@@ -82,6 +87,9 @@ def select(
     teacher: tuple[str, Teacher] | None,
     *,
     perplexities: tuple[float, ...] = PERPLEXITIES,
+    said: Derived = EVEN,
+    chooses_strength: bool = False,
+    by_time: bool = False,
 ) -> Selection | None:
     """Choose teacher and perplexity by a tenth of each user's items, held out of `train`.
 
@@ -91,6 +99,9 @@ def select(
         model: the model with its other settings.
         teacher: name and settings of a given teacher; None to choose one.
         perplexities: to choose from; a single one is kept.
+        said: what interactions are worth.
+        chooses_strength: whether to choose if that counts; False: it does.
+        by_time: whether the job is judged by later interactions; then the age may count too.
 
     Returns:
         None if there is too little data to hold anything out.
@@ -98,18 +109,33 @@ def select(
     part, held_out = by_popularity(*validation_part(train, seed=job.seed))
     if not len(held_out) or not len(part):
         return None
-    conditions = Conditions(job, part, held_out)
+    policy = said.policy.even() if chooses_strength else said.policy
+    conditions = Conditions(job, part, held_out).with_strengths(policy)
     trials: list[Trial] = []
     if teacher is None:
         name, chosen, fitted = _best_teacher(conditions, trials)
     else:
         name, chosen = teacher
         fitted = partial(conditions.fitted, chosen)
+    if chooses_strength:
+        fitted = cache(fitted)
+        strengths = choose_strengths(conditions, chosen, said, fitted)
+        trials += strengths.trials
+        settled = strengths.policy
+        if by_time:
+            ages = choose_half_life(conditions, train, chosen, settled)
+            trials += ages.trials
+            settled = ages.policy
+        if settled != policy:
+            policy = settled
+            conditions = conditions.with_strengths(policy)
+            fitted = partial(conditions.fitted, chosen)
     perplexity, *others = _different(perplexities, part.n_items)
     if others:
         candidates = (perplexity, *others)
         perplexity = _best_perplexity(conditions, cache(fitted), model, candidates, trials)
-    return Selection(name, chosen, _with(model, perplexity=perplexity), job.k, tuple(trials))
+    model = _with(model, perplexity=perplexity)
+    return Selection(name, chosen, model, job.k, tuple(trials), policy)
 
 
 def _best_teacher(

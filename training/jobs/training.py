@@ -22,6 +22,7 @@ from hashrec.training.jobs.outputs import build_report, folder_of_run, save_held
 from hashrec.training.jobs.recipe import Recipe
 from hashrec.training.jobs.report import REPORT_FILE, Report
 from hashrec.training.jobs.resuming import ResumableProgress
+from hashrec.training.jobs.strength_choice import JUDGED_BY_TIME
 from hashrec.training.judging.artifacts import Figures, headline, judge
 from hashrec.training.judging.evaluation import evaluate_scores
 from hashrec.training.judging.judgement import REPORTED_LENGTHS
@@ -59,11 +60,14 @@ def train(
             checkpoints.clear()
         with job.stage("read"):
             needed = ("timestamp",) if config.split.strategy in TIMED else ()
-            dataset = read(config.data, say, needed=needed, loaded=dataset)
+            dataset = read(
+                config.data, say, needed=needed, loaded=dataset, strength=config.given_strength
+            )
             split = split_data(job, dataset)
             checkpoints.begin(recipe.key(job, split.train))
         with job.stage("selection"):
-            recipe, selection = recipe.settle(job, split.train)
+            by_time = config.split.strategy in JUDGED_BY_TIME
+            recipe, selection = recipe.settle(job, split.train, dataset.strength, by_time=by_time)
         choice = choose_by_validation(job, recipe, split.train)
         fitted = fit(job, recipe, split.train)
         artifact = run / RUN_FOLDER
@@ -88,6 +92,7 @@ def train(
             job, recipe, manifest, split.train, held_out, metrics=metrics,
             choice=choice, selection=selection, resumed=checkpoints.resumed,
             split=split_report(job, split),
+            said=dataset.strength,
         )  # fmt: skip
         report.write(run)
     checkpoints.clear()

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from hashrec.index.strength import Strength
 from hashrec.training.data.interactions import Interactions
 from hashrec.training.jobs.job import Job
 from hashrec.training.numerics.scorer import Scorer
@@ -43,6 +44,10 @@ class Conditions:
     def fitted(self, teacher: Teacher) -> Scorer:
         """Fit a teacher to the training part."""
         return teacher.fit(self.train, **self.job.fit_options)
+
+    def with_strengths(self, policy: Strength) -> Conditions:
+        """Return the same interactions with their strengths by a policy."""
+        return replace(self, train=self.train.with_strengths(policy))
 
     def of_users(self, rows: NDArray[np.int64]) -> Conditions:
         """Keep some users; items keep their rows."""

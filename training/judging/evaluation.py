@@ -164,6 +164,18 @@ def evaluate_scores(
     *,
     lengths: Collection[int] = (),
 ) -> Metrics:
+    """Return the means of `judge_scores`."""
+    return judge_scores(scorer, train, relevant, k, lengths=lengths).metrics()
+
+
+def judge_scores(
+    scorer: Scorer,
+    train: Interactions,
+    relevant: SeenItems,
+    k: int,
+    *,
+    lengths: Collection[int] = (),
+) -> Judgement:
     """Judge a float model by its scores.
 
     Args:
@@ -176,9 +188,7 @@ def evaluate_scores(
     users, seen, n = _judged(relevant), train.seen(), min(max((k, *lengths)), train.n_items)
     lists, _ = top_of(scorer.scores, seen, users, train.n_items, n)
     rankings, information = map(_without_padding, lists), self_information(seen, train.n_items)
-    return judge_lists(
-        users, rankings, relevant, k, lengths=lengths, information=information
-    ).metrics()
+    return judge_lists(users, rankings, relevant, k, lengths=lengths, information=information)
 
 
 def evaluate_fold_in(

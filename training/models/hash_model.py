@@ -76,11 +76,13 @@ class HashModel(Protocol):
     Attributes:
         needs_teacher: whether `fit` refuses to work without a teacher.
         default_teacher: name of the teacher used unless the job names another.
+        uses_strengths: whether it learns more from stronger interactions.
         n_bits: width of the codes, a multiple of 8.
     """
 
     needs_teacher: ClassVar[bool]
     default_teacher: ClassVar[str]
+    uses_strengths: ClassVar[bool]
 
     @property
     def n_bits(self) -> int: ...  # noqa: D102

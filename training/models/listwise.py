@@ -57,9 +57,10 @@ class Listwise(Hyperparameters):
 
     **Encoder stage.** q_i = sign(V_i), and a user's code is a function of the history H_u alone,
 
-        p_u = sign(sum_(i in H_u) A_i / sqrt(|H_u|)),
+        p_u = sign(sum_(i in H_u) w_ui A_i / |w_u|),
 
-    so users who come later are coded as those who were there. The gradients
+    with the strengths w_ui of the pairs, all 1 unless the data say otherwise, so users who come
+    later are coded as those who were there. The gradients
 
         dL/dp_u = c sum_i (pi_ui - t_ui) q_i,    dL/dq_i = c sum_u (pi_ui - t_ui) p_u
 
@@ -90,6 +91,7 @@ class Listwise(Hyperparameters):
     """
 
     needs_teacher: ClassVar[bool] = True
+    uses_strengths: ClassVar[bool] = True
     default_teacher: ClassVar[str] = "graph-filter"
 
     n_bits: CodeWidth = 192
@@ -146,8 +148,8 @@ class Listwise(Hyperparameters):
     ) -> tuple[HashCodes, float]:
         """Learn, and return the codes and the last c."""
         X = train.matrix()
-        student = self._start(X, seed, device, progress)
-        histories = _weighted(X)
+        student = self._start(train.weighted_matrix(), seed, device, progress)
+        histories = _histories(train, X)
         self._learn(student, histories, lists, seed, progress)
         users = torch.cat(
             [
@@ -228,7 +230,16 @@ class Listwise(Hyperparameters):
             progress.log(loss=loss.item() / n_users, scale=student.scale)
 
 
-def _weighted(X: Csr) -> Csr:
-    """Divide each user's row by the root of its length."""
-    lengths = np.maximum(X.getnnz(1), 1)
-    return scaled(lengths**-0.5, X, np.ones(X.shape[1]))
+def _histories(train: Interactions, X: Csr) -> Csr:
+    """Return the strengths of each user's items, divided by their norm: the root of their number.
+
+    Args:
+        train: the interactions.
+        X: their binary matrix.
+    """
+    ones = np.ones(X.shape[1])
+    if train.strengths is None:
+        return scaled(np.maximum(X.getnnz(1), 1) ** -0.5, X, ones)
+    strong = train.weighted_matrix()
+    norms = np.sqrt(np.asarray(strong.multiply(strong).sum(1), dtype=np.float64)).ravel()
+    return scaled(1 / np.where(norms > 0, norms, 1), strong, ones)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -15,6 +15,9 @@ class Hyperparameters(BaseModel):
     Raises:
         ConfigError: a field is unknown, of the wrong type or out of range; the message names it.
     """
+
+    # Whether a teacher or a hash model learns more from stronger interactions.
+    uses_strengths: ClassVar[bool] = False
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False

@@ -55,8 +55,8 @@ def _product(X: Tensor, B: Tensor) -> Tensor:
     return product
 
 
-def binary_matrix(train: Interactions, max_items: int) -> Csr:
-    """Return X, for models that invert a matrix of items x items.
+def history_matrix(train: Interactions, max_items: int) -> Csr:
+    """Return X with the strengths of its pairs, for models that invert a matrix of items x items.
 
     Raises:
         EmptyDataError: `train` has no interactions.
@@ -70,14 +70,14 @@ def binary_matrix(train: Interactions, max_items: int) -> Csr:
             f"{gigabytes:.1f} GB and are more than max_items = {max_items:,}; choose "
             "--teacher graph-filter, drop rare items with --k-core, or raise max_items"
         )
-    return train.matrix()
+    return train.weighted_matrix()
 
 
 def gram(X: Csr, user_weights: NDArray[np.floating], device: torch.device) -> Tensor:
     """Return G = X^T diag(user_weights) X, dense float32, shape (n_items, n_items).
 
     Args:
-        X: binary float32 CSR, shape (n_users, n_items).
+        X: float32 CSR, shape (n_users, n_items).
         user_weights: shape (n_users,).
         device: of G.
     """

@@ -44,7 +44,8 @@ class FoldInScorer(Scorer, Protocol):
         """Score every item for new users.
 
         Args:
-            histories: binary float32 CSR, shape (b, n_items), the items each of them has.
+            histories: float32 CSR, shape (b, n_items), the items each of them has, as 1 or as
+                strengths.
 
         Returns:
             float32, shape (b, n_items), comparable with `scores` of the known users.
@@ -76,7 +77,7 @@ class HistoryScorer(ABC):
     """A `FoldInScorer` that scores by histories alone and keeps those of the known users.
 
     Attributes:
-        X: binary float32 CSR, shape (n_users, n_items).
+        X: float32 CSR, shape (n_users, n_items), binary or of strengths.
     """
 
     X: Csr

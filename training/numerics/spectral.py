@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -20,9 +22,21 @@ def scaled(left: NDArray[np.floating], X: Csr, right: NDArray[np.floating]) -> C
     return product
 
 
+def degrees(X: Csr, axis: int) -> NDArray[Any]:
+    """Return the sums of the columns (axis 0) or rows (axis 1); an empty one counts 1.
+
+    Of a binary X they are the integer numbers of its entries.
+    """
+    counts = np.maximum(X.getnnz(axis), 1)
+    if (X.data == 1).all():
+        return counts
+    sums = np.asarray(X.sum(axis, dtype=np.float64)).ravel()
+    return np.where(sums > 0, sums, 1.0)
+
+
 def degree_scaled(X: Csr) -> Csr:
-    """Return D_u^-1/2 X D_i^-1/2 of a binary X with degrees D; empty rows and columns count 1."""
-    d_users, d_items = (np.maximum(X.getnnz(axis), 1) for axis in (1, 0))
+    """Return D_u^-1/2 X D_i^-1/2 of X with degrees D; empty rows and columns count 1."""
+    d_users, d_items = degrees(X, 1), degrees(X, 0)
     return scaled(d_users**-0.5, X, d_items**-0.5)
 
 

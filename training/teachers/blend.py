@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import reduce
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -89,6 +89,8 @@ class Blend(Hyperparameters):
         settings: of each part, by the same names; settings that are not given are
             filled in with the teacher's defaults.
     """
+
+    uses_strengths: ClassVar[bool] = True
 
     weights: dict[str, PositiveFloat] = Field(default={"denoised-ease": 1.0, "ials": 1.0})
     settings: dict[str, dict[str, Any]] = Field(default={})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -17,11 +18,12 @@ from hashrec.training.numerics.factorization import truncated_svd
 from hashrec.training.numerics.hyperparameters import Hyperparameters
 from hashrec.training.numerics.item_weights import (
     ItemWeightScorer,
-    binary_matrix,
     gram,
+    history_matrix,
     item_weights,
 )
 from hashrec.training.numerics.scorer import Csr
+from hashrec.training.numerics.spectral import degrees
 from hashrec.training.progress import Progress
 
 
@@ -54,7 +56,7 @@ class DenoisedEase(Hyperparameters):
     """Factors of a transformed EASE score matrix.
 
     1. Long histories say less about each pair in them, so user u counts d_u^-a of its d_u items:
-       X_w = diag(d)^-a X, G = X_w^T X_w.
+       X_w = diag(d)^-a X, G = X_w^T X_w. X is binary, or has the strengths of the pairs.
     2. Item weights B minimise |X_w - X_w B|^2 + tr(B^T Lambda B) under diag(B) = 0
        (`item_weights`), with Lambda_jj = r mean(diag G) (d_j / mean d)^b.
     3. The scores T = X B are made comparable between users, row by row, which leaves each user's
@@ -80,6 +82,8 @@ class DenoisedEase(Hyperparameters):
         max_items: reject larger catalogues, whose matrix needs too much memory or time to invert.
     """
 
+    uses_strengths: ClassVar[bool] = True
+
     user_exponent: NonNegativeFloat = 0.35
     item_exponent: NonNegativeFloat = 0.75
     regularization: PositiveFloat = 2.5
@@ -97,7 +101,7 @@ class DenoisedEase(Hyperparameters):
         Raises:
             ConfigError: there are more than `max_items` items.
         """
-        X = binary_matrix(train, self.max_items)
+        X = history_matrix(train, self.max_items)
         with deterministic(device):
             scorer = ItemWeightScorer(X, self.item_weights(X, device), self.standardised)
         if self.rank is None:
@@ -114,8 +118,8 @@ class DenoisedEase(Hyperparameters):
         return DenoisedScores(factors.users, factors.items, source=scorer)
 
     def item_weights(self, X: Csr, device: torch.device) -> Tensor:
-        """Return B of step 2 for a binary X, float32, of items x items, with a zero diagonal."""
-        d_users, d_items = (np.maximum(X.getnnz(axis), 1) for axis in (1, 0))
+        """Return B of step 2, float32, of items x items, with a zero diagonal."""
+        d_users, d_items = np.maximum(X.getnnz(1), 1), degrees(X, 0)
         G = gram(X, d_users ** (-2 * self.user_exponent), device)
         relative = (d_items / d_items.mean()) ** self.item_exponent
         return item_weights(G, self.regularization * G.diagonal().mean().item() * relative)

@@ -5,6 +5,8 @@ Harald Steck, "Embarrassingly Shallow Autoencoders for Sparse Data", WWW 2019.
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 import torch
 from pydantic import PositiveFloat, PositiveInt
@@ -14,8 +16,8 @@ from hashrec.training.numerics.device import deterministic
 from hashrec.training.numerics.hyperparameters import Hyperparameters
 from hashrec.training.numerics.item_weights import (
     ItemWeightScorer,
-    binary_matrix,
     gram,
+    history_matrix,
     item_weights,
 )
 from hashrec.training.progress import Progress
@@ -30,6 +32,8 @@ class Ease(Hyperparameters):
         regularization: lambda.
         max_items: reject larger catalogues, whose matrix needs too much memory or time to invert.
     """
+
+    uses_strengths: ClassVar[bool] = True
 
     regularization: PositiveFloat = 1000.0
     max_items: PositiveInt = 30_000
@@ -47,7 +51,7 @@ class Ease(Hyperparameters):
         Raises:
             ConfigError: there are more than `max_items` items.
         """
-        X = binary_matrix(train, self.max_items)
+        X = history_matrix(train, self.max_items)
         with deterministic(device):
             G = gram(X, np.ones(train.n_users), device)
             return ItemWeightScorer(X, item_weights(G, self.regularization))

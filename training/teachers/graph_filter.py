@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ from hashrec.training.data.interactions import Interactions
 from hashrec.training.numerics.device import deterministic, generator
 from hashrec.training.numerics.hyperparameters import Hyperparameters
 from hashrec.training.numerics.scorer import Csr, HistoryScorer
-from hashrec.training.numerics.spectral import right_singular_vectors, scaled
+from hashrec.training.numerics.spectral import degrees, right_singular_vectors, scaled
 from hashrec.training.progress import Progress
 
 _MOST_SMOOTH = 512  # singular vectors kept by default, at most
@@ -60,7 +60,8 @@ class FilterScores(HistoryScorer):
 class GraphFilter(Hyperparameters):
     """Scores by walks from a user's items to the users who share them, and on to their items.
 
-    With the binary X and the diagonal degrees D_u, D_i of users and items, scores are X (S + w L):
+    With X, binary or of strengths, and the diagonal degrees D_u, D_i of users and items, scores are
+    X (S + w L):
 
         S = D_i^-a X^T D_u^-1 X D_i^-b,    L = D_i^-1/2 V V^T D_i^1/2,
 
@@ -82,6 +83,8 @@ class GraphFilter(Hyperparameters):
         max_entries: reject data whose S might have more, 8 bytes each. Each pair of items in a
             history is an entry, so long histories fill S.
     """
+
+    uses_strengths: ClassVar[bool] = True
 
     history_exponent: NonNegativeFloat = 0.5
     target_exponent: NonNegativeFloat = 0.4
@@ -105,7 +108,7 @@ class GraphFilter(Hyperparameters):
             ConfigError: S might have more than `max_entries`.
         """
         train.require_any()
-        X = train.matrix()
+        X = train.weighted_matrix()
         n_entries = most_entries(X)
         if n_entries > self.max_entries:
             raise ConfigError(
@@ -147,8 +150,8 @@ def most_entries(X: Csr) -> int:
 
 
 def _degrees(X: Csr) -> tuple[Any, Any]:
-    """Return the degrees of users and items, float32, at least 1."""
-    d_users, d_items = (np.maximum(X.getnnz(axis), 1).astype(np.float32) for axis in (1, 0))
+    """Return the degrees of users and items, float32."""
+    d_users, d_items = (degrees(X, axis).astype(np.float32) for axis in (1, 0))
     return d_users, d_items
 
 

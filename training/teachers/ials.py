@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -21,6 +22,7 @@ from hashrec.training.numerics.embeddings import Embeddings
 from hashrec.training.numerics.hyperparameters import Hyperparameters
 from hashrec.training.numerics.implicit_squares import noise_norm
 from hashrec.training.numerics.scorer import Csr
+from hashrec.training.numerics.spectral import degrees
 from hashrec.training.progress import Progress
 
 # The number of BLAS threads is a setting of the process: one thread at a time may change it.
@@ -52,8 +54,9 @@ class IalsScores(Embeddings):
 class Ials(Hyperparameters):
     """Factors with p_u^T q_i near 1 for an observed pair and near 0 for other pairs.
 
-    Minimise sum_ui c_ui (x_ui - p_u^T q_i)^2 + lambda (|P|^2 + |Q|^2), where c_ui is alpha if
-    x_ui = 1, and 1 if x_ui = 0. With one side fixed the other has a closed form,
+    Minimise sum_ui c_ui (x_ui - p_u^T q_i)^2 + lambda (|P|^2 + |Q|^2), where c_ui is alpha times
+    the strength of the pair if x_ui = 1, and 1 if x_ui = 0. With one side fixed the other has a
+    closed form,
 
         p_u = (Q^T C_u Q + lambda I)^-1 Q^T C_u x_u.
 
@@ -73,6 +76,8 @@ class Ials(Hyperparameters):
         iterations: each over the users and over the items.
     """
 
+    uses_strengths: ClassVar[bool] = True
+
     factors: PositiveInt = 64
     regularization: NonNegativeFloat = 0.4
     alpha: PositiveFloat = 15.0
@@ -88,7 +93,7 @@ class Ials(Hyperparameters):
     ) -> IalsScores:
         """Alternate; see `Teacher.fit`. The number of threads does not change the factors."""
         train.require_any()
-        X = train.matrix()
+        X = train.weighted_matrix()
         # The engine has its own threads, one per user; BLAS threads would compete with them.
         with _LIMITS, threadpool_limits(1, "blas"):
             engine = AlternatingLeastSquares(
@@ -113,7 +118,7 @@ class Ials(Hyperparameters):
         )
 
     def penalty(self, X: Csr) -> float:
-        """Return lambda for a binary users x items matrix."""
+        """Return lambda for a users x items matrix."""
         return self.regularization * self.alpha * noise_norm(X)
 
 
@@ -124,13 +129,16 @@ def additions(engine: AlternatingLeastSquares, X: Csr) -> NDArray[np.float32]:
 
     Args:
         engine: a fitted model.
-        X: binary float32 CSR, what it was fitted to.
+        X: float32 CSR, what it was fitted to.
 
     Returns:
         float32, shape (n_items, factors).
     """
     Q = engine.item_factors.astype(np.float64)
-    C = 1 + (engine.alpha - 1) * X.getnnz(0) / X.shape[0]
+    counts = X.getnnz(0)
+    is_binary = (X.data == 1).all()
+    excess = (engine.alpha - 1) * counts if is_binary else engine.alpha * degrees(X, 0) - counts
+    C = 1 + excess / X.shape[0]
     gram = Q.T @ (C[:, None] * Q) + engine.regularization * np.eye(Q.shape[1])
     return (engine.alpha * np.linalg.solve(gram, Q.T).T).astype(np.float32)
 
@@ -140,7 +148,7 @@ def user_factors(engine: AlternatingLeastSquares, histories: Csr) -> NDArray[np.
 
     Args:
         engine: a fitted model.
-        histories: binary float32 CSR, shape (b, n_items).
+        histories: float32 CSR, shape (b, n_items).
     """
     with _LIMITS, threadpool_limits(1, "blas"):
         return engine.recalculate_user(np.arange(histories.shape[0]), histories)

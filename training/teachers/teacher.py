@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import torch
 
@@ -12,7 +12,13 @@ from hashrec.training.progress import Progress
 
 
 class Teacher(Protocol):
-    """A float model whose ranking a hash model learns from; its fields are its settings."""
+    """A float model whose ranking a hash model learns from; its fields are its settings.
+
+    Attributes:
+        uses_strengths: whether it learns more from stronger interactions.
+    """
+
+    uses_strengths: ClassVar[bool]
 
     def model_dump(self) -> dict[str, Any]:
         """Return the settings by name, defaults included."""

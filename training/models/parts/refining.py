@@ -64,11 +64,12 @@ def fit_refiner(
         return refiner  # no user has two items to split
     split = hold_out_users(train, min(_JUDGED_USERS, train.n_users - 1), seed)
     histories, index = split.history.seen(), EXACT_INDEX.build(items)
-    encoded = encoder.encode(histories)
+    weights = split.history.seen_weights()
+    encoded = encoder.encode(histories, None, weights)
     best = 0.0
     for step in progress.track("Targets of new users", len(REFINER_PERPLEXITIES)):
         tried = replace(refiner, places=places_of(REFINER_PERPLEXITIES[step]))
-        users = tried.refine(encoded, histories, None, item_codes=items, index=index)
+        users = tried.refine(encoded, histories, None, weights, item_codes=items, index=index)
         ndcg = evaluate_hash_codes(users, items, split.history, split.relevant, _JUDGED_K).ndcg
         progress.log(perplexity=REFINER_PERPLEXITIES[step], ndcg=ndcg)
         if ndcg > best:
