@@ -35,6 +35,15 @@ class EmptyDataError(DataError):
         super().__init__(f"{source}: {reason}")
 
 
+class EncodingError(DataError):
+    """A text is in another encoding than UTF-8."""
+
+    def __init__(self, path: Path | str, where: str = "") -> None:
+        super().__init__(
+            f"{path}: not UTF-8 text{where}; name its encoding, for example --encoding latin-1"
+        )
+
+
 class UnknownFormatError(DataError):
     """A file's format was not recognised."""
 

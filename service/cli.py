@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from hashrec.index.commands.file_options import UserFileOptions, with_options
 from hashrec.index.commands.options import JsonOption
 from hashrec.index.commands.printing import print_json, say
 
@@ -81,14 +82,16 @@ def doctor(
 
 
 @app.command()
+@with_options
 def bench(
+    options: UserFileOptions,
     url: Annotated[str, typer.Option(help="URL of the service.")] = "http://127.0.0.1:8000",
     target: Annotated[
         str, typer.Option(help="Path of the requests; {user} is replaced by each id in turn.")
     ] = "/recommend/{user}",
     users: Annotated[
         Path | None,
-        typer.Option(help="File with user ids: an id a line, JSON lines or Parquet. [1 to 1000]"),
+        typer.Option(help="File with user ids: an id a line, or a table. [1 to 1000]"),
     ] = None,
     connections: Annotated[
         int, typer.Option(min=1, max=1000, help="Number of connections kept open.")
@@ -109,7 +112,11 @@ def bench(
     from hashrec.index.files.user_files import read_user_ids  # noqa: PLC0415
     from hashrec.service.load import load  # noqa: PLC0415
 
-    user_ids = [str(number) for number in range(1, 1001)] if users is None else read_user_ids(users)
+    user_ids = [str(number) for number in range(1, 1001)]
+    if users is not None:
+        user_ids = read_user_ids(
+            users, options.format_options(), max_bad=options.max_bad or 0, say=say
+        )
     report = load(url, target, user_ids, connections=connections, seconds=seconds, key=key)
     if as_json:
         print_json(asdict(report))

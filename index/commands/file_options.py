@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import wraps
-from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, get_type_hints
 
 import typer
 
@@ -26,26 +26,13 @@ MapOption = Annotated[
 
 
 @dataclass(frozen=True, kw_only=True)
-class FileOptions:
-    """What only the user knows about a file; None where an option is not given."""
+class TableOptions:
+    """What only the user knows about a table in a file; None where an option is not given."""
 
-    preset: Annotated[
-        str | None,
-        typer.Option(
-            help="Format of the file, if it is not to be detected.",
-            autocompletion=key_of("hashrec.index.reading.readers", "READERS"),
-        ),
-    ] = None
+    map_option: ClassVar[str] = "--map"
     columns: MapOption = None
     separator: Annotated[
         str | None, typer.Option(help="Separator of the fields, one character or `tab`. [detected]")
-    ] = None
-    decimal: Annotated[
-        str | None,
-        typer.Option(
-            help="Decimal mark of numbers, `.` or `,`. [detected]",
-            autocompletion=one_of(".", ","),
-        ),
     ] = None
     encoding: Annotated[
         str | None, typer.Option(help="Encoding of the text, for example latin-1. [UTF-8, UTF-16]")
@@ -53,13 +40,6 @@ class FileOptions:
     quoting: Annotated[
         bool | None,
         typer.Option("--quoting/--no-quoting", help="Whether quotes enclose fields. [they do]"),
-    ] = None
-    time_format: Annotated[
-        str | None,
-        typer.Option(
-            help="Timestamps: seconds, milliseconds, microseconds, nanoseconds, or a pattern such "
-            "as %d.%m.%Y. [detected]"
-        ),
     ] = None
     max_bad: Annotated[
         int | None, typer.Option(min=0, help="Number of unreadable rows to skip in a file. [0]")
@@ -86,16 +66,50 @@ class FileOptions:
         """
         from hashrec.index.reading.options import FormatOptions  # noqa: PLC0415
 
+        names = {field.name for field in fields(FormatOptions)}
         given: dict[str, Any] = {
-            "preset": self.preset,
-            "columns": parse_columns(self.columns),
-            "separator": self.separator,
-            "decimal": self.decimal,
-            "encoding": self.encoding,
-            "quoting": self.quoting,
-            "time_format": self.time_format,
+            name: value for name, value in vars(self).items() if name in names and value is not None
         }
-        return FormatOptions(**{name: value for name, value in given.items() if value is not None})
+        if self.columns is not None:
+            given["columns"] = parse_columns(self.columns, self.map_option)
+        return FormatOptions(**given)
+
+
+@dataclass(frozen=True, kw_only=True)
+class UserFileOptions(TableOptions):
+    """What only the user knows about a file of users; None where an option is not given."""
+
+    columns: Annotated[
+        str | None,
+        typer.Option("--map", help="Column of --users with the ids, for example user=uid."),
+    ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileOptions(TableOptions):
+    """What only the user knows about a file with times; None where an option is not given."""
+
+    preset: Annotated[
+        str | None,
+        typer.Option(
+            help="Format of the file, if it is not to be detected.",
+            autocompletion=key_of("hashrec.index.reading.readers", "READERS"),
+        ),
+    ] = None
+    decimal: Annotated[
+        str | None,
+        typer.Option(
+            help="Decimal mark of numbers, `.` or `,`. [detected]",
+            autocompletion=one_of(".", ","),
+        ),
+    ] = None
+    time_format: Annotated[
+        str | None,
+        typer.Option(
+            help="Timestamps: seconds, milliseconds, microseconds, nanoseconds, or a pattern such "
+            "as %d.%m.%Y. [detected]"
+        ),
+    ] = None
 
 
 def with_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -139,5 +153,8 @@ def parse_columns(text: str | None, option: str = "--map") -> dict[str, str] | N
         return None
     pairs = [part.partition("=") for part in text.split(",")]
     if not all(role and column for role, _, column in pairs):
-        raise ConfigError(f"{option} {text!r} is not of the form user=COLUMN,item=COLUMN")
+        role = "item" if option == "--map-items" else "user"
+        raise ConfigError(
+            f"{option} {text!r} is not of the form {role}=COLUMN, several separated by commas"
+        )
     return {role.strip(): column.strip() for role, _, column in pairs}

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from hashrec.index.commands.file_options import UserFileOptions, with_options
 from hashrec.index.commands.options import (
     DEFAULT_STORE,
     JournalOption,
@@ -83,14 +84,16 @@ def recommend(
 
 
 @app.command()
+@with_options
 def batch_recommend(
+    options: UserFileOptions,
     *,
     out: OutOption,
     store: StoreOption = DEFAULT_STORE,
     k: LengthOption = 10,
     users: Annotated[
         Path | None,
-        typer.Option(help="File with the users: an id a line, JSON lines or Parquet. [all]"),
+        typer.Option(help="File with the users: an id a line, or a table. [all]"),
     ] = None,
     version: VersionOption = None,
     journal: JournalOption = None,
@@ -132,7 +135,12 @@ def batch_recommend(
     known = artifact.model.users
     user_ids: Iterable[str]
     if users is not None:
-        user_ids = read_user_ids(users)
+        user_ids = read_user_ids(
+            users,
+            options.format_options(),
+            max_bad=options.max_bad or 0,
+            say=(lambda _message: None) if quiet else say,
+        )
         total = len(user_ids)
     else:
         newcomers = [user for user in overlay.user_ids() if known.row(user) is None]

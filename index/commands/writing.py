@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from hashrec.index.files.tables import Schema
 
 OutOption = Annotated[
-    Path, typer.Option("--out", help="File to write; its name ends with .jsonl or .parquet.")
+    Path, typer.Option("--out", help="File to write; its name ends with .jsonl, .csv or .parquet.")
 ]
 
 

@@ -1,73 +1,68 @@
-"""Files of user ids: one id a line, JSON lines, or Parquet."""
+"""Files of user ids: one id a line, or a table with a column of users in any known format."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING
 
-import orjson
+from hashrec.index.errors import DataError, EmptyDataError, MissingLibraryError
 
-from hashrec.index.arrays.ids import require_id
-from hashrec.index.errors import DataError
-from hashrec.index.files.tables import require_arrow
+if TYPE_CHECKING:
+    from hashrec.index.reading.options import FormatOptions
 
-COLUMNS = ("user_id", "UserId", "userId", "user")
-PARQUET_MAGIC = b"PAR1"
+TABLES = ("parquet", "jsonl", "recbole", "csv")
 
 
-def read_user_ids(path: Path) -> list[str]:
+def read_user_ids(
+    path: Path,
+    options: FormatOptions | None = None,
+    *,
+    max_bad: int = 0,
+    say: Callable[[str], None] = lambda _message: None,
+) -> list[str]:
     """Return the distinct user ids of a file, in order.
 
-    In JSON lines and Parquet, the ids are in `user_id`, or in `UserId` as in exports of Gorse.
+    A text without a header is one id a line. Other files are tables, in which the ids are in
+    `user_id`, or in a column with another usual name, such as `UserId` in exports of Gorse.
+
+    Args:
+        path: the file, a folder of parts, or `-` for standard input.
+        options: what detection cannot see.
+        max_bad: rows without a valid id to leave out before the read fails.
+        say: takes lines that say what was read.
 
     Raises:
-        DataError: the file cannot be read, or a line is not a user id.
-        MissingLibraryError: the file is Parquet and pyarrow is not installed.
+        DataError: the file cannot be read, holds no id, or has more bad rows than `max_bad`.
+        ConfigError: an option does not suit the file.
+        MissingLibraryError: polars is not installed.
     """
     try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
-    if content.startswith(PARQUET_MAGIC):
-        ids = _of_parquet(path)
-    else:
-        ids = [
-            _of_line(path, number, line.strip())
-            for number, line in enumerate(content.split(b"\n"), start=1)
-            if line.strip()
-        ]
-    distinct = list(dict.fromkeys(ids))
-    if not distinct:
-        raise DataError(f"{path}: no user ids; write one id a line")
-    return distinct
-
-
-def _of_line(path: Path, number: int, line: bytes) -> str:
+        from hashrec.index.reading.columns import USERS  # noqa: PLC0415
+        from hashrec.index.reading.readers import READERS  # noqa: PLC0415
+        from hashrec.index.reading.readers.lists import IdReader  # noqa: PLC0415
+        from hashrec.index.reading.rows import DETECT, read_rows  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        if error.name != "polars":
+            raise
+        raise MissingLibraryError("a file of users", "polars", "files") from None
+    options = options or DETECT
+    readers = {name: READERS[name] for name in TABLES}
+    if options.separator is None:
+        readers["ids"] = IdReader()
     try:
-        return require_id(_of_object(line) if line.startswith(b"{") else line.decode())
-    except ValueError as error:
-        raise DataError(f"{path}: line {number} is not a user id: {error}") from None
-
-
-def _of_object(line: bytes) -> str:
-    members: object = orjson.loads(line)
-    if isinstance(members, dict):
-        fields = cast("dict[str, Any]", members)
-        for name in COLUMNS:
-            if (user_id := fields.get(name)) is not None:
-                return str(user_id)
-    raise ValueError(f"it has no {COLUMNS[0]}")
-
-
-def _of_parquet(path: Path) -> list[str]:
-    parquet = require_arrow().parquet
-    try:
-        with parquet.ParquetFile(path) as file:
-            names: list[str] = file.schema_arrow.names
-            name = next((name for name in COLUMNS if name in names), None)
-            if name is None:
-                raise DataError(f"{path}: no {COLUMNS[0]} column among {', '.join(names)[:200]}")
-            values: list[Any] = file.read(columns=[name]).column(0).to_pylist()
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: damaged Parquet; write or copy it again") from error
-    return [str(value) for value in values if value is not None]
+        rows = read_rows(path, options, max_bad=max_bad, vocabulary=USERS, readers=readers)
+    except EmptyDataError as error:
+        raise DataError(f"{path}: no user ids; write one id a line") from error
+    ids: list[str] = rows.frame.get_column("user").unique(maintain_order=True).to_list()
+    if not ids:
+        raise DataError(
+            f"{path}: every row is bad: {'; '.join(rows.bad_examples)}; write one id a line"
+        )
+    for line in rows.report():
+        say(line)
+    say(
+        f"{rows.n_rows:,} rows: {rows.n_bad:,} bad, {rows.frame.height - len(ids):,} repeated, "
+        f"{len(ids):,} users"
+    )
+    return ids

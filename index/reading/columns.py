@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from hashrec.index.errors import ConfigError, DataError, UnknownFormatError, shorten
@@ -20,12 +20,14 @@ class Vocabulary:
         by_suffix: role -> ends of plain names; the only column with such a name has the role. In
             the order in which they are looked for.
         option: of the command line, by which the user names the columns.
+        preset_option: the one that names the format; empty if commands with such files have none.
     """
 
     usual: Mapping[str, tuple[str, ...]]
     required: tuple[str, ...]
     by_suffix: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
     option: str = "--map"
+    preset_option: str = "--preset"
 
     @property
     def roles(self) -> tuple[str, ...]:
@@ -69,6 +71,43 @@ INTERACTIONS = Vocabulary(
 NO_ITEM = ("sessionid", "transactionid", "orderid", "categoryid", "invoiceid", "channelid",
            "eventid", "requestid", "deviceid", "storeid", "locationid", "reviewid", "cartid",
            "ratingid", "rowid", "genreid", "brandid", "saleschannelid")  # fmt: skip
+
+
+ITEMS = Vocabulary(
+    usual={
+        "item": (*INTERACTIONS.usual["item"], "id"),
+        "title": (
+            "title", "name", "itemtitle", "itemname", "movietitle", "moviename", "booktitle",
+            "bookname", "prodname", "productname", "producttitle", "animename", "animetitle",
+            "gametitle", "gamename", "appname", "tracktitle", "trackname", "songtitle", "songname",
+            "artistname", "articletitle", "newstitle", "videotitle", "recipename", "headline",
+            "originaltitle",
+            "comment",  # of Gorse
+        ),
+        "categories": (
+            "categories", "category", "genres", "genre", "tags", "class", "classes", "topics",
+            "categorycode", "categoryname", "itemcategory", "productcategory", "maincategory",
+            "labels",
+        ),
+        "timestamp": (
+            "timestamp", "time", "ts", "datetime", "date", "createdat", "publishedat", "addedat",
+            "dateadded",
+        ),
+        "hidden": ("hidden", "ishidden"),
+    },
+    required=("item",),
+    by_suffix={"item": INTERACTIONS.by_suffix["item"], "title": ("title",)},
+    option="--map-items",
+)  # fmt: skip
+USERS = Vocabulary(
+    usual={"user": INTERACTIONS.usual["user"]},
+    required=("user",),
+    by_suffix={"user": INTERACTIONS.by_suffix["user"]},
+    preset_option="",
+)
+EVENTS = replace(
+    INTERACTIONS, usual={**INTERACTIONS.usual, "recommendation_id": ("recommendationid",)}
+)
 
 
 @dataclass(frozen=True)

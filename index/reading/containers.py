@@ -31,6 +31,7 @@ from hashrec.index.errors import (
     ConfigError,
     DataError,
     EmptyDataError,
+    EncodingError,
     MissingLibraryError,
     shorten,
 )
@@ -401,11 +402,4 @@ def _decoded(path: Path, content: bytes, complete: bool) -> str:
         if not complete and error.start >= len(content) - 3:
             return content[: error.start].decode("utf-8-sig")
         line = content.count(b"\n", 0, error.start) + 1
-        raise not_utf8(path, f" (line {line})") from error
-
-
-def not_utf8(path: Path, where: str = "") -> DataError:
-    """Describe a text in another encoding."""
-    return DataError(
-        f"{path}: not UTF-8 text{where}; name its encoding, for example --encoding latin-1"
-    )
+        raise EncodingError(path, f" (line {line})") from error

@@ -216,7 +216,10 @@ def _incomplete(line: str, separator: str, n_fields: int, wanted: Collection[int
     if len(plain) > n_fields or any(
         plain[position].startswith('"') for position in wanted if position < len(plain)
     ):
-        problem = "a quote opens a field and none closes it; --no-quoting reads quotes as text"
+        problem = (
+            "a quote opens a field and none closes it; close the quote, or read quotes as text "
+            "with --no-quoting"
+        )
         return _Reading([], problem=problem)
     return _Reading(plain)
 

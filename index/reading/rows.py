@@ -17,7 +17,13 @@ from hashrec.index.errors import (
     UnknownFormatError,
     shorten,
 )
-from hashrec.index.reading.columns import INTERACTIONS, Columns, Vocabulary, choose_columns
+from hashrec.index.reading.columns import (
+    INTERACTIONS,
+    Columns,
+    Vocabulary,
+    choose_columns,
+    listed,
+)
 from hashrec.index.reading.containers import Part, opened, parts_of
 from hashrec.index.reading.head import Head
 from hashrec.index.reading.numbers import to_numbers
@@ -25,7 +31,7 @@ from hashrec.index.reading.options import FormatOptions
 from hashrec.index.reading.readers import READERS
 from hashrec.index.reading.readers.delimited import separator_of
 from hashrec.index.reading.readers.reader import Reader, Table
-from hashrec.index.reading.times import to_times
+from hashrec.index.reading.times import to_times, with_fractions
 
 EXAMPLES = 5  # bad rows that a message shows
 DETECT = FormatOptions()
@@ -66,6 +72,11 @@ class ColumnReport:
             parts.append(f"{self.n_unreadable:,} {self.name} unreadable ({self.example})")
         return ", ".join([*parts, *filter(None, [self.note])])
 
+    def line(self) -> str:
+        """Say what the column was taken for and why, and its gaps."""
+        said = filter(None, (self.read_as, self.summary()))
+        return "; ".join([f"column {self.name}: {self.role}, {self.why}", *said])
+
 
 @dataclass(frozen=True, eq=False)
 class GoodRows:
@@ -99,6 +110,17 @@ class GoodRows:
         """How timestamps are written; None without a column of them."""
         return next((each.read_as for each in self.columns if each.role == "timestamp"), None)
 
+    def report(self) -> list[str]:
+        """Say, a line each, what the file is, what its columns are, and what is wrong."""
+        lines = [self.description, *(column.line() for column in self.columns)]
+        if self.ignored:
+            lines.append(f"not used: {listed(self.ignored)}")
+        if self.skipped:
+            lines.append(f"skipped {self.skipped}")
+        if self.n_bad:
+            lines.append(f"{self.n_bad:,} bad rows left out ({'; '.join(self.bad_examples)})")
+        return lines
+
 
 def read_rows(
     path: Path | str,
@@ -107,6 +129,8 @@ def read_rows(
     needed: Collection[str] = (),
     max_bad: int = 0,
     vocabulary: Vocabulary = INTERACTIONS,
+    readers: Mapping[str, Reader] = READERS,
+    exact_times: bool = False,
 ) -> GoodRows:
     """Read the rows of a file or a folder and check each of them.
 
@@ -120,6 +144,8 @@ def read_rows(
             rows they may be missing.
         max_bad: bad rows to leave out before the read fails.
         vocabulary: the roles.
+        readers: the formats, in the order in which they are asked.
+        exact_times: keep fractions of seconds; timestamps are Float64 then.
 
     Raises:
         DataError: the file is missing, damaged, not of a known format, or has no row, or it has no
@@ -129,7 +155,7 @@ def read_rows(
     """
     path = Path(path)
     parts = parts_of(path)
-    read = [_read_part(part, options, vocabulary) for part in parts.files]
+    read = [_read_part(part, options, vocabulary, readers) for part in parts.files]
     table, columns = read[0].table, read[0].columns
     for part, other in zip(parts.files, read, strict=True):
         if dict(other.columns.columns) != dict(columns.columns):
@@ -140,7 +166,7 @@ def read_rows(
     frame = pl.concat(_alike([each.frame for each in read]), how="diagonal")
     if not frame.height:
         raise EmptyDataError(str(path), "no rows; give a file with interactions")
-    frame, reports = _typed(frame, columns, options, table.row_name)
+    frame, reports = _typed(frame, columns, options, table.row_name, exact_times=exact_times)
     for role in needed:
         if role not in columns.columns:
             raise DataError(f"{path}: no {role} column, which is needed; name it with "
@@ -166,14 +192,19 @@ def read_rows(
     )
 
 
-def open_table(head: Head, options: FormatOptions, vocabulary: Vocabulary) -> Table:
+def open_table(
+    head: Head,
+    options: FormatOptions,
+    vocabulary: Vocabulary,
+    readers: Mapping[str, Reader] = READERS,
+) -> Table:
     """Detect the format of a file, and find its columns.
 
     Raises:
         DataError: no format fits.
         ConfigError: there is no such preset, or the format has no names of columns to choose from.
     """
-    reader = _reader(head, options, vocabulary)
+    reader = _reader(head, options, vocabulary, readers)
     if options.columns and not reader.takes_columns:
         table = reader.open(head, options)
         raise DataError(
@@ -191,9 +222,11 @@ class _Read:
     container: str
 
 
-def _read_part(part: Part, options: FormatOptions, vocabulary: Vocabulary) -> _Read:
+def _read_part(
+    part: Part, options: FormatOptions, vocabulary: Vocabulary, readers: Mapping[str, Reader]
+) -> _Read:
     with opened(part, options.encoding) as head:
-        table = open_table(head, options, vocabulary)
+        table = open_table(head, options, vocabulary, readers)
         names = [*table.names, *(name for name in head.constants if name not in table.names)]
         columns = choose_columns(part.path, names, vocabulary, options.columns, table.roles)
         wanted = {role: name for role, name in columns.columns.items() if name in table.names}
@@ -220,17 +253,19 @@ def _without_header_again(frame: pl.DataFrame, columns: Columns) -> pl.DataFrame
     return frame.with_columns(problem=pl.coalesce(*problem, found))
 
 
-def _reader(head: Head, options: FormatOptions, vocabulary: Vocabulary) -> Reader:
+def _reader(
+    head: Head, options: FormatOptions, vocabulary: Vocabulary, readers: Mapping[str, Reader]
+) -> Reader:
     if options.preset is not None:
-        if options.preset not in READERS:
-            raise ConfigError(f"no preset {options.preset!r}; there are {', '.join(READERS)}")
-        if READERS[options.preset].kind != head.kind:
+        if options.preset not in readers:
+            raise ConfigError(f"no preset {options.preset!r}; there are {', '.join(readers)}")
+        if readers[options.preset].kind != head.kind:
             raise DataError(
                 f"{head.path}: a {head.kind} file, which preset {options.preset!r} cannot read; "
                 "leave --preset out"
             )
-        return READERS[options.preset]
-    for reader in READERS.values():
+        return readers[options.preset]
+    for reader in readers.values():
         if reader.recognises(head, vocabulary) and (reader.takes_columns or not options.columns):
             return reader
     if head.kind == "binary":
@@ -239,12 +274,15 @@ def _reader(head: Head, options: FormatOptions, vocabulary: Vocabulary) -> Reade
             "Parquet"
         )
     if options.columns or options.separator:
-        return READERS["csv"]
+        return readers["csv"]
     begins = f"it begins {shorten(head.lines[0])!r}"
+    naming = f"{vocabulary.option} {','.join(f'{role}=COLUMN' for role in vocabulary.required)}"
+    if vocabulary.preset_option:
+        naming += f" or the format with {vocabulary.preset_option}"
     separator = separator_of(head, None)
     n_columns = len(head.lines[0].split(separator))
     if n_columns == 1:
-        raise UnknownFormatError(head.path, f"one column, {begins}")
+        raise UnknownFormatError(head.path, f"one column, {begins}", naming)
     if all(
         field.strip() and field.strip()[0].isdigit() for field in head.lines[0].split(separator)
     ):
@@ -254,10 +292,10 @@ def _reader(head: Head, options: FormatOptions, vocabulary: Vocabulary) -> Reade
         raise UnknownFormatError(
             head.path,
             f"{n_columns} columns without a header, {begins}",
-            f"{vocabulary.option} by their numbers, for example {vocabulary.option} {named}, or "
-            "the format with --preset",
+            f"{vocabulary.option} by their numbers, for example {vocabulary.option} {named}"
+            + (f", or the format with {vocabulary.preset_option}" * bool(vocabulary.preset_option)),
         )
-    raise UnknownFormatError(head.path, begins)
+    raise UnknownFormatError(head.path, begins, naming)
 
 
 def _alike(frames: list[pl.DataFrame]) -> list[pl.DataFrame]:
@@ -287,7 +325,12 @@ def _alike(frames: list[pl.DataFrame]) -> list[pl.DataFrame]:
 
 
 def _typed(
-    frame: pl.DataFrame, columns: Columns, options: FormatOptions, row_name: str
+    frame: pl.DataFrame,
+    columns: Columns,
+    options: FormatOptions,
+    row_name: str,
+    *,
+    exact_times: bool,
 ) -> tuple[pl.DataFrame, dict[str, ColumnReport]]:
     """Convert values to numbers and timestamps to seconds; null where that is not possible."""
     reports: dict[str, ColumnReport] = {}
@@ -307,6 +350,8 @@ def _typed(
             converted, missing, read_as, note = (
                 times.seconds, times.missing, times.unit, times.refused,
             )  # fmt: skip
+            if exact_times:
+                converted = with_fractions(written, converted)
         else:
             reports[role] = ColumnReport(role, name, why)
             continue

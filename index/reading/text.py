@@ -10,8 +10,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from hashrec.index.errors import DataError, shorten
-from hashrec.index.reading.containers import not_utf8
+from hashrec.index.errors import DataError, EncodingError, shorten
 from hashrec.index.reading.head import Head
 from hashrec.index.reading.quotes import LINE_BREAK, Mended, malformed_lines, mend
 
@@ -169,7 +168,7 @@ def collect(head: Head, lazy: pl.LazyFrame) -> pl.DataFrame:
         return lazy.collect()
     except pl.exceptions.PolarsError as error:
         if "utf-8" in str(error).lower():
-            raise not_utf8(head.path) from error
+            raise EncodingError(head.path) from error
         first_line = shorten(str(error).splitlines()[0], 120)
         raise DataError(f"{head.path}: cannot be read: {first_line}; correct the file") from error
     except OSError as error:

@@ -105,6 +105,25 @@ def _plain_seconds(column: pl.Series) -> pl.Series | None:
     return whole if is_plain else None
 
 
+def with_fractions(column: pl.Series, seconds: pl.Series) -> pl.Series:
+    """Give seconds the fractions of numbers that are written in seconds.
+
+    Args:
+        column: as it is written, see `to_times`.
+        seconds: what `to_times` made of it.
+
+    Returns:
+        Float64.
+    """
+    if column.dtype.is_temporal():
+        return seconds.cast(pl.Float64)
+    number = pl.col("written").cast(pl.Float64, strict=False)
+    is_seconds = number.is_between("seconds", pl.col("seconds") + 1, closed="left")
+    frame = pl.DataFrame({"written": column, "seconds": seconds})
+    exact = pl.when(is_seconds).then(number).otherwise(pl.col("seconds").cast(pl.Float64))
+    return frame.select(exact.alias(column.name)).to_series()
+
+
 _Found = tuple[pl.Series, pl.Series, str, str]
 
 

@@ -28,6 +28,7 @@ class ReadOptions(TypedDict, total=False):
 
     Attributes:
         items: file of titles, categories and other attributes of the items.
+        item_columns: role -> column of that file, such as `{"item": "sku", "title": "name"}`.
         preset: name of the file's format, in place of detection.
         columns: role -> column name, such as `{"user": "buyer", "item": "sku"}`; `-` for none.
         separator: of the fields, one character. Default: detected.
@@ -42,6 +43,7 @@ class ReadOptions(TypedDict, total=False):
     """
 
     items: str | Path | None
+    item_columns: Mapping[str, str] | None
     preset: str | None
     columns: Mapping[str, str] | None
     separator: str | None

@@ -26,7 +26,7 @@ from hashrec.index.commands.file_options import with_options
 from hashrec.index.commands.options import DEFAULT_STORE, QuietOption, StoreOption
 from hashrec.index.commands.printing import print_table, say
 from hashrec.index.errors import HashrecError
-from hashrec.training.commands.options import DATA, DataOptions, ItemsOption
+from hashrec.training.commands.options import DATA, DataOptions, ItemsOption, MapItemsOption
 
 READY_SECONDS = 60
 
@@ -40,6 +40,7 @@ def quickstart(
     *,
     data: Annotated[str, DATA] = "synthetic",
     items: ItemsOption = None,
+    map_items: MapItemsOption = None,
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to serve on.")] = 8000,
     store: StoreOption = DEFAULT_STORE,
     quiet: QuietOption = False,
@@ -53,6 +54,8 @@ def quickstart(
     flags = options.flags() + ["--quiet"] * quiet
     if items is not None:
         flags += ["--items", str(items)]
+    if map_items is not None:
+        flags += ["--map-items", map_items]
     hashrec("train", "--data", data, "--split", "none", "--out", str(run), *flags)
     hashrec("publish", str(run), "--store", str(store), stdout=subprocess.DEVNULL)
     server = subprocess.Popen(

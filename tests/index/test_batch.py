@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bz2
 import dataclasses
 import json
 import os
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pyarrow.parquet as pq
 import pytest
 from small_models import model_of, refiner_of, write
@@ -19,7 +21,7 @@ from typer.testing import CliRunner
 
 from hashrec.index.artifacts.store import Store
 from hashrec.index.commands.recommending import app
-from hashrec.index.errors import DataError
+from hashrec.index.errors import DataError, MissingLibraryError
 from hashrec.index.files.batch import USERS_AT_ONCE
 from hashrec.index.files.user_files import read_user_ids
 from hashrec.index.live.catalogue_state import journal_of, overlay_of
@@ -49,6 +51,8 @@ def batch(store: Path, *options: object, form: str = ".jsonl") -> list[dict[str,
     assert done.exit_code == 0, done.output
     if form == ".parquet":
         return pq.read_table(out).to_pylist()
+    if form == ".csv":
+        return pl.read_csv(out, schema_overrides={"user_id": pl.String}).to_dicts()
     return [{"hamming": None} | json.loads(line) for line in out.read_text().splitlines()]
 
 
@@ -72,7 +76,7 @@ EVERYONE = [f"u{row}" for row in range(N_USERS)]
 
 
 @pytest.mark.parametrize("index_type", ["flat", "ivf"])
-@pytest.mark.parametrize("form", [".jsonl", ".parquet"])
+@pytest.mark.parametrize("form", [".jsonl", ".parquet", ".csv"])
 def test_every_user_has_the_list_that_is_served(tmp_path: Path, index_type: str, form: str) -> None:
     store = published(tmp_path, index_type)
     lists = batch(store, "-k", 9, form=form)
@@ -117,6 +121,14 @@ def test_the_longest_lists_hold_all_that_is_allowed(tmp_path: Path) -> None:
         ("users.txt", b"u9\n\nstranger\r\nu9\n"),
         ("users.jsonl", b'{"user_id": "u9"}\n{"user_id": "stranger", "age": 7}\n'),
         ("gorse.jsonl", b'{"UserId": "u9", "Labels": null}\n{"UserId": "stranger"}\n'),
+        ("users.csv", b'user_id,age\nu9,7\n"stranger",\nu9,7\n'),
+        ("one.csv", b"user_id\nu9\nstranger\n"),
+        ("users.tsv", b"age\tuserId\n7\tu9\n8\tstranger\n"),
+        ("users.user", b"user_id:token\tage:float\nu9\t7\nstranger\t8\n"),
+        ("array.json", b'[{"user": "u9"},\n {"user": "stranger"}]'),
+        ("users.bz2", bz2.compress(b"u9\nstranger\n")),
+        ("utf16.txt", "u9\nstranger\n".encode("utf-16")),
+        ("comment.txt", b"u9 \n  stranger\n"),
     ],
 )
 def test_users_may_be_named_by_a_file(tmp_path: Path, name: str, content: bytes) -> None:
@@ -127,21 +139,65 @@ def test_users_may_be_named_by_a_file(tmp_path: Path, name: str, content: bytes)
     assert lists[-1]["source"] == "popular"
 
 
-def test_users_of_a_batch_can_name_those_of_the_next(tmp_path: Path) -> None:
+@pytest.mark.parametrize("form", [".jsonl", ".parquet", ".csv"])
+def test_users_of_a_batch_can_name_those_of_the_next(tmp_path: Path, form: str) -> None:
     store = published(tmp_path)
-    lists = batch(store, "-k", 2, form=".parquet")
-    assert read_user_ids(tmp_path / "lists.parquet") == EVERYONE
-    assert batch(store, "-k", 2, "--users", tmp_path / "lists.parquet") == lists
+    lists = batch(store, "-k", 2, form=form)
+    named = (tmp_path / f"lists{form}").rename(tmp_path / f"named{form}")
+    assert read_user_ids(named) == EVERYONE
+    assert batch(store, "-k", 2, "--users", named) == [{"hamming": None} | row for row in lists]
+
+
+def test_the_column_of_users_can_be_named_and_is_reported(tmp_path: Path) -> None:
+    store = published(tmp_path)
+    path = tmp_path / "people.csv"
+    path.write_text("name;who\nAda;u9\nCy;\nBob;stranger\n;u9\n")
+    command = ["batch-recommend", "--store", str(store), "--out", str(tmp_path / "lists.csv"),
+               "-k", "2", "--users", str(path)]  # fmt: skip
+    assert "no user column" in str(
+        CliRunner().invoke(app, [*command, "--separator", ";"]).exception
+    )
+    done = CliRunner().invoke(app, [*command, "--map", "user=who", "--max-bad", "1"])
+    assert done.exit_code == 0, done.output
+    assert "column who: user, named by --map" in done.stderr
+    assert "not used: name" in done.stderr
+    assert "4 rows: 1 bad, 1 repeated, 2 users" in done.stderr
+    written = pl.read_csv(tmp_path / "lists.csv").get_column("user_id").to_list()
+    assert written == ["u9", "u9", "stranger", "stranger"]
+
+
+def test_users_come_on_standard_input(tmp_path: Path) -> None:
+    store = published(tmp_path)
+    out = tmp_path / "lists.csv"
+    command = ["batch-recommend", "--store", str(store), "--out", str(out), "-k", "1", "-q"]
+    done = CliRunner().invoke(app, [*command, "--users", "-"], input="u9\nu3\n")
+    assert done.exit_code == 0, done.output
+    assert pl.read_csv(out).get_column("user_id").to_list() == ["u9", "u3"]
+
+
+def test_a_file_of_users_without_polars_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "users").write_text("u9\n")
+    monkeypatch.setitem(sys.modules, "polars", None)
+    for name in [name for name in sys.modules if name.startswith("hashrec.index.reading.r")]:
+        monkeypatch.delitem(sys.modules, name)
+    with pytest.raises(MissingLibraryError, match=r"polars: pip install 'hashrec\[files\]'"):
+        read_user_ids(tmp_path / "users")
 
 
 @pytest.mark.parametrize(
     ("content", "says"),
     [
         (b"", "one id a line"),
-        (b"u1\n{'no'}\n", "line 2 is not a user id"),
-        (b'u1\n{"name": "u2"}\n', "line 2 is not a user id: it has no user_id"),
-        (b"\xff\n", "line 1 is not a user id"),
-        (b"u" * 513, "at most 512 bytes"),
+        (b"u1\n{'no'}\n", "line 2: no id but an object"),
+        (b'u1\n{"name": "u2"}\n', "line 2: no id but an object"),
+        (b'{"name": "u2"}\n', "no user column among name.*--map user=COLUMN"),
+        (b'{"user_id": ["u2"]}\n', "line 1: user_id is neither a string nor a number"),
+        (b"kind,id\nuser,u1\n", "it begins 'kind,id'.*name the columns with --map user=COLUMN$"),
+        (b"7,1\n8,2\n", "2 columns without a header.*for example --map user=1$"),
+        (b"\xff\n", r"not UTF-8 text \(line 1\)"),
+        (b"u" * 513, "line 1: user id over 512 bytes"),
         (b"PAR1 nothing", "damaged Parquet"),
     ],
 )
@@ -161,7 +217,7 @@ with writing_table(Path(sys.argv[1]), {"user_id": "text", "rank": "int"}) as app
 """
 
 
-@pytest.mark.parametrize("form", [".jsonl", ".parquet"])
+@pytest.mark.parametrize("form", [".jsonl", ".parquet", ".csv"])
 def test_a_batch_that_is_killed_leaves_the_earlier_file(tmp_path: Path, form: str) -> None:
     store = published(tmp_path)
     before = batch(store, "-k", 2, form=form)

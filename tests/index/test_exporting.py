@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import dataclasses
 import json
 from pathlib import Path
@@ -21,7 +22,7 @@ from hashrec.index.live.journal import Event, ItemChange, journal_beside, open_j
 from hashrec.index.model.items import ItemTable
 from hashrec.index.model.model import Model
 
-FORMATS = (".jsonl", ".parquet")
+FORMATS = (".jsonl", ".parquet", ".csv")
 
 
 @pytest.fixture
@@ -52,12 +53,18 @@ def rows_of(path: Path) -> list[dict[str, Any]]:
     """Read a table; what is not there is left out, and JSON in a text is taken out of it."""
     if path.suffix == ".jsonl":
         return [json.loads(line) for line in path.read_text().splitlines()]
-    rows = [
-        {name: value for name, value in row.items() if value is not None}
-        for row in pq.read_table(path).to_pylist()
-    ]
+    if path.suffix == ".csv":
+        with path.open(newline="") as file:
+            rows: list[dict[str, Any]] = [dict(row) for row in csv.DictReader(file, strict=True)]
+        texts = ("categories", "attributes", "timestamp", "hidden", "n_items", "n_bits")
+    else:
+        rows, texts = pq.read_table(path).to_pylist(), ("attributes",)
     return [
-        row | ({"attributes": json.loads(row["attributes"])} if "attributes" in row else {})
+        {
+            name: json.loads(value) if name in texts else value
+            for name, value in row.items()
+            if value not in (None, "")
+        }
         for row in rows
     ]
 
@@ -162,8 +169,8 @@ def test_codes_come_back_from_their_export_with_numpy_alone(
 
 
 def test_a_file_of_another_name_is_refused_before_anything_is_read(store: Path) -> None:
-    done = CliRunner().invoke(app, ["export", "users", "--store", str(store), "--out", "a.csv"])
-    assert "name the file .jsonl or .parquet" in str(done.exception)
+    done = CliRunner().invoke(app, ["export", "users", "--store", str(store), "--out", "a.txt"])
+    assert "name the file .jsonl, .csv or .parquet" in str(done.exception)
 
 
 def test_a_table_that_fails_leaves_the_earlier_one_and_nothing_else(tmp_path: Path) -> None:

@@ -185,7 +185,12 @@ def test_a_running_service_follows_an_import(tmp_path: Path, store: Path) -> Non
         first, second, *_ = listed()
         (tmp_path / "items.csv").write_text(f"item_id,title,hidden\n{first},Hidden,true\n")
         assert imported("items", tmp_path / "items.csv") == {
-            "rows": 1, "bad": 0, "known": 0, "new": 1,
+            "rows": 1, "bad": 0, "known": 0, "new": 1, "merged": 0, "warnings": [],
+            "reading": [
+                "CSV: item=item_id,title=title,hidden=hidden",
+                "column item_id: item, a usual name", "column title: title, a usual name",
+                "column hidden: hidden, a usual name",
+            ],
         }  # fmt: skip
         (tmp_path / "events.csv").write_text(f"user_id,item_id\nu3,{second}\n")
         assert imported("events", tmp_path / "events.csv")["new"] == 1

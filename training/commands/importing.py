@@ -5,12 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
+from hashrec.index.commands.file_options import FileOptions, with_options
 from hashrec.index.commands.options import (
     DEFAULT_STORE,
     JournalOption,
@@ -18,7 +19,7 @@ from hashrec.index.commands.options import (
     QuietOption,
     StoreOption,
 )
-from hashrec.index.commands.printing import print_json
+from hashrec.index.commands.printing import print_json, say
 
 if TYPE_CHECKING:
     from hashrec.training.data.importing import Advance, ImportReport
@@ -27,19 +28,36 @@ app = typer.Typer()
 imports = typer.Typer(no_args_is_help=True)
 app.add_typer(imports, name="import", help="Import events or items from a file into a store.")
 
-FileArgument = Annotated[Path, typer.Argument(help="JSON lines, Parquet or CSV.")]
-MaxBadOption = Annotated[int, typer.Option(min=0, help="Number of unreadable rows to skip.")]
+FileArgument = Annotated[
+    Path, typer.Argument(help="A table with named columns, in any format; - for standard input.")
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ItemFileOptions(FileOptions):
+    """What only the user knows about a file of items; None where an option is not given."""
+
+    map_option: ClassVar[str] = "--map-items"
+    columns: Annotated[
+        str | None,
+        typer.Option(
+            "--map-items",
+            "--map",
+            help="Columns by role, for example item=sku,title=name; categories=- for no column.",
+        ),
+    ] = None
 
 
 @imports.command()
+@with_options
 def events(
+    options: FileOptions,
     file: FileArgument,
     *,
     store: StoreOption = DEFAULT_STORE,
     default_type: Annotated[
         str, typer.Option("--type", help="Type of events that have none.")
     ] = "click",
-    max_bad: MaxBadOption = 0,
     journal: JournalOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
@@ -55,7 +73,12 @@ def events(
         _import(
             "events",
             lambda advance: import_events(
-                file, opened, default_type=default_type, max_bad=max_bad, advance=advance
+                file,
+                opened,
+                options.format_options(),
+                default_type=default_type,
+                max_bad=options.max_bad or 0,
+                advance=advance,
             ),
             as_json=as_json,
             quiet=quiet,
@@ -63,11 +86,12 @@ def events(
 
 
 @imports.command()
+@with_options
 def items(
+    options: ItemFileOptions,
     file: FileArgument,
     *,
     store: StoreOption = DEFAULT_STORE,
-    max_bad: MaxBadOption = 0,
     journal: JournalOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
@@ -82,7 +106,14 @@ def items(
     with closing(journal_to_write(store, journal)) as opened:
         _import(
             "items",
-            lambda advance: import_items(file, opened, store, max_bad=max_bad, advance=advance),
+            lambda advance: import_items(
+                file,
+                opened,
+                store,
+                options.format_options(),
+                max_bad=options.max_bad or 0,
+                advance=advance,
+            ),
             as_json=as_json,
             quiet=quiet,
         )
@@ -95,8 +126,14 @@ def _import(
 
     with count_bar(what, None, None if quiet else sys.stderr) as advance:
         report = work(advance)
+    for message in (*(() if quiet else report.reading), *report.warnings):
+        say(message)
     if as_json:
         print_json(asdict(report))
         return
+    merged = f", {report.merged:,} merged into other rows" if report.merged else ""
     bad = f", {report.bad:,} bad rows skipped" if report.bad else ""
-    print(f"{report.new:,} {what} written, {report.known:,} already known{bad}")
+    print(
+        f"{report.rows:,} rows: {report.new:,} {what} written, {report.known:,} already known"
+        f"{merged}{bad}"
+    )

@@ -33,6 +33,13 @@ HomeOption = Annotated[
 ItemsOption = Annotated[
     Path | None, typer.Option(help="File of titles, categories and other attributes of items.")
 ]
+MapItemsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--map-items",
+        help="Columns of --items by role, for example item=sku,title=name; categories=- for none.",
+    ),
+]
 SeedOption = Annotated[
     int | None, typer.Option(min=0, help="Seed of the split and of the training. [0]")
 ]
@@ -136,6 +143,7 @@ class JobOptions(DataOptions):
         ),
     ] = None
     items: ItemsOption = None
+    item_columns: MapItemsOption = None
 
     def config_with(self, **others: Any) -> JobConfig:
         """Return the settings: options over the TOML file over the `paper` preset over defaults.
@@ -147,6 +155,7 @@ class JobOptions(DataOptions):
 
         options = vars(self) | others
         options["columns"] = parse_columns(self.columns)
+        options["item_columns"] = parse_columns(self.item_columns, "--map-items")
         options["types"] = parse_types(self.types)
         return config_of(options.pop("config"), options)
 

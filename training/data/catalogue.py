@@ -6,7 +6,7 @@ import shutil
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
@@ -20,9 +20,11 @@ from hashrec.training.data.interactions import Interactions
 from hashrec.training.data.items import (
     NO_ATTRIBUTES,
     ItemAttributes,
+    ItemReading,
     find_item_attributes,
     read_items,
 )
+from hashrec.training.data.overlap import LEAST_DESCRIBED, overlap_warning
 from hashrec.training.data.reading import ReadResult, read_interactions
 from hashrec.training.data.strengths import EVEN, Derived
 from hashrec.training.data.synthetic import synthetic_catalogue
@@ -83,6 +85,7 @@ class Dataset:
         attributes: titles, categories and other attributes of the items; may be empty.
         description: source, format and counts, one line.
         reading: the reader's counts; None for the synthetic set.
+        warnings: what the user should look at, such as items whose ids are in no interaction.
         test_path: the test file beside the data, for ``--split given``.
         journal_position: position of the last merged journal entry; None without a journal.
         strength: what the interactions are worth, and why.
@@ -93,6 +96,7 @@ class Dataset:
     attributes: ItemAttributes = field(default=NO_ATTRIBUTES)
     description: str = ""
     reading: ReadResult | None = None
+    warnings: tuple[str, ...] = ()
     test_path: Path | None = None
     journal_position: int | None = None
     strength: Derived = EVEN
@@ -140,6 +144,7 @@ def load_dataset(
     *,
     data_home: Path | None = None,
     items: Path | None = None,
+    item_columns: Mapping[str, str] | None = None,
     options: FormatOptions = DETECT,
     min_value: float | None = None,
     types: Collection[str] | None = None,
@@ -155,7 +160,9 @@ def load_dataset(
         name_or_path: a name in `DATASETS`, a file, or a folder with a data file.
         data_home: folder of the named sets, one folder each; None for the default.
         items: file of the items' attributes; the file beside a MovieLens file is found without it.
-        options: see `read_interactions`, as for the next four.
+        item_columns: role -> column of that file, see `read_items`.
+        options: see `read_interactions`, as for the next four. The encoding and the quoting are
+            also those of the file of items.
         min_value: least value of a positive.
         types: types of positives.
         needed: roles that every row has to have.
@@ -165,41 +172,63 @@ def load_dataset(
     Raises:
         DataError: the data set is not there, or it cannot be read.
     """
+    if str(items) == name_or_path == STANDARD_INPUT:
+        raise ConfigError("--data and --items both read standard input; give one of them a file")
     if is_synthetic(name_or_path):
         made = synthetic_catalogue()
-        attributes = made.attributes
-        description = (
+        dataset = Dataset(
+            name_or_path,
+            made.interactions,
+            made.attributes,
             f"synthetic: invented data, {made.interactions.n_users:,} users x "
-            f"{made.interactions.n_items:,} items; {len(made.interactions):,} interactions"
+            f"{made.interactions.n_items:,} items; {len(made.interactions):,} interactions",
+            strength=EVEN if strength is None else Derived(strength, expected=True),
         )
-        if items is not None:
-            described = read_items(items, max_bad=max_bad)
-            attributes, description = described.attributes, f"{description}; {described.summary()}"
-        said = EVEN if strength is None else Derived(strength, expected=True)
-        return Dataset(name_or_path, made.interactions, attributes, description, strength=said)
-    path = find_data_file(name_or_path, data_home or default_data_home())
-    reading = read_interactions(
-        path,
-        options,
-        min_value=min_value,
-        types=types,
-        needed=needed,
-        max_bad=max_bad,
-        strength=strength,
+    else:
+        path = find_data_file(name_or_path, data_home or default_data_home())
+        reading = read_interactions(
+            path,
+            options,
+            min_value=min_value,
+            types=types,
+            needed=needed,
+            max_bad=max_bad,
+            strength=strength,
+        )
+        items = items or find_item_attributes(path)
+        dataset = Dataset(
+            name_or_path,
+            reading.interactions,
+            description=reading.summary(),
+            reading=reading,
+            test_path=_test_file(path),
+            strength=reading.strength,
+        )
+    if items is None:
+        if item_columns:
+            raise ConfigError("--map-items names columns of --items FILE, which is not given")
+        return dataset
+    item_options = FormatOptions(
+        columns=item_columns or {}, encoding=options.encoding, quoting=options.quoting
     )
-    items = items or find_item_attributes(path)
-    attributes, description = NO_ATTRIBUTES, reading.summary()
-    if items is not None:
-        described = read_items(items, max_bad=max_bad)
-        attributes, description = described.attributes, f"{description}; {described.summary()}"
-    return Dataset(
-        name_or_path,
-        reading.interactions,
-        attributes,
-        description,
-        reading,
-        _test_file(path),
-        strength=reading.strength,
+    return _described(dataset, read_items(items, item_options, max_bad=max_bad))
+
+
+def _described(dataset: Dataset, items: ItemReading) -> Dataset:
+    """Return a data set with the attributes of a file of items."""
+    ids = dataset.interactions.items
+    known = ids.ids(range(len(ids)))
+    described = items.attributes.by_id
+    n_described = sum(item_id in described for item_id in known)
+    warning = overlap_warning(
+        described, known, items.path.name, "the interactions", LEAST_DESCRIBED
+    )
+    return replace(
+        dataset,
+        attributes=items.attributes,
+        description=f"{dataset.description}; {items.summary()}; they are {n_described:,} of "
+        f"{len(known):,} items of the interactions",
+        warnings=(warning,) if warning else (),
     )
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,15 +14,23 @@ import polars as pl
 
 from hashrec.index.arrays.ids import MAX_ID_BYTES, IdMap
 from hashrec.index.errors import DataError, EmptyDataError, TooManyBadRowsError
+from hashrec.index.reading.columns import ITEMS, Columns, choose_columns, listed
+from hashrec.index.reading.numbers import NO_VALUE
+from hashrec.index.reading.options import FormatOptions
+from hashrec.index.reading.rows import DETECT, ColumnReport
 from hashrec.index.reading.times import to_times
-from hashrec.training.data.item_rows import ItemRow, read_item_rows
+from hashrec.training.data.categories import read_categories
+from hashrec.training.data.item_rows import ItemRow, ItemRows, as_json, read_item_rows
 
-NO_GENRE = ("(no genres listed)", "unknown")
-NO_TIME = "0001-01-01T00:00:00Z"  # what Gorse writes without a time
+GORSE_NAMES = {"Labels": "labels", "Comment": "comment"}  # fields without a role
+RESERVED = {"item_id", *ITEMS.roles}  # names that attributes without a role cannot have
 # MovieLens files with the titles of movies, in order of preference.
 MOVIELENS_FILES = ("movies.dat", "movies.csv", "u.item")
 MOVIELENS_DATA = ("ratings", "u.data", "ua.", "ub.", "u1.", "u2.", "u3.", "u4.", "u5.")
-TRUTH = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False, "": False}
+TRUTH = {
+    **dict.fromkeys(("true", "1", "yes", "y", "t"), True),
+    **dict.fromkeys(("false", "0", "no", "n", "f", *NO_VALUE), False),
+}
 CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f]")
 EXAMPLES = 5
 
@@ -56,27 +65,44 @@ class ItemReading:
     Attributes:
         attributes: of the good rows.
         path: the file.
+        description: format and columns in use, one line.
+        n_rows: rows of the file.
         n_bad: rows left out because a field is missing or invalid.
         bad_examples: the first few of them, such as "line 7: no item id".
         n_duplicates: rows replaced by a later row of the same item.
-        timestamp_unit: see `ReadResult`; None without timestamps.
+        columns: the columns with a role.
+        others: columns that are kept as attributes of their own names.
+        skipped: what was left out of a folder; empty for nothing.
         says_hidden: whether the file has a `hidden` column.
     """
 
     attributes: ItemAttributes
     path: Path
+    description: str
+    n_rows: int
     n_bad: int
     bad_examples: tuple[str, ...]
     n_duplicates: int
-    timestamp_unit: str | None
+    columns: tuple[ColumnReport, ...]
+    others: tuple[str, ...]
+    skipped: str
     says_hidden: bool
+
+    @property
+    def timestamp_unit(self) -> str | None:
+        """How timestamps are written; None without timestamps."""
+        return next((each.read_as for each in self.columns if each.role == "timestamp"), None)
 
     def summary(self) -> str:
         """Describe the reading in one line."""
         items = self.attributes.by_id.values()
-        parts = [f"{len(self.attributes):,} items described in {self.path.name}"]
-        if self.timestamp_unit:
-            parts.append(f"timestamps in {self.timestamp_unit}")
+        parts = [
+            f"{len(self.attributes):,} items described in {self.path.name}", self.description,
+        ]  # fmt: skip
+        parts += (f"{each.role}: {each.read_as}" for each in self.columns if each.read_as)
+        parts += filter(None, (column.summary() for column in self.columns))
+        if self.skipped:
+            parts.append(f"skipped {self.skipped}")
         for count, what in (
             (sum("hidden" in item for item in items), "hidden"),
             (self.n_duplicates, "duplicates, the last kept"),
@@ -84,63 +110,102 @@ class ItemReading:
         ):
             if count:
                 parts.append(f"{count:,} {what}")
-        return ", ".join(parts)
+        return "; ".join(parts)
+
+    def report(self) -> list[str]:
+        """Say, a line each, what the file is, what its columns are, and what is wrong."""
+        lines = [self.description, *(column.line() for column in self.columns)]
+        if self.others:
+            lines.append(f"further attributes: {listed(self.others)}")
+        if self.skipped:
+            lines.append(f"skipped {self.skipped}")
+        if self.n_bad:
+            lines.append(f"{self.n_bad:,} bad rows left out ({'; '.join(self.bad_examples)})")
+        return lines
 
 
-def read_items(path: Path | str, *, max_bad: int = 0) -> ItemReading:
-    """Read the attributes of items from a file.
+def read_items(
+    path: Path | str, options: FormatOptions = DETECT, *, max_bad: int = 0
+) -> ItemReading:
+    """Read the attributes of items from a file, a folder of parts, or standard input.
 
-    The file is MovieLens' ``movies.dat``, ``movies.csv`` or ``u.item`` (with ``u.genre`` beside
-    it), a CSV with a header (``item_id,title,categories,timestamp,hidden`` and any others,
-    categories separated by ``|``), or JSON lines or Parquet with the same or Gorse's fields
-    (``ItemId``, ``IsHidden``, ``Categories``, ``Timestamp``, ``Labels``, ``Comment``). Any may be
-    gzipped. If an item has several rows, the last one is kept.
+    The file is a table with named columns in any known format, or one of MovieLens' ``movies.dat``
+    and ``u.item`` (with ``u.genre`` beside it). Columns get their roles by their names, see
+    `hashrec.index.reading.columns.ITEMS`; the others are attributes of their own names. If an item
+    has several rows, the last one is kept.
 
     A row is bad if it has no item id, an id over 512 bytes or with control characters, an invalid
     title, categories, timestamp or `hidden`, or too many fields.
+
+    Args:
+        path: the file, see `read_item_rows`.
+        options: what detection cannot see; the roles of columns are those of `ITEMS`.
+        max_bad: bad rows to leave out before the read fails.
 
     Raises:
         DataError: the file is missing or damaged, or has no item ids or no attributes.
         TooManyBadRowsError: it has more bad rows than `max_bad`.
     """
     path = Path(path)
-    rows = list(read_item_rows(path))
-    if not rows:
+    written = read_item_rows(path, options)
+    if not written.rows:
         raise EmptyDataError(str(path), "no rows; give a file with item_id,title,categories")
+    columns = choose_columns(path, written.names, ITEMS, options.columns, written.roles)
     problems: dict[int, str] = {}  # by position
     cleaned: list[dict[str, Any]] = []
-    for position, row in enumerate(rows):
+    for position, fields in enumerate(_named(written, columns)):
+        problem = written.rows[position].problem
         try:
-            cleaned.append(_cleaned(row))
+            cleaned.append({} if problem else _cleaned(fields))
         except ValueError as error:
+            problem = str(error)
             cleaned.append({})
-            problems[position] = str(error)
-    timestamp_unit = _convert_timestamps(cleaned, problems)
+        if problem:
+            problems[position] = problem
+    category_style = _convert_categories(cleaned, problems)
+    timestamp_unit = _convert_timestamps(cleaned, problems, options.time_format)
+    good = [fields for position, fields in enumerate(cleaned) if position not in problems]
     by_id = {
-        fields.pop("item_id"): fields
-        for position, fields in enumerate(cleaned)
-        if position not in problems
+        fields["item_id"]: {name: value for name, value in fields.items() if name != "item_id"}
+        for fields in good
     }
-    row_name = "row" if path.name.endswith(".parquet") else "line"
-    examples = [
-        f"{row_name} {rows[position].line}: {problems[position]}"
+    examples = tuple(
+        f"{_where(written, written.rows[position])}: {problems[position]}"
         for position in sorted(problems)[:EXAMPLES]
-    ]
+    )
     if len(problems) > max_bad:
-        raise TooManyBadRowsError(path, len(problems), max_bad, examples)
+        raise TooManyBadRowsError(path, len(problems), max_bad, list(examples))
     if not any(by_id.values()):
         raise DataError(
             f"{path}: no item has an attribute; give a file with item_id,title,categories"
         )
+    styles = {"categories": category_style, "timestamp": timestamp_unit}
     return ItemReading(
         attributes=ItemAttributes(by_id),
         path=path,
+        description=f"{written.title}: {columns.described()}",
+        n_rows=len(written.rows),
         n_bad=len(problems),
-        bad_examples=tuple(examples),
-        n_duplicates=len(rows) - len(problems) - len(by_id),
-        timestamp_unit=timestamp_unit,
-        says_hidden=any("hidden" in row.fields for row in rows),
+        bad_examples=examples,
+        n_duplicates=len(good) - len(by_id),
+        columns=tuple(
+            ColumnReport(
+                role,
+                name,
+                columns.reasons[role],
+                styles.get(role, ""),
+                0 if role in ("item", "hidden") else sum(role not in fields for fields in good),
+            )
+            for role, name in columns.columns.items()
+        ),
+        others=columns.ignored,
+        skipped=written.skipped,
+        says_hidden="hidden" in columns.columns,
     )
+
+
+def _where(written: ItemRows, row: ItemRow) -> str:
+    return f"{row.file} {written.row_name} {row.line}".lstrip()
 
 
 def find_item_attributes(data_path: Path | str) -> Path | None:
@@ -156,48 +221,85 @@ def find_item_attributes(data_path: Path | str) -> Path | None:
     return next((path for path in candidates if path.is_file()), None)
 
 
-def _cleaned(row: ItemRow) -> dict[str, Any]:
+def _named(written: ItemRows, columns: Columns) -> Iterator[dict[str, Any]]:
+    """Yield the fields of each row by their names here: roles, `item_id`, and other attributes."""
+    roles = {name: role for role, name in columns.columns.items()}
+    for row in written.rows:
+        fields: dict[str, Any] = {}
+        for name, entry in row.fields.items():
+            role = roles.get(name)
+            value = entry
+            if role not in ("item", "title", "timestamp"):
+                value = _as_typed(entry, written.sequences.get(name))
+            fields["item_id" if role == "item" else role or _other_name(name)] = value
+        yield fields
+
+
+def _as_typed(entry: Any, kind: str | None) -> Any:
+    """Return an entry of a column whose type the header says."""
+    if kind is None or not isinstance(entry, str):
+        return entry
+    if kind == "token_seq":
+        return entry.split()
+    numbers = [_number(part) for part in entry.split()]
+    if kind == "float":
+        return numbers[0] if len(numbers) == 1 else entry
+    return numbers
+
+
+def _number(text: str) -> float | str:
+    try:
+        number = float(text)
+    except ValueError:
+        return text
+    return number if math.isfinite(number) else text
+
+
+def _other_name(name: str) -> str:
+    """Return the name of an attribute without a role, different from the names of the roles."""
+    name = GORSE_NAMES.get(name, name.strip())
+    return f"{name}_" if name in RESERVED else name
+
+
+def _cleaned(fields: Mapping[str, Any]) -> dict[str, Any]:
     """Return a row's item id and attributes.
 
-    The timestamp stays as written: the unit is known only from all timestamps together.
+    Categories and the timestamp stay as written: their style is known only from all rows together.
 
     Raises:
         ValueError: the row is bad; the message says why.
     """
-    if row.problem:
-        raise ValueError(row.problem)
-    written = _with_attributes(row.fields)
-    fields = {name: value for name, value in written.items() if value not in (None, "", [], {})}
-    fields["item_id"] = _item_id(fields.get("item_id"))
+    exported = _exported(fields.get("attributes"))
+    row = {
+        name: value if name in ("item_id", "timestamp") else as_json(value)
+        for name, value in fields.items()
+        if value not in (None, "", [], {}) and not (name == "attributes" and exported is not None)
+    }
+    row = {name: value for name, value in row.items() if value is not None}
+    row["item_id"] = _item_id(row.get("item_id"))
+    row = {**(exported or {}), **row}
     try:
-        json.dumps(fields, ensure_ascii=False).encode()
+        json.dumps(row, ensure_ascii=False, default=str).encode()
     except UnicodeEncodeError:
         raise ValueError("not valid Unicode") from None
-    if "title" in fields:
-        if not _is_scalar(fields["title"]):
+    if "title" in row:
+        if not _is_scalar(row["title"]):
             raise ValueError("title is not text")
-        fields["title"] = str(fields["title"])
-    if names := _category_names(fields.pop("categories", [])):
-        fields["categories"] = names
-    if fields.get("timestamp") == NO_TIME:
-        del fields["timestamp"]
-    hidden = TRUTH.get(str(fields.pop("hidden", "")).strip().lower())
+        row["title"] = str(row["title"])
+    hidden = TRUTH.get(str(row.pop("hidden", "")).strip().lower())
     if hidden is None:
         raise ValueError("hidden is neither true nor false")
-    return fields | ({"hidden": True} if hidden else {})
+    return row | ({"hidden": True} if hidden else {})
 
 
-def _with_attributes(fields: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Unpack the object of further attributes that `hashrec export items` writes."""
-    others = fields.get("attributes")
-    if isinstance(others, str) and others.startswith("{"):
+def _exported(attributes: Any) -> Mapping[str, Any] | None:
+    """Return the further attributes that `hashrec export items` writes as one object."""
+    if isinstance(attributes, str) and attributes.startswith("{"):
         try:
-            others = json.loads(others)
+            attributes = json.loads(attributes)
         except ValueError:
-            return fields
-    if not isinstance(others, dict):
-        return fields
-    return {**others, **{name: value for name, value in fields.items() if name != "attributes"}}
+            return None
+    return as_json(attributes) if isinstance(attributes, dict) else None
 
 
 def _item_id(written: object) -> str:
@@ -213,34 +315,62 @@ def _item_id(written: object) -> str:
     return item_id
 
 
-def _category_names(names: object) -> list[str]:
-    """Clean category names and keep each once, in order."""
-    if isinstance(names, str):
-        names = names.split("|")
-    if not isinstance(names, list) or not all(map(_is_scalar, names)):
-        raise ValueError("categories are not a list of names")
-    stripped = (str(name).strip() for name in names)
-    return list(dict.fromkeys(name for name in stripped if name and name not in NO_GENRE))
+def _convert_categories(rows: Sequence[dict[str, Any]], problems: dict[int, str]) -> str:
+    """Make lists of names of the categories; returns how they are written."""
+    positions = [position for position, fields in enumerate(rows) if "categories" in fields]
+    read = read_categories([rows[position].pop("categories") for position in positions])
+    for position, names in zip(positions, read.names, strict=True):
+        if names is None:
+            problems.setdefault(position, "categories are not a list of names")
+        elif names:
+            rows[position]["categories"] = names
+    return read.read_as
 
 
-def _convert_timestamps(rows: Sequence[dict[str, Any]], problems: dict[int, str]) -> str | None:
-    """Convert the timestamps of the good rows to seconds; add invalid ones to `problems`."""
+def _convert_timestamps(
+    rows: Sequence[dict[str, Any]], problems: dict[int, str], time_format: str | None
+) -> str:
+    """Convert the timestamps of the good rows to seconds; add invalid ones to `problems`.
+
+    Returns:
+        How they are written; empty without any.
+    """
     positions = [
         position
         for position, fields in enumerate(rows)
         if "timestamp" in fields and position not in problems
     ]
     if not positions:
-        return None
-    written = [rows[position]["timestamp"] for position in positions]
-    texts = [str(time) if _is_scalar(time) else None for time in written]
-    times = to_times(pl.Series(texts, dtype=pl.String))
-    seconds, unit = times.seconds, times.unit
-    for position, time in zip(positions, seconds.to_list(), strict=True):
-        if time is None:
-            problems[position] = "timestamp is no known time"
-        rows[position]["timestamp"] = time
-    return unit
+        return ""
+    written = [rows[position].pop("timestamp") for position in positions]
+    times = to_times(
+        pl.Series([_time_text(time) for time in written], dtype=pl.String), time_format
+    )
+    for position, time, seconds, is_missing in zip(
+        positions, written, times.seconds, times.missing, strict=True
+    ):
+        if seconds is None and not (is_missing and _is_scalar(time)):
+            problems[position] = (
+                "timestamp is no known time; leave the column out with --map-items timestamp=-"
+            )
+        elif seconds is not None:
+            rows[position]["timestamp"] = _with_fraction(time, seconds)
+    return times.unit
+
+
+def _time_text(time: Any) -> str | None:
+    if hasattr(time, "isoformat"):
+        return time.isoformat()
+    return str(time) if _is_scalar(time) else None
+
+
+def _with_fraction(written: Any, seconds: int) -> float:
+    """Return seconds with the fraction that was written, as of times that a request gave."""
+    try:
+        number = float(written)
+    except (TypeError, ValueError):
+        return seconds
+    return number if seconds < number < seconds + 1 else seconds
 
 
 def _is_scalar(value: object) -> bool:

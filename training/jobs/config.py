@@ -51,6 +51,7 @@ class DataConfig(Hyperparameters):
         time_format: of the timestamps, a unit or a pattern of strftime.
         items: file of titles, categories and other attributes of the items, in place of the one
             found beside the data.
+        item_columns: role -> column of that file, or `-` for no column.
         min_value: least value that counts as a positive.
         types: types of interactions that are positives; None for all but dislike, skip and hide.
         events: URL of a journal whose events are added to the data; None without a journal.
@@ -69,6 +70,7 @@ class DataConfig(Hyperparameters):
     quoting: bool = True
     time_format: str | None = None
     items: Path | None = None
+    item_columns: dict[str, str] = Field(default_factory=dict)
     min_value: float | None = None
     types: tuple[str, ...] | None = None
     events: SecretStr | None = None
@@ -180,6 +182,7 @@ SETTING_OF_OPTION: dict[str, str] = {
     "negative_types": "data.negative_types",
     "max_bad": "data.max_bad",
     "items": "data.items",
+    "item_columns": "data.item_columns",
     "split": "split.strategy",
     "at": "split.at",
     "test": "split.test",

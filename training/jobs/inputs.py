@@ -48,6 +48,7 @@ def read(
         config.source,
         data_home=config.home,
         items=config.items,
+        item_columns=config.item_columns,
         options=config.format_options(),
         min_value=config.min_value,
         types=config.types,
@@ -55,7 +56,8 @@ def read(
         max_bad=config.max_bad,
         strength=strength,
     )
-    say(dataset.description)
+    for message in (dataset.description, *dataset.warnings):
+        say(message)
     if config.events is not None:
         dataset = _with_events(dataset, config, say, until, strength)
     if dataset.strength.reason:

@@ -8,7 +8,6 @@ from typing import ClassVar
 
 import polars as pl
 
-from hashrec.index.errors import UnknownFormatError, shorten
 from hashrec.index.reading.columns import Vocabulary
 from hashrec.index.reading.head import Head, Kind
 from hashrec.index.reading.options import FormatOptions
@@ -48,8 +47,6 @@ class HeaderReader:
         separator = separator_of(head, options.separator)
         split_line = _fields if options.quoting else str.split
         names = [name.strip() for name in split_line(head.lines[0], separator)]
-        if len(names) < 2 and not head.constants:
-            raise UnknownFormatError(head.path, f"one column: {shorten(head.lines[0])!r}")
         numbers = {name for name in options.columns.values() if name not in head.constants}
         has_header = (
             not numbers
@@ -115,4 +112,4 @@ def _fields(line: str, separator: str) -> list[str]:
 
 def _has_row_names(head: Head, separator: str, n_names: int) -> bool:
     rows = [_fields(line, separator) for line in head.lines[1 : SAMPLED_LINES + 1]]
-    return bool(rows) and all(len(row) == n_names + 1 and row[-1] for row in rows)
+    return len(rows) > 1 and all(len(row) == n_names + 1 and row[-1] for row in rows)

@@ -62,7 +62,7 @@ class JsonReader:
         return Table("JSON lines", tuple(names), lambda wanted: _of_lines(head, wanted))
 
 
-def elements(head: Head) -> Iterator[Any]:
+def elements(head: Head, decoder: json.JSONDecoder = DECODER) -> Iterator[Any]:
     """Yield the elements of a JSON array.
 
     Raises:
@@ -74,7 +74,7 @@ def elements(head: Head) -> Iterator[Any]:
     while not text.startswith("]", position):
         number += 1
         try:
-            element, position = DECODER.raw_decode(text, position)
+            element, position = decoder.raw_decode(text, position)
         except (ValueError, RecursionError) as error:
             raise DataError(
                 f"{head.path}: element {number} of the array is not JSON; correct the file"

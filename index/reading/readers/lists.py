@@ -1,8 +1,9 @@
-"""LightGCN's lists: one user a line, followed by that user's items."""
+"""Lists: LightGCN's, of a user and that user's items on each line, and lists of ids."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import ClassVar
 
 import polars as pl
@@ -62,3 +63,37 @@ class ListReader:
         roles = {"user": "first", "item": "others"}
         title = "LightGCN lists, a user and that user's items on each line"
         return Table(title, tuple(roles.values()), read, roles)
+
+
+class IdReader:
+    """One id a line, without a header."""
+
+    kind: ClassVar[Kind] = "text"
+    takes_columns: ClassVar[bool] = False
+
+    def recognises(self, head: Head, vocabulary: Vocabulary) -> bool:
+        """Tell whether a text is no table: its lines do not have the same number of separators."""
+        return (
+            head.kind == "text"
+            and len(vocabulary.required) == 1
+            and not any(
+                min(line.count(separator) for line in head.lines[:SAMPLED_LINES])
+                == max(line.count(separator) for line in head.lines[:SAMPLED_LINES])
+                > 0
+                for separator in ",;\t"
+            )
+        )
+
+    def open(self, head: Head, options: FormatOptions) -> Table:  # noqa: ARG002
+        """Read each line as an id; one that begins an object is none."""
+        head = replace(head, n_before=0)  # a list has no comments
+
+        def read(wanted: Mapping[str, str]) -> pl.DataFrame:
+            text = pl.col("text").str.strip_chars(" \t\r\v\f")
+            problem = pl.when(text.str.starts_with("{")).then(
+                pl.lit("no id but an object; give one id a line, or an object a line")
+            )
+            return read_lines(head).select("line", *(text.alias(name) for name in wanted),
+                                           problem=problem)  # fmt: skip
+
+        return Table("a list of ids", ("1",), read, {"user": "1"})

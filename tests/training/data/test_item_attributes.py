@@ -183,7 +183,9 @@ def test_file_that_does_not_describe_items_is_refused(name, content, says, tmp_p
 
 def test_columns_without_an_item_id_are_listed(tmp_path):
     (tmp_path / "items.csv").write_bytes(b"number,title\n1,Heat\n")
-    with pytest.raises(UnknownFormatError, match=r"no item_id column among .*title"):
+    with pytest.raises(
+        UnknownFormatError, match=r"no item column among .*title.*--map-items item=COLUMN"
+    ):
         read_items(tmp_path / "items.csv")
 
 
