@@ -72,7 +72,7 @@ def validate(options: DataOptions, source: DataArgument, as_json: JsonOption = F
     if as_json:
         print_json(report)
         return
-    nested = {name: report.pop(name) for name in ("columns", "types", "hints")}
+    nested = {name: report.pop(name) for name in ("columns", "types", "hints", "strength")}
     rows = [(name.replace("_", " "), _shown(value)) for name, value in report.items()]
     for column in nested["columns"]:
         said = [f"{column['role']}: {column['why']}", column["read_as"]]
@@ -83,6 +83,7 @@ def validate(options: DataOptions, source: DataArgument, as_json: JsonOption = F
         said.append(column["note"])
         rows.append((f"column {column['name']}", "; ".join(filter(None, said))))
     rows += [(f"type {name}", f"{count} rows") for name, count in nested["types"].items()]
+    rows += [("strength", nested["strength"])] if nested["strength"] else []
     rows += [("hint", hint) for hint in nested["hints"]]
     print_table(("", source), rows)
 

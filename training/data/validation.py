@@ -54,6 +54,7 @@ class ValidationReport:
         skipped: what was left out of a folder; empty for nothing.
         types: type -> number of rows; empty without a type column.
         hints: what is probably not meant, and the option that changes it.
+        strength: what the rows are taken to be worth; empty if all are alike.
     """
 
     path: str
@@ -82,6 +83,7 @@ class ValidationReport:
     skipped: str = ""
     types: Mapping[str, int] = field(default_factory=dict)
     hints: tuple[str, ...] = ()
+    strength: str = ""
 
 
 def validate(
@@ -170,6 +172,7 @@ def _report(path: str, reading: ReadResult, min_value: float | None = None) -> V
         skipped=reading.skipped,
         types=reading.types,
         hints=_hints(data, min_value),
+        strength=reading.strength.reason,
     )
 
 

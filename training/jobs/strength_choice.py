@@ -1,8 +1,8 @@
 """Choose by held-out interactions whether strengths and age count.
 
 Both decisions compare fits of one teacher, user by user. The alternative is taken if it is better
-by more than a standard error of the mean difference; strengths that usually help, of counts and of
-event logs, are taken unless they are worse by more than two.
+by more than two standard errors of the mean difference; strengths that usually help, of counts and
+of event logs, are taken unless they are worse by more than that.
 """
 
 from __future__ import annotations
@@ -74,12 +74,12 @@ def choose_strengths(
         lambda: [judged.ndcg(fit()).tolist() for fit in (plain, partial(weighted.fitted, teacher))],
     )
     without, with_ = map(np.array, figures)
-    gain, error = _difference(with_, without)
-    taken = gain > (-2 * error if said.expected else error)
+    gain, margin = _difference(with_, without)
+    taken = gain > (-margin if said.expected else margin)
     job.say(
         f"{'using' if taken else 'not using'} strengths ({said.policy.describe()}): "
         f"ndcg@{job.k} {with_.mean():.4f} with them, {without.mean():.4f} without, "
-        f"+-{error:.4f}, on held-out items"
+        f"+-{margin:.4f}, on held-out items"
     )
     trials = (Trial("all alike", float(without.mean())), Trial("strengths", float(with_.mean())))
     return StrengthChoice(said.policy if taken else said.policy.even(), trials)
@@ -122,18 +122,18 @@ def choose_half_life(
 
     best, figures = policy, ndcg(policy)
     trials = [Trial("no half-life, on the latest interactions", float(figures.mean()))]
-    error = 0.0
+    margin = 0.0
     for share in HALF_LIVES:
         tried = policy.model_copy(update={"half_life_days": float(f"{span * share:.3g}")})
         found = ndcg(tried)
         trials.append(Trial(f"half-life {tried.half_life_days:g} days", float(found.mean())))
-        gain, error = _difference(found, figures)
-        if gain <= error:
+        gain, margin = _difference(found, figures)
+        if gain <= margin:
             break
         best, figures = tried, found
     said = "; ".join(f"{trial.what} {trial.ndcg:.4f}" for trial in trials)
     chosen = "no half-life" if best is policy else f"half-life {best.half_life_days:g} days"
-    job.say(f"chose {chosen}: ndcg@{job.k} of {said}, +-{error:.4f}")
+    job.say(f"chose {chosen}: ndcg@{job.k} of {said}, +-{margin:.4f}")
     return StrengthChoice(best, tuple(trials))
 
 
@@ -175,8 +175,9 @@ class _Judged:
 
 
 def _difference(one: NDArray[np.float64], other: NDArray[np.float64]) -> tuple[float, float]:
-    """Return the mean difference of paired figures, and its standard error."""
+    """Return the mean difference of paired figures, and two of its standard errors."""
     differences = one - other
     if len(differences) < 2:
         return 0.0, math.inf
-    return float(differences.mean()), float(differences.std(ddof=1)) / math.sqrt(len(differences))
+    error = float(differences.std(ddof=1)) / math.sqrt(len(differences))
+    return float(differences.mean()), 2 * error
