@@ -148,8 +148,7 @@ def read_interactions(
             else "no row has a positive type"
         )  # fmt: skip
         raise EmptyDataError(str(path), f"{reason}; check the columns and the options")
-    said = derive(positive) if strength is None else Derived(strength, expected=True)
-    interactions = _merged(positive, said.policy)
+    interactions, said = _merged(positive, strength)
     return _accounted(
         ReadResult(
             interactions=interactions,
@@ -233,18 +232,23 @@ def _of_types(frame: pl.DataFrame, types: Collection[str] | None, policy: Streng
 
 
 def _worths(frame: pl.DataFrame, policy: Strength) -> pl.Series:
-    kinds = frame.get_column("type").str.to_lowercase()
-    return kinds.replace_strict(
-        policy.types, default=policy.other, return_dtype=pl.Float64
-    ).fill_null(policy.other)
+    kinds = frame.get_column("type")
+    worths = {kind: policy.worth(kind) for kind in kinds.drop_nulls().unique()}
+    return kinds.replace_strict(worths, default=policy.other, return_dtype=pl.Float64).fill_null(
+        policy.other
+    )
 
 
 def _n_neutral(frame: pl.DataFrame, policy: Strength) -> int:
     return int((_worths(frame, policy) == 0).sum()) if "type" in frame.columns else 0
 
 
-def _merged(frame: pl.DataFrame, policy: Strength) -> Interactions:
-    """Number the ids in the order they appear and make one pair of each user and item."""
+def _merged(frame: pl.DataFrame, strength: Strength | None) -> tuple[Interactions, Derived]:
+    """Number the ids in the order they appear and make one pair of each user and item.
+
+    Returns:
+        The pairs, and what their rows are worth: derived from them if `strength` is None.
+    """
     user_rows, users = _numbered(frame.get_column("user"))
     item_rows, items = _numbered(frame.get_column("item"))
     data = Interactions(
@@ -255,12 +259,17 @@ def _merged(frame: pl.DataFrame, policy: Strength) -> Interactions:
         values=_array(frame, "value", np.float32),
         timestamps=_array(frame, "timestamp", np.int64),
     )
-    amounts = _amounts(frame, policy, data.values)
     keys = user_rows.astype(np.int64) * len(items) + item_rows
     order = np.argsort(keys, kind="stable")
     new = np.append(True, np.diff(keys[order]) != 0)
+    if strength is None:
+        said = derive(frame, data.values, int(new.sum()))
+    else:
+        said = Derived(strength, expected=True)
+    policy = said.policy
+    amounts = None if policy.is_even else _amounts(frame, policy, data.values)
     if new.all():
-        return replace(data, amounts=amounts_or_none(amounts))
+        return replace(data, amounts=None if amounts is None else amounts_or_none(amounts)), said
     starts = np.flatnonzero(new)  # of each pair's rows, which lie together in this order
     firsts = order[starts]
     by_appearance = np.argsort(firsts)
@@ -269,9 +278,10 @@ def _merged(frame: pl.DataFrame, policy: Strength) -> Interactions:
     def largest(array: NDArray[Any] | None) -> NDArray[Any] | None:
         return None if array is None else np.maximum.reduceat(array[order], starts)[by_appearance]
 
-    combine = np.add if policy.repeats == "sum" else np.maximum
-    combined = combine.reduceat(amounts[order], starts)[by_appearance]
-    return replace(
+    if amounts is not None:
+        combine = np.add if policy.repeats == "sum" else np.maximum
+        amounts = combine.reduceat(amounts[order], starts)[by_appearance]
+    pairs = replace(
         data,
         user_rows=user_rows[firsts],
         item_rows=item_rows[firsts],
@@ -282,8 +292,9 @@ def _merged(frame: pl.DataFrame, policy: Strength) -> Interactions:
             if data.timestamps is None
             else np.minimum.reduceat(data.timestamps[order], starts)[by_appearance]
         ),
-        amounts=amounts_or_none(combined),
+        amounts=None if amounts is None else amounts_or_none(amounts),
     )
+    return pairs, said
 
 
 def _amounts(

@@ -15,6 +15,7 @@ from hashrec.index.strength import MOST, UNIT, USUAL_WORTHS, Amounts, Strength
 SKEW = 4.0  # the largest of some counts is at least this many times their first quartile
 _RATING_VALUES = 101  # a scale of ratings has at most as many different values
 _LARGEST_RATING = 100.0
+_MOST_SORTED = 1_000_000  # values that say how all are distributed, at least half of these
 _REPEATED = 0.01  # share of the rows that repeat a pair, from which on repeats say something
 
 
@@ -37,21 +38,22 @@ class Derived:
 EVEN = Derived(Strength())
 
 
-def derive(rows: pl.DataFrame) -> Derived:
+def derive(rows: pl.DataFrame, values: NDArray[np.floating[Any]] | None, n_pairs: int) -> Derived:
     """Derive a policy from the positive rows of a file.
 
     Args:
-        rows: `user`, `item` and, if the file has them, `value` and `type`.
+        rows: with `type` if the file has types.
+        values: of the rows, NaN where there is none; None if the file has none.
+        n_pairs: distinct pairs of user and item among the rows.
     """
     if "type" in rows.columns:
         kinds = rows.get_column("type").drop_nulls().unique().to_list()
         if (of_types := derived_from_types(kinds)) is not None:
             return of_types
-    if "value" in rows.columns:
-        values = rows.get_column("value").drop_nulls().drop_nans().to_numpy()
-        if len(values) and values.min() < values.max():
-            return _of_values(values)
-    n_pairs = rows.select(pl.struct("user", "item").n_unique()).item() if rows.height else 0
+    if values is not None:
+        known = values[~np.isnan(values)]
+        if len(known) and known.min() < known.max():
+            return _of_values(known)
     if rows.height - n_pairs >= _REPEATED * max(rows.height, 1):
         policy = Strength(repeats="sum", scale="logarithm")
         return Derived(policy, "repeated pairs: they add up, on a logarithmic scale", True)
@@ -70,15 +72,17 @@ def derived_from_types(kinds: Collection[str]) -> Derived | None:
     return Derived(policy, reason, expected=True)
 
 
-def _of_values(values: np.ndarray) -> Derived:
-    least, low, median, most = map(float, np.quantile(values, (0, 0.25, 0.5, 1)))
+def _of_values(values: NDArray[np.floating[Any]]) -> Derived:
+    some = values[:: max(1, len(values) // _MOST_SORTED)]
+    low, median = map(float, np.quantile(some, (0.25, 0.5)))
+    least, most = float(values.min()), float(values.max())
     whole = bool((values == np.rint(values)).all())
     if whole and least >= 1 and most >= SKEW * low and (most > 10 or low == median == least):
         policy = Strength(value="multiplied", repeats="sum", scale="logarithm")
         return Derived(
             policy, f"counts from 1 to {most:g}: they add up, on a logarithmic scale", True
         )
-    n_values = len(np.unique(values))
+    n_values = len(np.unique(some))
     lowest = float(values[values > 0].min(initial=most))
     if n_values <= _RATING_VALUES and 0 < lowest < most <= _LARGEST_RATING:
         policy = Strength(
