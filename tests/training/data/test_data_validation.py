@@ -49,6 +49,7 @@ def test_report_counts_what_is_in_a_file(tmp_path):
         hints=(
             "1 ratings below 3 count as positive interactions; --min-value 3 leaves them out",
         ),
+        strength="ratings from 1 to 5: higher ones may count more",
     )  # fmt: skip
     assert validate(path, min_value=4).below_min_value == 2
 
