@@ -41,6 +41,26 @@ def shared_data() -> Callable[[str], Path]:
     return find
 
 
+@pytest.fixture(scope="session")
+def shared_cases() -> Callable[[str], Path]:
+    """Find an input of a public report by name, e.g. ``shared_cases("recbole-item/r.item")``.
+
+    They lie in ../shared/cases beside the project. Without them a test skips, or fails, as with
+    `shared_data`.
+    """
+    folder = PROJECT.parent / "shared" / "cases"
+
+    def find(name: str) -> Path:
+        if not (folder / name).exists():
+            reason = f"shared/cases/{name}: not found"
+            if os.environ.get("TEST_REQUIRE_SHARED_DATA") == "1":
+                pytest.fail(reason)
+            pytest.skip(reason)
+        return folder / name
+
+    return find
+
+
 @pytest.fixture
 def rng() -> np.random.Generator:
     """A generator that starts at the same place in every test."""

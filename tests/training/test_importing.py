@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import gzip
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -21,6 +23,7 @@ from hashrec.index.live.journal import (
     journal_beside,
     open_journal,
 )
+from hashrec.index.reading.options import FormatOptions
 from hashrec.training.commands.importing import app
 from hashrec.training.data.importing import (
     ImportReport,
@@ -60,6 +63,13 @@ def events_of(path: Path, journal: Journal, max_bad: int = 0) -> ImportReport:
     return import_events(
         path, journal, default_type="click", max_bad=max_bad, advance=lambda _n: None
     )
+
+
+def import_options(path: Path, journal: Journal, **options: Any) -> ImportReport:
+    return import_events(
+        path, journal, FormatOptions(**options), default_type="click", max_bad=0,
+        advance=lambda _n: None,
+    )  # fmt: skip
 
 
 def items_of(path: Path, journal: Journal, store: Path) -> ImportReport:
@@ -168,6 +178,78 @@ def test_a_store_that_is_not_there_is_not_made(tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match="no such folder"):
         journal_to_write(tmp_path / "store", None)
     assert not list(tmp_path.iterdir())
+
+
+def test_events_without_a_known_time_are_a_warning_that_names_the_columns(
+    tmp_path: Path, journal: Journal
+) -> None:
+    path = tmp_path / "log.csv"
+    path.write_text("user_id,item_id,happened,shop\nu1,i1,2026-11-24,a\nu2,i2,2026-11-25,b\n")
+    (warning,) = events_of(path, journal).warnings
+    assert warning == (
+        "warning: 2 of 2 events have no time and get that of the import: no column of times is "
+        "known among happened, shop; name it with --map timestamp=COLUMN"
+    )
+    named = import_options(path, journal, columns={"timestamp": "happened"})
+    assert named == ImportReport(rows=2, bad=0, known=0, new=2)
+    assert named.warnings == ()
+    assert "column happened: timestamp, named by --map; ISO 8601" in named.reading
+    assert import_options(path, journal, columns={"timestamp": "-"}).warnings == ()
+    assert [record.timestamp for record in records(journal)[2:]] == [MIDNIGHT, MIDNIGHT + 86_400]
+
+
+def test_gaps_and_other_styles_of_times_are_counted_and_rows_add_up(
+    tmp_path: Path, journal: Journal
+) -> None:
+    path = tmp_path / "log.csv"
+    path.write_text(
+        "user;item;date\nu1;i1;2026-11-24\nu1;i1;2026-11-24\nu2;i2;NULL\nu3;i3;soon\n;i4;\n"
+    )
+    report = events_of(path, journal, max_bad=1)
+    assert report == ImportReport(rows=5, bad=1, known=0, new=3, merged=1)
+    assert report.warnings == (
+        "warning: 2 of 4 events have no time and get that of the import: 2 without date, "
+        "1 date unreadable (line 5: 'soon')",
+    )
+    path.write_text("user,item,date\nu1,i1,first\nu2,i2,second\n")
+    (warning,) = events_of(path, journal).warnings
+    assert "2 of 2 events have no time" in warning
+    assert warning.endswith("; --time-format says how it is written")
+
+
+def test_the_command_says_how_it_read_a_file_in_whatever_container(
+    tmp_path: Path, store: Path
+) -> None:
+    path = tmp_path / "log.csv.gz"
+    path.write_bytes(gzip.compress("who|what|when\nu1|é1|24.11.2026\n".encode("latin-1")))
+    command = ["import", "events", str(path), "--store", str(store), "--encoding", "latin-1"]
+    command += ["--map", "user=who,item=what,timestamp=when", "--time-format", "%d.%m.%Y"]  # fmt: skip
+    done = CliRunner().invoke(app, command)
+    assert done.stdout == "1 rows: 1 events written, 0 already known\n"
+    assert "gzip, latin-1, CSV with bars: user=who,item=what,timestamp=when" in done.stderr
+    assert "column when: timestamp, named by --map; %d.%m.%Y" in done.stderr
+    items = ["import", "items", "-", "--store", str(store), "--map-items", "item=what,title=say"]
+    done = CliRunner().invoke(app, items, input="what,say,size\ni1,Rug,3\ni2,Bed,4\ni2,Cot,4\n")
+    assert done.stdout == "3 rows: 2 items written, 0 already known, 1 merged into other rows\n"
+    assert "further attributes: size" in done.stderr
+    other = CliRunner().invoke(app, [*items, "-q"], input="what,say\nI1,Rug\nI2,Bed\n")
+    assert "0 items in common, of 2 and 30; for example 'I1' in - and 'i1' in the catalogue" in (
+        other.stderr
+    )
+
+
+@pytest.mark.shared_data
+def test_events_of_a_public_report_keep_their_times(
+    journal: Journal, shared_cases: Callable[[str], Path]
+) -> None:
+    report = events_of(shared_cases("import-ignores-time/events.csv"), journal)
+    assert report == ImportReport(rows=report.rows, bad=0, known=0, new=report.rows)
+    assert report.warnings == ()
+    first = records(journal)[0]
+    assert isinstance(first, Event)
+    assert (first.user_id, first.item_id, first.type, first.timestamp) == (
+        "541312039", "44600008", "purchase", 1_569_888_000.0,
+    )  # fmt: skip
 
 
 def test_a_running_service_follows_an_import(tmp_path: Path, store: Path) -> None:

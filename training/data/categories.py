@@ -57,7 +57,8 @@ def read_categories(written: Sequence[Any]) -> Categories:
             styles |= {"names separated by |": None} if mark == "|" else {}
         else:
             found = each
-            styles |= {"lists written as text": None} if found and isinstance(entry, str) else {}
+            is_text = isinstance(entry, str) and found and found != [entry.strip()]
+            styles |= {"lists written as text": None} if is_text else {}
         names.append(None if found is None else _distinct(found))
     return Categories(names, ", ".join([*styles, *filter(None, [read_as])]))
 

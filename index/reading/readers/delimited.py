@@ -10,7 +10,7 @@ import polars as pl
 
 from hashrec.index.reading.columns import Vocabulary
 from hashrec.index.reading.head import Head, Kind
-from hashrec.index.reading.options import FormatOptions
+from hashrec.index.reading.options import NO_COLUMN, FormatOptions
 from hashrec.index.reading.quotes import split
 from hashrec.index.reading.readers.reader import Table
 from hashrec.index.reading.text import read_fields
@@ -47,12 +47,8 @@ class HeaderReader:
         separator = separator_of(head, options.separator)
         split_line = _fields if options.quoting else str.split
         names = [name.strip() for name in split_line(head.lines[0], separator)]
-        numbers = {name for name in options.columns.values() if name not in head.constants}
-        has_header = (
-            not numbers
-            or not all(number.isdecimal() or number == "-" for number in numbers)
-            or numbers <= set(names)
-        )
+        chosen = set(options.columns.values()) - {NO_COLUMN, *head.constants}
+        has_header = not chosen or not all(map(str.isdecimal, chosen)) or chosen <= set(names)
         if not has_header:
             names = [str(position + 1) for position in range(len(names))]
         elif _has_row_names(head, separator, len(names)):
