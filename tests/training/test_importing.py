@@ -223,7 +223,7 @@ def test_the_command_says_how_it_read_a_file_in_whatever_container(
     path = tmp_path / "log.csv.gz"
     path.write_bytes(gzip.compress("who|what|when\nu1|é1|24.11.2026\n".encode("latin-1")))
     command = ["import", "events", str(path), "--store", str(store), "--encoding", "latin-1"]
-    command += ["--map", "user=who,item=what,timestamp=when", "--time-format", "%d.%m.%Y"]  # fmt: skip
+    command += ["--map", "user=who,item=what,timestamp=when", "--time-format", "%d.%m.%Y"]
     done = CliRunner().invoke(app, command)
     assert done.stdout == "1 rows: 1 events written, 0 already known\n"
     assert "gzip, latin-1, CSV with bars: user=who,item=what,timestamp=when" in done.stderr
