@@ -118,7 +118,10 @@ def _parsed(entry: Any) -> list[str] | str | None:
     if not text.endswith(BRACKETS.get(text[0], "\0")):
         return text
     value = _evaluated(text)
-    names = _names(value) if isinstance(value, list | tuple | dict) else None
+    try:
+        names = _names(value) if isinstance(value, list | tuple | dict) else None
+    except RecursionError:
+        names = None
     return [text] if names is None else names  # the brackets may belong to a name
 
 

@@ -259,6 +259,8 @@ def as_json(value: Any) -> Any:
     Dates become ISO 8601, NaN and infinity null, and integers beyond 64 bits text: few programs
     read them as numbers without a loss.
     """
+    if type(value) is str:  # the most frequent case
+        return value
     if isinstance(value, list):
         return [as_json(entry) for entry in value]
     if isinstance(value, dict):

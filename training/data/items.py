@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import orjson
 import polars as pl
 
 from hashrec.index.arrays.ids import MAX_ID_BYTES, IdMap
@@ -157,8 +158,8 @@ def read_items(
         problem = written.rows[position].problem
         try:
             cleaned.append({} if problem else _cleaned(fields))
-        except ValueError as error:
-            problem = str(error)
+        except (ValueError, RecursionError) as error:
+            problem = str(error) if isinstance(error, ValueError) else "nested too deeply"
             cleaned.append({})
         if problem:
             problems[position] = problem
@@ -224,21 +225,23 @@ def find_item_attributes(data_path: Path | str) -> Path | None:
 def _named(written: ItemRows, columns: Columns) -> Iterator[dict[str, Any]]:
     """Yield the fields of each row by their names here: roles, `item_id`, and other attributes."""
     roles = {name: role for role, name in columns.columns.items()}
+    names = {name: roles.get(name) or _other_name(name) for name in written.names}
+    names |= {name: "item_id" for name, role in roles.items() if role == "item"}
+    typed = {
+        name: kind
+        for name, kind in written.sequences.items()
+        if roles.get(name) not in ("item", "title", "timestamp")
+    }
     for row in written.rows:
-        fields: dict[str, Any] = {}
-        for name, entry in row.fields.items():
-            role = roles.get(name)
-            value = entry
-            if role not in ("item", "title", "timestamp"):
-                value = _as_typed(entry, written.sequences.get(name))
-            fields["item_id" if role == "item" else role or _other_name(name)] = value
+        fields = {names[name]: entry for name, entry in row.fields.items()}
+        for name, kind in typed.items():
+            if isinstance(entry := row.fields.get(name), str):
+                fields[names[name]] = _as_typed(entry, kind)
         yield fields
 
 
-def _as_typed(entry: Any, kind: str | None) -> Any:
+def _as_typed(entry: str, kind: str) -> Any:
     """Return an entry of a column whose type the header says."""
-    if kind is None or not isinstance(entry, str):
-        return entry
     if kind == "token_seq":
         return entry.split()
     numbers = [_number(part) for part in entry.split()]
@@ -279,9 +282,9 @@ def _cleaned(fields: Mapping[str, Any]) -> dict[str, Any]:
     row["item_id"] = _item_id(row.get("item_id"))
     row = {**(exported or {}), **row}
     try:
-        json.dumps(row, ensure_ascii=False, default=str).encode()
-    except UnicodeEncodeError:
-        raise ValueError("not valid Unicode") from None
+        orjson.dumps(row, default=str)
+    except TypeError:
+        raise ValueError("not valid Unicode, or nested too deeply") from None
     if "title" in row:
         if not _is_scalar(row["title"]):
             raise ValueError("title is not text")

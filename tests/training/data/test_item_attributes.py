@@ -136,6 +136,10 @@ BAD_ROWS = {
     "categories are not a list of names": '{"item_id": "a", "categories": {"x": 1}}',
     "hidden is neither true nor false": '{"item_id": "a", "hidden": "perhaps"}',
     "timestamp is no known time": '{"item_id": "a", "timestamp": "yesterday"}',
+    "not valid Unicode, or nested too deeply": '{"item_id": "a", "note": '
+    + "[" * 300
+    + "]" * 300
+    + "}",
     "not a JSON object": '{"item_id": "a", "price": NaN}',
 }
 
