@@ -12,9 +12,12 @@ from typing import Any
 
 import polars as pl
 import pytest
+from typer.testing import CliRunner
 
+import hashrec
 from hashrec.index.errors import ConfigError, DataError, EncodingError, UnknownFormatError
 from hashrec.index.reading.options import FormatOptions
+from hashrec.training.commands.jobs import app
 from hashrec.training.data.catalogue import load_dataset
 from hashrec.training.data.categories import read_categories
 from hashrec.training.data.items import ItemReading, read_items
@@ -322,3 +325,28 @@ def test_items_of_a_public_report_that_are_in_no_interaction_are_a_warning(
         str(shared_cases("recbole-item/r.inter")), items=shared_cases("recbole-item/r.item")
     )
     assert related.warnings == ()
+
+
+def test_columns_of_items_are_named_in_python_in_settings_and_on_the_command_line(
+    tmp_path: Path,
+) -> None:
+    clicks = tmp_path / "r.csv"
+    pairs = [f"u{user},i{item}" for user in range(12) for item in range(8) if (user + item) % 3]
+    clicks.write_text("user_id,item_id\n" + "\n".join(pairs) + "\n")
+    items = written(tmp_path, "items.csv", "number,label\ni0,Lamp\ni1,Bed\n")
+    columns = {"item": "number", "title": "label"}
+    dataset = hashrec.read(clicks, items=items, item_columns=columns)
+    assert dataset.attributes.by_id == {"i0": {"title": "Lamp"}, "i1": {"title": "Bed"}}
+    settings = written(
+        tmp_path, "job.toml", '[data]\nitem_columns = { item = "number", title = "label" }\n'
+    )
+    for number, named in enumerate(
+        (["--config", str(settings)], ["--map-items", "item=number,title=label"])
+    ):
+        run = tmp_path / f"run{number}"
+        command = ["train", "--data", str(clicks), "--items", str(items), "--model", "lsh",
+                   "--bits", "8", "--split", "none", "--out", str(run), *named]  # fmt: skip
+        done = CliRunner().invoke(app, command)
+        assert done.exit_code == 0, str(done.exception)
+        assert "2 items described in items.csv" in done.stderr
+        assert hashrec.load(run).title("i0") == "Lamp"
