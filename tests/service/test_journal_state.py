@@ -15,7 +15,7 @@ from hashrec.index.artifacts.store import Store
 from hashrec.index.errors import JournalUnavailableError
 from hashrec.index.live.journal import Event, ItemChange, Journal, SqliteJournal
 from hashrec.index.ranking.recommender import Recommender
-from hashrec.index.strength import NEGATIVE_TYPES
+from hashrec.index.strength import NEGATIVE_TYPES, UNIT, Strength
 from hashrec.service.answers.cache_tiers import CacheTiers
 from hashrec.service.answers.cached_recommender import CachedRecommender
 from hashrec.service.answers.caches import LocalCache
@@ -53,10 +53,12 @@ def hides(item: str, *, hidden: bool = True) -> ItemChange:
     return ItemChange(item, None, hidden)
 
 
-def recommender(journal_position: int | None = None) -> Recommender:
+def recommender(
+    journal_position: int | None = None, strength: Strength | None = None
+) -> Recommender:
     artifact = in_memory(MODEL)
     data = artifact.manifest.data.model_copy(update={"journal_position": journal_position})
-    manifest = artifact.manifest.model_copy(update={"data": data})
+    manifest = artifact.manifest.model_copy(update={"data": data, "strength": strength})
     return Recommender(dataclasses.replace(artifact, manifest=manifest))
 
 
@@ -158,6 +160,27 @@ def test_two_models_that_are_bound_at_once_keep_the_events_of_either(
         assert found[older].view("u1").positives.tolist() == [4, 5, 6, 7, 8]
 
     asyncio.run(test())
+
+
+def test_the_model_that_was_loaded_last_says_what_events_are_worth(journal: SqliteJournal):
+    journal.append([took("u1", "i1", "view"), took("u1", "i1", "buy"), took("u1", "i2", "return")])
+    policy = Strength(types={"buy": 4, "return": -1}, repeats="sum")
+
+    async def test(state: JournalState, negatives: list[int]) -> None:
+        plain, weighing = recommender(), recommender(strength=policy)
+        view = (await state.catch_up(plain)).view("u1")
+        assert (view.positives.tolist(), view.amounts.tolist()) == ([1, 2], [])
+        view = (await state.catch_up(weighing)).view("u1")
+        assert view.negatives.tolist() == negatives
+        assert view.amounts.tolist() == [5 * UNIT, UNIT][: len(view.positives)]
+        bound = state.current(plain)
+        assert bound is not None, "the other model is bound to the same events"
+        assert bound.view("u1").negatives.tolist() == negatives
+        assert await state.catch_up(plain) is bound
+
+    asyncio.run(test(JournalState(Holder(journal), None), negatives=[2]))
+    # A setting that names the negative types goes before the policy of any model.
+    asyncio.run(test(JournalState(Holder(journal), NEGATIVE_TYPES), negatives=[]))
 
 
 def test_events_that_every_model_learned_from_are_forgotten(journal: SqliteJournal):
