@@ -72,6 +72,7 @@ bench: $(VENV)/.development ## measure every claim of speed and memory; about 10
 	$(VENV)/bin/python -m benchmarks.serving_scale
 	$(VENV)/bin/python -m benchmarks.fold_in
 	$(VENV)/bin/python -m benchmarks.batch_recommend
+	$(VENV)/bin/python -m benchmarks.reading
 	$(VENV)/bin/python -m benchmarks.training
 
 fuzz: $(VENV)/.development ## 10,000 requests generated from the OpenAPI document, and the counts of 100,000
@@ -84,12 +85,12 @@ accuracy: $(VENV)/.plots ## compare every method on the data sets in DATA_ROOT; 
 reproduce: $(VENV)/.plots ## run the paper's experiments on the data sets in DATA_ROOT; hours, resumable
 	$(VENV)/bin/hashrec reproduce --data $(DATA_ROOT) --write-docs
 
-LOCK := $(VENV)/bin/uv pip compile --quiet --config-file requirements/uv.toml --universal --generate-hashes --python-version 3.11 --custom-compile-command "make lock" --no-emit-package torch
+LOCK := $(VENV)/bin/uv pip compile --quiet --no-annotate --config-file requirements/uv.toml --universal --generate-hashes --python-version 3.11 --custom-compile-command "make lock" --no-emit-package torch
 
 lock: $(VENV)/.development ## write requirements/*.txt again from pyproject.toml
 	$(LOCK) --output-file requirements/serving.txt pyproject.toml
 	$(LOCK) --extra training --output-file requirements/training.txt pyproject.toml
-	$(LOCK) --extra training --extra otel --extra plots --group dev --output-file requirements/development.txt pyproject.toml
+	$(LOCK) --extra training --extra excel --extra otel --extra plots --group dev --output-file requirements/development.txt pyproject.toml
 	$(LOCK) --extra training --extra plots --constraint requirements/development.txt --output-file requirements/plots.txt pyproject.toml
 
 release-check: $(VENV)/.development ## build the release of HEAD and try its wheel with every Python here

@@ -45,6 +45,10 @@ def to_numbers(column: pl.Series, decimal: str | None = None) -> Numbers:
         decimal: mark between the digits, `.` or `,`; None takes commas for it if every entry that
             is not a number otherwise is one with a comma, and not all look like thousands.
     """
+    if decimal != ",":  # most columns are whole, and told so quickly
+        numbers = column.cast(pl.Float64, strict=False)
+        if not numbers.null_count() and numbers.is_finite().all():
+            return Numbers(numbers, numbers.is_null())
     missing = is_missing(column)
     if column.dtype != pl.String:
         return Numbers(_finite(column.cast(pl.Float64, strict=False)), missing)

@@ -323,5 +323,6 @@ def _array(frame: pl.DataFrame, name: str, dtype: type[np.generic]) -> NDArray[A
 
 def _numbered(ids: pl.Series) -> tuple[NDArray[np.int32], IdMap]:
     encoded = ids.to_arrow().dictionary_encode()
-    rows = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int32)
+    # not to_numpy(): it would import pandas
+    rows = np.frombuffer(encoded.indices.buffers()[1], np.int32, len(ids)).copy()
     return rows, IdMap.build(encoded.dictionary.to_pylist())
