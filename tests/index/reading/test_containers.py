@@ -179,6 +179,7 @@ def test_a_pipe_is_read_once(tmp_path):
         (b"x" * 257 + b"ustar", "a tar archive; unpack it"),
         (bytes(range(256)), "a binary file of an unknown format"),
     ],
+    ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_what_no_reader_knows_is_named_for_what_it_is(content, says, tmp_path):
     path = tmp_path / "data"
