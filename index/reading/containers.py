@@ -95,6 +95,11 @@ def parts_of(path: Path) -> Parts:
     """
     if str(path) == STANDARD_INPUT or not path.is_dir():
         return Parts((Part(path),))
+    if (path / "_delta_log").is_dir():
+        raise DataError(
+            f"{path}: a Delta table, in whose folder deleted rows lie beside current ones; write "
+            "its current rows as Parquet"
+        )
     found = sorted(file for file in path.rglob("*") if file.is_file())
     files = [file for file in found if _is_data(file.relative_to(path))]
     parquet = [file for file in files if file.name.endswith(".parquet")]

@@ -33,6 +33,8 @@ from hashrec.index.reading.readers.delimited import separator_of
 from hashrec.index.reading.readers.reader import Reader, Table
 from hashrec.index.reading.times import to_times, with_fractions
 
+# What programs write for an id that is missing; rows of many people are no person.
+NO_ID = ("NULL", "null", "NaN", "nan", "None", "\\N", "<NA>")
 EXAMPLES = 5  # bad rows that a message shows
 DETECT = FormatOptions()
 ANY_NUMBER = 2**62  # of bad rows: more than any file has
@@ -384,7 +386,7 @@ def _checked(
         if role not in reports:
             continue
         text = pl.col(role)
-        missing = text.is_null() | (text.str.strip_chars() == "")
+        missing = text.is_null() | (text.str.strip_chars() == "") | text.is_in(list(NO_ID))
         problems += [
             pl.when(missing).then(pl.lit(f"no {role} id")),
             pl.when(text.str.len_bytes() > MAX_ID_BYTES).then(

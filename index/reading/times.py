@@ -23,6 +23,7 @@ LATEST = 4_102_444_800  # the year 2100: no interaction is later
 # Dates written as numbers: the first and the last one, what they lack, and their pattern.
 WRITTEN_AS_NUMBERS = (
     (1900, 2100, "0101", "%Y%m%d", "years"),
+    (1900_01, 2100_12, "01", "%Y%m%d", "months such as 202103"),
     (1900_01_01, 2100_12_31, "", "%Y%m%d", "dates such as 20210301"),
     (1900_01_01_00_00_00, 2100_12_31_23_59_59, "", "%Y%m%d%H%M%S", "dates such as 20210301123000"),
 )
@@ -37,7 +38,8 @@ IN_WORDS = (
     "%a, %d %b %Y", "%m %d, %Y",
 )  # fmt: skip
 CLOCKS = ("", "%H:%M:%S%.f", "%H:%M", "%I:%M:%S %p", "%I:%M %p")
-WHOLE = ("%a %b %d %H:%M:%S %Y", "%d/%b/%Y:%H:%M:%S")  # ctime, web server logs
+# ctime, web server logs, ISO 8601 without dashes
+WHOLE = ("%a %b %d %H:%M:%S %Y", "%d/%b/%Y:%H:%M:%S", "%Y%m%dT%H%M%S")
 WITH_ZONE = (
     "%Y-%m-%d %H:%M:%S%.f%z", "%Y-%m-%d %H:%M:%S%.f %z", "%Y-%m-%dT%H:%M:%S%.f%z",
     "%a %b %d %H:%M:%S %z %Y", "%a, %d %b %Y %H:%M:%S %z", "%d/%b/%Y:%H:%M:%S %z",

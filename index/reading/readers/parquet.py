@@ -15,7 +15,7 @@ from hashrec.index.reading.readers.reader import Table
 from hashrec.index.reading.text import collect
 
 ROW = "\0row"  # no column of a file has this name
-WORDS = (pl.String, pl.Categorical, pl.Enum)
+WORDS = (pl.String, pl.Categorical, pl.Enum, pl.Binary)  # old writers call text binary
 READABLE = (*WORDS, pl.Boolean, pl.Decimal, pl.Date, pl.Datetime)
 
 

@@ -155,6 +155,23 @@ def test_integers_of_different_widths_are_one_column(tmp_path):
     assert rows.frame.get_column("value").to_list() == [5.0] * 3
 
 
+def test_text_that_old_writers_of_parquet_call_binary_is_text(tmp_path):
+    frame = pl.DataFrame(
+        {"user_id": [b"u1"], "item_id": ["café".encode()], "date": [b"2020-01-02"]}
+    )
+    frame.write_parquet(tmp_path / "a.parquet")
+    rows = read_rows(tmp_path / "a.parquet")
+    assert pairs(rows) == [("u1", "café")]
+    assert rows.frame.get_column("timestamp").to_list() == [1_577_923_200]
+
+
+def test_a_delta_table_is_not_read_as_its_files(tmp_path):
+    (tmp_path / "_delta_log").mkdir()
+    pl.DataFrame({"user_id": ["u"], "item_id": ["i"]}).write_parquet(tmp_path / "0.parquet")
+    with pytest.raises(DataError, match="a Delta table"):
+        read_rows(tmp_path)
+
+
 def test_a_pipe_is_read_once(tmp_path):
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)

@@ -99,6 +99,13 @@ def test_a_row_whose_ids_are_missing_is_bad_and_a_blank_line_is_none(tmp_path):
     assert rows.bad_examples == ("line 6: no user id",)
 
 
+@pytest.mark.parametrize("word", ["NULL", "\\N", "nan", "None"])
+def test_a_word_for_a_missing_id_is_no_id(word, tmp_path):
+    rows = read(tmp_path, HEADER + f"u1,i1,a\n{word},i2,b\nu3,{word},c\nu4,Nullarbor,d\n")
+    assert pairs(rows) == [("u1", "i1"), ("u4", "Nullarbor")]
+    assert rows.bad_examples == ("line 3: no user id", "line 4: no item id")
+
+
 def test_a_header_again_is_no_row(tmp_path):
     rows = read(tmp_path, HEADER + "u1,i1,a\n" + HEADER + "u2,i2,b\n")
     assert rows.bad_examples == ("line 3: repeats the header",)
