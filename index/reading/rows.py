@@ -95,6 +95,7 @@ class GoodRows:
         columns: the columns in use.
         ignored: columns without a role.
         skipped: what was left out of a folder; empty for nothing.
+        preset: name of the reader that the file, or the first part of a folder, was read with.
     """
 
     frame: pl.DataFrame
@@ -106,6 +107,7 @@ class GoodRows:
     columns: tuple[ColumnReport, ...]
     ignored: tuple[str, ...]
     skipped: str = ""
+    preset: str = ""
 
     @property
     def timestamp_unit(self) -> str | None:
@@ -191,33 +193,23 @@ def read_rows(
         tuple(reports[role] for role in columns.columns),
         columns.ignored,
         parts.skipped,
+        read[0].preset,
     )
 
 
-def open_table(
-    head: Head,
-    options: FormatOptions,
-    vocabulary: Vocabulary,
-    readers: Mapping[str, Reader] = READERS,
-) -> Table:
-    """Detect the format of a file, and find its columns.
-
-    Raises:
-        DataError: no format fits.
-        ConfigError: there is no such preset, or the format has no names of columns to choose from.
-    """
-    reader = _reader(head, options, vocabulary, readers)
+def _table(head: Head, reader: Reader, options: FormatOptions, vocabulary: Vocabulary) -> Table:
+    table = reader.open(head, options)
     if options.columns and not reader.takes_columns:
-        table = reader.open(head, options)
         raise DataError(
             f"{head.path}: {table.title}, has no named columns; leave {vocabulary.option} out, or "
             "name the format with --preset csv"
         )
-    return reader.open(head, options)
+    return table
 
 
 @dataclass(frozen=True, eq=False)
 class _Read:
+    preset: str
     table: Table
     columns: Columns
     frame: pl.DataFrame
@@ -228,7 +220,8 @@ def _read_part(
     part: Part, options: FormatOptions, vocabulary: Vocabulary, readers: Mapping[str, Reader]
 ) -> _Read:
     with opened(part, options.encoding) as head:
-        table = open_table(head, options, vocabulary, readers)
+        preset = _preset(head, options, vocabulary, readers)
+        table = _table(head, readers[preset], options, vocabulary)
         names = [*table.names, *(name for name in head.constants if name not in table.names)]
         columns = choose_columns(part.path, names, vocabulary, options.columns, table.roles)
         wanted = {role: name for role, name in columns.columns.items() if name in table.names}
@@ -241,7 +234,7 @@ def _read_part(
         frame = frame.with_columns(**constants)
         if table.roles is None and len(names) > 1:
             frame = _without_header_again(frame, columns)
-        return _Read(table, columns, frame, head.container)
+        return _Read(preset, table, columns, frame, head.container)
 
 
 def _without_header_again(frame: pl.DataFrame, columns: Columns) -> pl.DataFrame:
@@ -255,9 +248,15 @@ def _without_header_again(frame: pl.DataFrame, columns: Columns) -> pl.DataFrame
     return frame.with_columns(problem=pl.coalesce(*problem, found))
 
 
-def _reader(
+def _preset(
     head: Head, options: FormatOptions, vocabulary: Vocabulary, readers: Mapping[str, Reader]
-) -> Reader:
+) -> str:
+    """Return the name of the reader of a file: the user's, or the first that recognises it.
+
+    Raises:
+        DataError: no reader recognises it.
+        ConfigError: there is no such reader.
+    """
     if options.preset is not None:
         if options.preset not in readers:
             raise ConfigError(f"no preset {options.preset!r}; there are {', '.join(readers)}")
@@ -266,17 +265,17 @@ def _reader(
                 f"{head.path}: a {head.kind} file, which preset {options.preset!r} cannot read; "
                 "leave --preset out"
             )
-        return readers[options.preset]
-    for reader in readers.values():
+        return options.preset
+    for name, reader in readers.items():
         if reader.recognises(head, vocabulary) and (reader.takes_columns or not options.columns):
-            return reader
+            return name
     if head.kind == "binary":
         raise DataError(
             f"{head.path}: a binary file of an unknown format; give text (CSV, JSONL, ...) or "
             "Parquet"
         )
     if options.columns or options.separator:
-        return readers["csv"]
+        return "csv"
     begins = f"it begins {shorten(head.lines[0])!r}"
     naming = f"{vocabulary.option} {','.join(f'{role}=COLUMN' for role in vocabulary.required)}"
     if vocabulary.preset_option:

@@ -13,10 +13,11 @@ from small_models import model_of
 from hashrec.index.live import recent_events
 from hashrec.index.live.journal import Entry, Event
 from hashrec.index.live.model_overlay import COUNTED_WINDOWS, RECOUNT_S, ModelOverlay
-from hashrec.index.live.overlay import NEGATIVE_TYPES, Overlay
+from hashrec.index.live.overlay import Overlay
 from hashrec.index.live.recent_events import RecentEvents
 from hashrec.index.model.model import Model
 from hashrec.index.model.recent import DAY_S, RecentCounts
+from hashrec.index.strength import NEGATIVE_TYPES
 
 MODEL = model_of(n_users=6, n_items=5, n_bits=16, seed=1)
 LEARNED = replace(

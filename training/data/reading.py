@@ -39,6 +39,7 @@ class ReadResult:
         columns: what each column in use was taken for, and its gaps.
         ignored: columns that are not in use.
         skipped: what was left out of a folder; empty for nothing.
+        preset: name of the reader that the file was read with; empty for invented data.
         types: type -> number of rows, the most frequent first; empty without a type column.
         strength: what the rows are worth, and why.
         n_neutral: those of `n_other_types` whose type is worth 0, such as impressions.
@@ -57,6 +58,7 @@ class ReadResult:
     columns: tuple[ColumnReport, ...] = ()
     ignored: tuple[str, ...] = ()
     skipped: str = ""
+    preset: str = ""
     types: Mapping[str, int] = field(default_factory=dict)
     strength: Derived = EVEN
     n_neutral: int = 0
@@ -164,6 +166,7 @@ def read_interactions(
             columns=rows.columns,
             ignored=rows.ignored,
             skipped=rows.skipped,
+            preset=rows.preset,
             types=_counts_of_types(rows),
             strength=said,
             n_neutral=0 if types is not None else _n_neutral(above, said.policy),

@@ -153,9 +153,12 @@ def _given_test(job: Job, dataset: Dataset) -> Interactions | None:
     path = chosen.test or dataset.test_path
     if path is None:
         raise ConfigError("--split given needs --test FILE")
+    options = data.format_options()
+    if chosen.test is None and dataset.reading is not None:  # train.txt and test.txt are alike
+        options = replace(options, preset=dataset.reading.preset)
     reading = read_interactions(
         path,
-        data.format_options(),
+        options,
         min_value=data.min_value,
         types=data.types,
         max_bad=data.max_bad,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from hashrec.index.errors import DataError
+from hashrec.index.reading.options import FormatOptions
 from hashrec.training.data.catalogue import default_data_home
 from hashrec.training.data.filtering import k_core
 from hashrec.training.data.reading import read_interactions
@@ -62,7 +63,8 @@ def _read(datasets: tuple[str, ...], path: Path, home: Path) -> Source:
     if protocol.fixed_split:
         if found.test_path is None:
             raise DataError(f"{path}: {protocol.title} needs train.txt and test.txt beside it")
-        test = read_interactions(found.test_path).interactions
+        like_training = FormatOptions(preset=found.reading.preset if found.reading else None)
+        test = read_interactions(found.test_path, like_training).interactions
         data_hash = key_of({"train": data_hash, "test": test.data_hash()})
     source = str(path.resolve() if path.exists() else path)  # `synthetic` has no path
     return Source(dataset, source, data_hash, len(interactions))

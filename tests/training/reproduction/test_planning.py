@@ -46,7 +46,9 @@ def test_protocol_of_the_paper(
 ) -> None:
     settings = plan_of(dataset).run("dgcn-bincf", 3).settings()
     assert settings["data"] == {"k_core": k_core}
-    assert settings["split"] == {"strategy": "random", "test": None, "by_validation": False}
+    assert settings["split"] == {
+        "strategy": "random", "at": None, "test": None, "by_validation": False,
+    }  # fmt: skip
     assert (settings["k"], settings["seed"]) == (k, 3)
     assert settings["model"]["n_bits"] == 3 * settings["teacher"]["factor_dim"] == n_bits
     assert settings["teacher"]["factor_dim"] == factor_dim
