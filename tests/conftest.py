@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 # Several test processes share the cores: threads that wait for each other would slow all of them.
@@ -28,17 +29,7 @@ def shared_data() -> Callable[[str], Path]:
     skips when its set is absent; with TEST_REQUIRE_SHARED_DATA=1 it fails instead.
     """
     folder = Path(os.environ.get("HASHREC_DATA") or PROJECT.parent / "shared" / "data")
-
-    def find(name: str) -> Path:
-        path = folder / name
-        if not path.exists():
-            reason = f"{name}: not found; set HASHREC_DATA to the folder that holds it"
-            if os.environ.get("TEST_REQUIRE_SHARED_DATA") == "1":
-                pytest.fail(reason)
-            pytest.skip(reason)
-        return path
-
-    return find
+    return partial(_found, folder, "{}: not found; set HASHREC_DATA to the folder that holds it")
 
 
 @pytest.fixture(scope="session")
@@ -48,17 +39,17 @@ def shared_cases() -> Callable[[str], Path]:
     They lie in ../shared/cases beside the project. Without them a test skips, or fails, as with
     `shared_data`.
     """
-    folder = PROJECT.parent / "shared" / "cases"
+    return partial(_found, PROJECT.parent / "shared" / "cases", "shared/cases/{}: not found")
 
-    def find(name: str) -> Path:
-        if not (folder / name).exists():
-            reason = f"shared/cases/{name}: not found"
-            if os.environ.get("TEST_REQUIRE_SHARED_DATA") == "1":
-                pytest.fail(reason)
-            pytest.skip(reason)
-        return folder / name
 
-    return find
+def _found(folder: Path, missing: str, name: str) -> Path:
+    path = folder / name
+    if not path.exists():
+        reason = missing.format(name)
+        if os.environ.get("TEST_REQUIRE_SHARED_DATA") == "1":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return path
 
 
 @pytest.fixture

@@ -2,34 +2,13 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
 from hashrec.index.errors import DataError
 from hashrec.index.reading.options import FormatOptions
 from hashrec.training.data.reading import ReadResult, read_interactions
-
-CASES = Path(__file__).resolve().parents[4] / "shared" / "cases"
-
-
-@pytest.fixture(scope="module")
-def case() -> Callable[[str], Path]:
-    """Find a case; a test skips without it, and fails with TEST_REQUIRE_SHARED_DATA=1."""
-
-    def find(name: str) -> Path:
-        path = CASES / name
-        if not path.exists():
-            reason = f"{name}: not found in ../shared/cases beside the project"
-            if os.environ.get("TEST_REQUIRE_SHARED_DATA") == "1":
-                pytest.fail(reason)
-            pytest.skip(reason)
-        return path
-
-    return find
 
 
 def gaps(reading: ReadResult, role: str) -> tuple[int, int]:
@@ -63,8 +42,8 @@ def gaps(reading: ReadResult, role: str) -> tuple[int, int]:
         ("folder-leftovers/int32-and-int64", 804, 402),
     ],
 )
-def test_every_row_of_a_case_is_read(case, name, n_rows, n_pairs):
-    reading = read_interactions(case(name))
+def test_every_row_of_a_case_is_read(shared_cases, name, n_rows, n_pairs):
+    reading = read_interactions(shared_cases(name))
     assert (reading.n_rows, len(reading.interactions), reading.n_bad) == (n_rows, n_pairs, 0)
 
 
@@ -78,8 +57,8 @@ def test_every_row_of_a_case_is_read(case, name, n_rows, n_pairs):
         ("import-ignores-time/events.csv", "2019-10-01", "2019-10-28"),
     ],
 )
-def test_times_of_a_case_are_those_that_were_meant(case, name, first, last):
-    times = read_interactions(case(name)).interactions.timestamps
+def test_times_of_a_case_are_those_that_were_meant(shared_cases, name, first, last):
+    times = read_interactions(shared_cases(name)).interactions.timestamps
     assert times is not None
     days = [
         datetime.fromtimestamp(int(t), UTC).date().isoformat() for t in (times.min(), times.max())
@@ -87,20 +66,23 @@ def test_times_of_a_case_are_those_that_were_meant(case, name, first, last):
     assert days == [first, last]
 
 
-def test_gaps_are_counted(case):
-    assert gaps(read_interactions(case("partial-timestamps/r.csv")), "timestamp") == (40, 0)
-    assert gaps(read_interactions(case("event-log-with-rating/events.csv")), "value") == (350, 0)
+def test_gaps_are_counted(shared_cases):
+    assert gaps(read_interactions(shared_cases("partial-timestamps/r.csv")), "timestamp") == (40, 0)
+    assert gaps(read_interactions(shared_cases("event-log-with-rating/events.csv")), "value") == (
+        350,
+        0,
+    )
 
 
-def test_decimal_commas_are_numbers(case):
-    values = read_interactions(case("decimal-comma/r.csv")).interactions.values
+def test_decimal_commas_are_numbers(shared_cases):
+    values = read_interactions(shared_cases("decimal-comma/r.csv")).interactions.values
     assert values is not None
     assert set(values.tolist()) == {1.5, 2.5, 3.5, 4.5}
 
 
 @pytest.mark.parametrize("name", ["triples", "big-log", "reltime"])
-def test_columns_without_names_are_no_lists(case, name):
-    path = case(f"lists-misread/{name}.txt")
+def test_columns_without_names_are_no_lists(shared_cases, name):
+    path = shared_cases(f"lists-misread/{name}.txt")
     with pytest.raises(DataError, match=r"without a header.*--map user=1,item=2"):
         read_interactions(path)
     columns = {"user": "1", "item": "2", "value": "3"}
@@ -119,14 +101,14 @@ def test_columns_without_names_are_no_lists(case, name):
         ("zip/r.xlsx", r"damaged Excel workbook"),
     ],
 )
-def test_what_cannot_be_read_is_named(case, name, says):
+def test_what_cannot_be_read_is_named(shared_cases, name, says):
     with pytest.raises(DataError, match=says) as refused:
-        read_interactions(case(name))
+        read_interactions(shared_cases(name))
     assert "\n" not in str(refused.value)
 
 
-def test_a_column_that_cannot_be_read_can_be_left_out(case):
+def test_a_column_that_cannot_be_read_can_be_left_out(shared_cases):
     for name, role in (("duration", "timestamp"), ("list-value", "value")):
-        path = case(f"uncaught-parquet/{name}.parquet")
+        path = shared_cases(f"uncaught-parquet/{name}.parquet")
         reading = read_interactions(path, FormatOptions(columns={role: "-"}))
         assert role not in [column.role for column in reading.columns]
