@@ -11,15 +11,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
 
+from benchmarks.processes import measured
 from hashrec.index.arrays.codes import BinaryCodes
 from hashrec.index.arrays.ids import IdMap
 from hashrec.index.arrays.seen import SeenItems
@@ -63,20 +61,12 @@ def measure(store: Path, n_users: int, k: int, form: str) -> dict[str, float]:
         sys.executable, "-m", "hashrec", "batch-recommend", "--store", str(store),
         "--out", str(out), "-k", str(k), "--users", str(users), "--quiet",
     ]  # fmt: skip
-    start = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    seconds = time.perf_counter() - start
-    if status:
-        raise SystemExit(f"batch-recommend ended with {status}")
-    cpu = usage.ru_utime + usage.ru_stime
+    figures = measured(command)
     return {
         "users": n_users,
-        "seconds": seconds,
-        "cpu_seconds": cpu,
-        "users_per_second": n_users / seconds,
-        "users_per_cpu_second": n_users / cpu,
-        "peak_mb": usage.ru_maxrss / 1000,
+        **figures,
+        "users_per_second": n_users / figures["seconds"],
+        "users_per_cpu_second": n_users / figures["cpu_seconds"],
         "file_mb": out.stat().st_size / 1e6,
     }
 

@@ -15,17 +15,15 @@ from __future__ import annotations
 import argparse
 import gzip
 import json
-import os
 import shutil
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
+from benchmarks.processes import measured
 from hashrec.index.commands.printing import print_table
 
 POLARS_CSV = """
@@ -77,19 +75,8 @@ def write_files(folder: Path, n_rows: int) -> dict[str, Path]:
 
 def measure(code: str, path: Path, source: Path | None = None) -> dict[str, float]:
     """Run a reading in a process of its own."""
-    environment = os.environ | ({} if source is None else {"PYTHONPATH": str(source)})
-    start = time.perf_counter()
-    process = subprocess.Popen(
-        [sys.executable, "-c", code, str(path)], env=environment, stdout=subprocess.DEVNULL
-    )
-    _, status, usage = os.wait4(process.pid, 0)
-    if status:
-        raise SystemExit(f"reading {path.name} ended with {status}")
-    return {
-        "seconds": time.perf_counter() - start,
-        "cpu_seconds": usage.ru_utime + usage.ru_stime,
-        "peak_mb": usage.ru_maxrss / 1000,
-    }
+    environment = {} if source is None else {"PYTHONPATH": str(source)}
+    return measured([sys.executable, "-c", code, str(path)], environment)
 
 
 def main() -> None:
