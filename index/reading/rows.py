@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,50 +80,68 @@ class ColumnReport:
         return "; ".join([f"column {self.name}: {self.role}, {self.why}", *said])
 
 
-@dataclass(frozen=True, eq=False)
-class GoodRows:
-    """The good rows of a file, in its order.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Reading:
+    """What is said of a file after it was read.
 
     Attributes:
-        frame: `line` and, by role, the columns that the file has: ids and other texts (String),
-            `value` (Float64), `timestamp` (Int64, seconds); null where a row has no entry.
         description: format and columns in use, one line.
-        row_name: unit of `line`: "line", "row" or "element".
-        n_rows: rows of the file; those of the frame and the bad ones.
-        n_bad: rows that cannot be used.
+        n_rows: rows of the file.
+        n_bad: rows left out because they cannot be used.
         bad_examples: the first few of them, such as "line 7: no user id".
         columns: the columns in use.
-        ignored: columns without a role.
         skipped: what was left out of a folder; empty for nothing.
-        preset: name of the reader that the file, or the first part of a folder, was read with.
     """
 
-    frame: pl.DataFrame
     description: str
-    row_name: str
     n_rows: int
     n_bad: int
     bad_examples: tuple[str, ...]
     columns: tuple[ColumnReport, ...]
-    ignored: tuple[str, ...]
     skipped: str = ""
-    preset: str = ""
 
     @property
     def timestamp_unit(self) -> str | None:
         """How timestamps are written; None without a column of them."""
         return next((each.read_as for each in self.columns if each.role == "timestamp"), None)
 
-    def report(self) -> list[str]:
-        """Say, a line each, what the file is, what its columns are, and what is wrong."""
+    def lines(self, others_are: str, others: Sequence[str]) -> list[str]:
+        """Say, a line each, what the file is, what its columns are, and what is wrong.
+
+        Args:
+            others_are: what becomes of the columns without a role.
+            others: these columns.
+        """
         lines = [self.description, *(column.line() for column in self.columns)]
-        if self.ignored:
-            lines.append(f"not used: {listed(self.ignored)}")
+        if others:
+            lines.append(f"{others_are}: {listed(others)}")
         if self.skipped:
             lines.append(f"skipped {self.skipped}")
         if self.n_bad:
             lines.append(f"{self.n_bad:,} bad rows left out ({'; '.join(self.bad_examples)})")
         return lines
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class GoodRows(Reading):
+    """The good rows of a file, in its order.
+
+    Attributes:
+        frame: `line` and, by role, the columns that the file has: ids and other texts (String),
+            `value` (Float64), `timestamp` (Int64, seconds); null where a row has no entry.
+        row_name: unit of `line`: "line", "row" or "element".
+        ignored: columns without a role.
+        preset: name of the reader that the file, or the first part of a folder, was read with.
+    """
+
+    frame: pl.DataFrame
+    row_name: str
+    ignored: tuple[str, ...]
+    preset: str
+
+    def report(self) -> list[str]:
+        """Say, a line each, what the file is, what its columns are, and what is wrong."""
+        return self.lines("not used", self.ignored)
 
 
 def read_rows(
@@ -184,16 +202,16 @@ def read_rows(
     if len(read) > 1:
         title += f", {len(read):,} files"
     return GoodRows(
-        good,
-        f"{title}: {columns.described()}",
-        table.row_name,
-        frame.height,
-        n_bad,
-        examples,
-        tuple(reports[role] for role in columns.columns),
-        columns.ignored,
-        parts.skipped,
-        read[0].preset,
+        frame=good,
+        description=f"{title}: {columns.described()}",
+        row_name=table.row_name,
+        n_rows=frame.height,
+        n_bad=n_bad,
+        bad_examples=examples,
+        columns=tuple(reports[role] for role in columns.columns),
+        ignored=columns.ignored,
+        skipped=parts.skipped,
+        preset=read[0].preset,
     )
 
 
@@ -231,21 +249,21 @@ def _read_part(
             for role, name in columns.columns.items()
             if role not in wanted
         }
-        frame = frame.with_columns(**constants)
-        if table.roles is None and len(names) > 1:
-            frame = _without_header_again(frame, columns)
+        may_repeat = table.roles is None and len(names) > 1
+        frame = _with_problems(frame.with_columns(**constants), columns, may_repeat=may_repeat)
         return _Read(preset, table, columns, frame, head.container)
 
 
-def _without_header_again(frame: pl.DataFrame, columns: Columns) -> pl.DataFrame:
-    """Mark rows that repeat the header, as joined files have them, as bad."""
-    repeats = pl.lit(True)
-    for role in IDS:
-        if role in columns.columns and frame.schema[role] == pl.String:
-            repeats = repeats & (pl.col(role) == columns.columns[role])
-    found = pl.when(repeats).then(pl.lit("repeats the header"))
-    problem = [pl.col("problem")] if "problem" in frame.columns else []
-    return frame.with_columns(problem=pl.coalesce(*problem, found))
+def _with_problems(frame: pl.DataFrame, columns: Columns, *, may_repeat: bool) -> pl.DataFrame:
+    """Give a frame a column `problem`, and mark rows that repeat the header, as joined files do."""
+    problem = pl.col("problem") if "problem" in frame.columns else pl.lit(None, pl.String)
+    if may_repeat:
+        repeats = pl.lit(True)
+        for role in IDS:
+            if role in columns.columns and frame.schema[role] == pl.String:
+                repeats = repeats & (pl.col(role) == columns.columns[role])
+        problem = pl.coalesce(problem, pl.when(repeats).then(pl.lit("repeats the header")))
+    return frame.with_columns(problem=problem)
 
 
 def _preset(
@@ -278,25 +296,22 @@ def _preset(
         return "csv"
     begins = f"it begins {shorten(head.lines[0])!r}"
     naming = f"{vocabulary.option} {','.join(f'{role}=COLUMN' for role in vocabulary.required)}"
-    if vocabulary.preset_option:
-        naming += f" or the format with {vocabulary.preset_option}"
+    preset = f" or the format with {vocabulary.preset_option}" if vocabulary.preset_option else ""
     separator = separator_of(head, None)
-    n_columns = len(head.lines[0].split(separator))
-    if n_columns == 1:
-        raise UnknownFormatError(head.path, f"one column, {begins}", naming)
-    if all(
-        field.strip() and field.strip()[0].isdigit() for field in head.lines[0].split(separator)
-    ):
+    fields = head.lines[0].split(separator)
+    if len(fields) == 1:
+        raise UnknownFormatError(head.path, f"one column, {begins}", naming + preset)
+    if all(field.strip()[:1].isdigit() for field in fields):
         named = ",".join(
             f"{role}={number}" for role, number in zip(vocabulary.required, (1, 2), strict=False)
         )
         raise UnknownFormatError(
             head.path,
-            f"{n_columns} columns without a header, {begins}",
+            f"{len(fields)} columns without a header, {begins}",
             f"{vocabulary.option} by their numbers, for example {vocabulary.option} {named}"
-            + (f", or the format with {vocabulary.preset_option}" * bool(vocabulary.preset_option)),
+            + ("," + preset if preset else ""),
         )
-    raise UnknownFormatError(head.path, begins, naming)
+    raise UnknownFormatError(head.path, begins, naming + preset)
 
 
 def _alike(frames: list[pl.DataFrame]) -> list[pl.DataFrame]:
@@ -380,7 +395,7 @@ def _checked(
     files: list[str],
 ) -> tuple[pl.DataFrame, tuple[str, ...]]:
     """Return the good rows, and a line of text for each of the first bad ones."""
-    problems = [pl.col("problem")] if "problem" in frame.columns else []
+    problems = [pl.col("problem")]
     for role in IDS:
         if role not in reports:
             continue

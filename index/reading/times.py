@@ -89,13 +89,13 @@ def to_times(column: pl.Series, time_format: str | None = None) -> Times:
         missing = missing | (column == NO_TIME).fill_null(False)
     column = column.set(missing, None)
     if time_format is not None:
-        return Times(*_formatted(column, missing, time_format))
+        return _formatted(column, missing, time_format)
     if column.dtype != pl.String:
-        return Times(*_of_numbers(column, missing))
+        return _of_numbers(column, missing)
     numbers = column.cast(pl.Float64, strict=False)
     if numbers.drop_nulls().len() * 2 >= (~missing).sum():
-        return Times(*_of_numbers(column, missing))
-    return Times(*_of_texts(column, missing))
+        return _of_numbers(column, missing)
+    return _of_texts(column, missing)
 
 
 def _plain_seconds(column: pl.Series) -> pl.Series | None:
@@ -126,12 +126,9 @@ def with_fractions(column: pl.Series, seconds: pl.Series) -> pl.Series:
     return frame.select(exact.alias(column.name)).to_series()
 
 
-_Found = tuple[pl.Series, pl.Series, str, str]
-
-
-def _formatted(column: pl.Series, missing: pl.Series, time_format: str) -> _Found:
+def _formatted(column: pl.Series, missing: pl.Series, time_format: str) -> Times:
     if time_format in DIVISORS:
-        return _whole(column) // DIVISORS[time_format], missing, time_format, ""
+        return Times(_whole(column) // DIVISORS[time_format], missing, time_format)
     if "%" not in time_format:
         raise ConfigError(
             f"time format {time_format!r}: give {', '.join(DIVISORS)}, or a pattern such as "
@@ -143,23 +140,23 @@ def _formatted(column: pl.Series, missing: pl.Series, time_format: str) -> _Foun
         raise ConfigError(
             f"time format {time_format!r} reads no timestamp, for example {example!r}"
         )
-    return seconds, missing, time_format, ""
+    return Times(seconds, missing, time_format)
 
 
-def _of_numbers(column: pl.Series, missing: pl.Series) -> _Found:
+def _of_numbers(column: pl.Series, missing: pl.Series) -> Times:
     whole = _whole(column)
     for earliest, latest, padding, pattern, unit in WRITTEN_AS_NUMBERS:
         within = whole.is_between(earliest, latest)
         if within.any() and within.fill_null(True).all():
             text = whole.cast(pl.String) + pl.Series([padding])
-            return _parsed(text, pattern), missing, unit, ""
+            return Times(_parsed(text, pattern), missing, unit)
     numbers = column.cast(pl.Float64, strict=False)
     numbers = numbers.set(~numbers.is_finite().fill_null(True), None)
     least_seconds = UNITS[-1][0]
     if numbers.is_between(0, least_seconds, closed="left").all() and numbers.null_count() < len(
         numbers
     ):
-        return whole, missing, "seconds from an unknown start", ""
+        return Times(whole, missing, "seconds from an unknown start")
     seconds: pl.Series | None = None
     units: list[str] = []
     for least, unit, divisor in UNITS:
@@ -171,8 +168,9 @@ def _of_numbers(column: pl.Series, missing: pl.Series) -> _Found:
             seconds = converted if seconds is None else seconds.fill_null(converted)
             units.append(unit)
     if seconds is None:
-        return whole.clear(len(whole)), missing, "numbers that are no times", ""
-    return seconds.set((seconds > LATEST).fill_null(False), None), missing, " and ".join(units), ""
+        return Times(whole.clear(len(whole)), missing, "numbers that are no times")
+    plausible = seconds.set((seconds > LATEST).fill_null(False), None)
+    return Times(plausible, missing, " and ".join(units))
 
 
 def _whole(column: pl.Series) -> pl.Series:
@@ -184,7 +182,7 @@ def _whole(column: pl.Series) -> pl.Series:
     )
 
 
-def _of_texts(column: pl.Series, missing: pl.Series) -> _Found:
+def _of_texts(column: pl.Series, missing: pl.Series) -> Times:
     reading = _Reading(column)
     for pattern in (
         *(f"{day}T{clock}" for day in ISO for clock in CLOCKS[1:3]),
@@ -201,14 +199,14 @@ def _of_texts(column: pl.Series, missing: pl.Series) -> _Found:
             "day and month cannot be told apart; give --time-format "
             f"{day_first.used[-1]!r} or {month_first.used[-1]!r}"
         )
-        return reading.seconds, missing, "dates", refused
+        return Times(reading.seconds, missing, "dates", refused)
     else:
         reading = day_first
     unit = " and ".join(reading.used) or "text that is no time"
     if reading.used and all(pattern.startswith(("%Y", "%+")) for pattern in reading.used):
         unit = "ISO 8601"
     plausible = reading.seconds.set((reading.seconds > LATEST).fill_null(False), None)
-    return plausible, missing, unit, ""
+    return Times(plausible, missing, unit)
 
 
 class _Reading:

@@ -15,11 +15,16 @@ import polars as pl
 
 from hashrec.index.arrays.ids import MAX_ID_BYTES, IdMap
 from hashrec.index.errors import DataError, EmptyDataError, TooManyBadRowsError
-from hashrec.index.reading.columns import ITEMS, Columns, choose_columns, listed
+from hashrec.index.reading.columns import ITEMS, Columns, choose_columns
 from hashrec.index.reading.numbers import NO_VALUE
 from hashrec.index.reading.options import FormatOptions
-from hashrec.index.reading.rows import DETECT, ColumnReport
-from hashrec.index.reading.times import to_times
+from hashrec.index.reading.rows import (
+    DETECT,
+    EXAMPLES,
+    ColumnReport,
+    Reading,
+)
+from hashrec.index.reading.times import to_times, with_fractions
 from hashrec.training.data.categories import read_categories
 from hashrec.training.data.item_rows import ItemRow, ItemRows, as_json, read_item_rows
 
@@ -33,7 +38,6 @@ TRUTH = {
     **dict.fromkeys(("false", "0", "no", "n", "f", *NO_VALUE), False),
 }
 CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f]")
-EXAMPLES = 5
 
 
 @dataclass(frozen=True)
@@ -59,40 +63,23 @@ class ItemAttributes:
 NO_ATTRIBUTES = ItemAttributes({})
 
 
-@dataclass(frozen=True)
-class ItemReading:
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ItemReading(Reading):
     """The attributes of a file of items, and counts of its rows.
 
     Attributes:
         attributes: of the good rows.
         path: the file.
-        description: format and columns in use, one line.
-        n_rows: rows of the file.
-        n_bad: rows left out because a field is missing or invalid.
-        bad_examples: the first few of them, such as "line 7: no item id".
         n_duplicates: rows replaced by a later row of the same item.
-        columns: the columns with a role.
         others: columns that are kept as attributes of their own names.
-        skipped: what was left out of a folder; empty for nothing.
         says_hidden: whether the file has a `hidden` column.
     """
 
     attributes: ItemAttributes
     path: Path
-    description: str
-    n_rows: int
-    n_bad: int
-    bad_examples: tuple[str, ...]
     n_duplicates: int
-    columns: tuple[ColumnReport, ...]
     others: tuple[str, ...]
-    skipped: str
     says_hidden: bool
-
-    @property
-    def timestamp_unit(self) -> str | None:
-        """How timestamps are written; None without timestamps."""
-        return next((each.read_as for each in self.columns if each.role == "timestamp"), None)
 
     def summary(self) -> str:
         """Describe the reading in one line."""
@@ -115,14 +102,7 @@ class ItemReading:
 
     def report(self) -> list[str]:
         """Say, a line each, what the file is, what its columns are, and what is wrong."""
-        lines = [self.description, *(column.line() for column in self.columns)]
-        if self.others:
-            lines.append(f"further attributes: {listed(self.others)}")
-        if self.skipped:
-            lines.append(f"skipped {self.skipped}")
-        if self.n_bad:
-            lines.append(f"{self.n_bad:,} bad rows left out ({'; '.join(self.bad_examples)})")
-        return lines
+        return self.lines("further attributes", self.others)
 
 
 def read_items(
@@ -346,18 +326,19 @@ def _convert_timestamps(
     if not positions:
         return ""
     written = [rows[position].pop("timestamp") for position in positions]
-    times = to_times(
-        pl.Series([_time_text(time) for time in written], dtype=pl.String), time_format
-    )
-    for position, time, seconds, is_missing in zip(
-        positions, written, times.seconds, times.missing, strict=True
+    texts = pl.Series([_time_text(time) for time in written], dtype=pl.String)
+    times = to_times(texts, time_format)
+    exact = with_fractions(texts, times.seconds)
+    for position, time, seconds, is_missing, fraction in zip(
+        positions, written, times.seconds, times.missing, exact, strict=True
     ):
         if seconds is None and not (is_missing and _is_scalar(time)):
             problems[position] = (
                 "timestamp is no known time; leave the column out with --map-items timestamp=-"
             )
         elif seconds is not None:
-            rows[position]["timestamp"] = _with_fraction(time, seconds)
+            # an integer where no fraction is written
+            rows[position]["timestamp"] = seconds if fraction == seconds else fraction
     return times.unit
 
 
@@ -365,15 +346,6 @@ def _time_text(time: Any) -> str | None:
     if hasattr(time, "isoformat"):
         return time.isoformat()
     return str(time) if _is_scalar(time) else None
-
-
-def _with_fraction(written: Any, seconds: int) -> float:
-    """Return seconds with the fraction that was written, as of times that a request gave."""
-    try:
-        number = float(written)
-    except (TypeError, ValueError):
-        return seconds
-    return number if seconds < number < seconds + 1 else seconds
 
 
 def _is_scalar(value: object) -> bool:
