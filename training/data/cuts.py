@@ -73,5 +73,11 @@ def at_of(text: str) -> float | int:
 
 
 def iso(moment: int) -> str:
-    """Return seconds since 1970 as ISO 8601 in UTC, such as `2026-01-31T18:00:00Z`."""
-    return f"{datetime.fromtimestamp(moment, UTC):%Y-%m-%dT%H:%M:%SZ}"
+    """Return seconds since 1970 as ISO 8601 in UTC, such as `2026-01-31T18:00:00Z`.
+
+    A moment outside the calendar is returned as a number that says so.
+    """
+    try:
+        return f"{datetime.fromtimestamp(moment, UTC):%Y-%m-%dT%H:%M:%SZ}"
+    except (ValueError, OverflowError, OSError):
+        return f"{moment} seconds, which is not a date"

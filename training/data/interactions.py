@@ -120,12 +120,15 @@ class Interactions:
         """Return each user's item rows."""
         return SeenItems.build(self.user_rows, self.item_rows, self.n_users)
 
+    def seen_order(self) -> NDArray[np.int64]:
+        """Return the positions of the pairs in the order of `seen().items`, int64, shape (n,)."""
+        return np.lexsort((self.item_rows, self.user_rows))
+
     def seen_weights(self) -> NDArray[np.int64] | None:
         """Return the strengths in sixteenths in the order of `seen().items`; None if all are 1."""
         if self.strengths is None:
             return None
-        order = np.lexsort((self.item_rows, self.user_rows))
-        return np.rint(self.strengths[order] * UNIT).astype(np.int64)
+        return np.rint(self.strengths[self.seen_order()] * UNIT).astype(np.int64)
 
     def popularity(self) -> NDArray[np.int64]:
         """Return the number of users of each item, int64, shape (n_items,)."""

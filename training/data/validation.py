@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +16,7 @@ from hashrec.training.data.catalogue import (
     is_synthetic,
     load_dataset,
 )
+from hashrec.training.data.cuts import iso
 from hashrec.training.data.interactions import Interactions
 from hashrec.training.data.reading import ReadResult, read_interactions
 
@@ -164,8 +164,8 @@ def _report(path: str, reading: ReadResult, min_value: float | None = None) -> V
         if data.values is None
         else (float(np.nanmin(data.values)), float(np.nanmax(data.values))),
         timestamp_unit=reading.timestamp_unit,
-        first_timestamp=None if times is None else _iso(int(times.min())),
-        last_timestamp=None if times is None else _iso(int(times.max())),
+        first_timestamp=None if times is None else iso(int(times.min())),
+        last_timestamp=None if times is None else iso(int(times.max())),
         data_hash=reading.data_hash,
         columns=reading.columns,
         ignored_columns=reading.ignored,
@@ -196,10 +196,3 @@ def _hints(data: Interactions, min_value: float | None) -> tuple[str, ...]:
                 f"--min-value {middle:g} leaves them out"
             )
     return tuple(hints)
-
-
-def _iso(seconds: int) -> str:
-    try:
-        return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    except (ValueError, OverflowError, OSError):
-        return f"{seconds} seconds, which is not a date"

@@ -108,7 +108,7 @@ def seen_strengths(train: Interactions, policy: Strength) -> SeenStrengths | Non
     recency = train.recency(policy)
     if policy.is_even or (train.amounts is None and recency is None):
         return None
-    order = np.lexsort((train.item_rows, train.user_rows))  # as `Interactions.seen`
+    order = train.seen_order()
     amounts = np.full(len(train), UNIT) if train.amounts is None else train.amounts
     return SeenStrengths(
         amounts[order].astype(np.uint16), None if recency is None else recency[order]
