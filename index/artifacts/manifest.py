@@ -19,7 +19,7 @@ from pydantic import (
 
 from hashrec.index.arrays.codes import MAX_BITS
 from hashrec.index.errors import ArtifactCorruptError
-from hashrec.index.strength import Strength
+from hashrec.index.strength import ALIKE, Strength
 
 MANIFEST_FILE = "manifest.json"
 MAX_MANIFEST_BYTES = 4 << 20
@@ -98,7 +98,7 @@ class Manifest(_Record):
     @property
     def policy(self) -> Strength:
         """What events are worth to this model."""
-        return Strength() if self.strength is None else self.strength
+        return ALIKE if self.strength is None else self.strength
 
     @model_serializer(mode="wrap")
     def _without_default(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from pydantic import JsonValue
@@ -17,6 +18,7 @@ from hashrec.index.live.journal.records import Entry, Event, ItemChange
 from hashrec.index.live.recent_events import RecentEvents
 from hashrec.index.strength import ALIKE, Strength
 
+_CACHED_TYPES = 256
 _EVENTS_A_PAIR = 32  # whose positions are known; of more, the oldest count as one
 
 
@@ -88,6 +90,9 @@ class Overlay:
         if negative_types is not None:
             strength = strength.with_negative_types(negative_types)
         self.strength = strength
+        # Both cost much more than the rest of an event, and there are few types.
+        self._is_even = strength.is_even
+        self._amount_of = lru_cache(_CACHED_TYPES)(strength.amount)
         # The events of a pair above `floor` since its last refusal: position, amount, and so on.
         # A refusal is an amount of 0. Only where amounts differ.
         self._amounts: dict[str, dict[str, list[int]]] = {}
@@ -206,16 +211,16 @@ class Overlay:
                 self._amounts.pop(user_id, None)
 
     def _take_event(self, position: int, event: Event) -> None:
-        worth = self.strength.worth(event.type)
-        if not worth:
+        amount = self._amount_of(event.type)
+        if not amount:
             return
-        if not self.strength.is_even and position > self.floor:
-            self._take_amount(position, event, max(worth, 0))
+        if not self._is_even and position > self.floor:
+            self._take_amount(position, event, max(amount, 0))
         items = self._users.setdefault(event.user_id, {})
         item_id = sys.intern(event.item_id)  # one string, however many users have it
         if (before := items.pop(item_id, 0)) > 0:
             self.recent.drop(before)
-        if worth < 0:
+        if amount < 0:
             items[item_id] = -position
         elif position > self.floor:
             items[item_id] = position
@@ -223,13 +228,13 @@ class Overlay:
         elif not items:
             del self._users[event.user_id]
 
-    def _take_amount(self, position: int, event: Event, worth: float) -> None:
+    def _take_amount(self, position: int, event: Event, amount: int) -> None:
         pairs = self._amounts.setdefault(event.user_id, {})
-        if not worth:
+        if not amount:
             pairs[event.item_id] = [position, 0]
             return
         events = pairs.setdefault(event.item_id, [])
-        events += (position, self.strength.amount(event.type))
+        events += (position, amount)
         if len(events) > 2 * _EVENTS_A_PAIR:
             first = 0 if events[1] else 2  # the refusal stays
             both = self.strength.combined(

@@ -98,9 +98,9 @@ def read_events(
         position = entries[-1].position
         events = [entry.record for entry in entries if isinstance(entry.record, Event)]
         told = [
-            (event.user_id, event.item_id, event.timestamp, event.type, sign(event.type) > 0)
+            (event.user_id, event.item_id, event.timestamp, event.type, worth > 0)
             for event in events
-            if sign(event.type)
+            if (worth := sign(event.type))
         ]
         n_events += len(told)
         frames.append(pl.DataFrame(told, schema=_SCHEMA, orient="row"))
